@@ -1,0 +1,183 @@
+package core
+
+import "time"
+
+// Event is one of the types below: everything that is not media.
+type Event interface{ event() }
+
+// Events of a party to its room.
+type (
+	// Digit is a key pressed: 0-9, *, #, A-D.
+	Digit struct {
+		Key byte
+		// Via tells how it came: rfc4733, info, inband, uii.
+		Via string
+	}
+	// Hold: the party holds the bridge (On) or takes the call up again.
+	Hold struct{ On bool }
+	// Hand raises or lowers the party's own hand.
+	Hand struct{ Raised bool }
+	// View lists what the party wants to see; it replaces the list before.
+	View struct{ Wants []Want }
+	// Bitrate is what the network now carries toward the party, in bit/s.
+	Bitrate struct{ BitsPerSec int }
+	// Changed: the party's Info has changed; media is negotiated anew.
+	Changed struct{}
+	// Command is an act of moderation; the room checks the right to it.
+	Command struct {
+		Verb  Verb
+		Party string // whom it is about, where there is one
+		Value string // address to dial, new name
+	}
+	// Rename sets the party's own shown name.
+	Rename struct{ Name string }
+)
+
+// Events either way.
+type (
+	// Mute sets a source's mute: by the party itself, or told to it by the
+	// room. By names who did it, where it was not the party.
+	Mute struct {
+		Source Source
+		On     bool
+		By     string
+	}
+	// NeedKeyframe asks the publisher of the track for a whole picture.
+	NeedKeyframe struct{ Track Track }
+	// Text is a chat line.
+	Text struct {
+		From, Name, Body string
+		At               time.Time
+	}
+)
+
+// Events of a room to its party.
+type (
+	// Answer connects an incoming call that so far only rings. Seats before
+	// it give early media (RFC 3960).
+	Answer struct{}
+	// Ringing: the called party's device rings.
+	Ringing struct{}
+	// Placed tells where the party now is.
+	Placed struct {
+		Meeting string // number
+		Name    string // of the meeting
+		State   State
+		Role    Role
+		Locked  bool
+	}
+	// Roster is who is here. The slice is never changed after sending.
+	Roster struct {
+		Parties []Party
+		Locked  bool
+	}
+	// Speaking names those heard now, loudest first; never changed after
+	// sending. Slots[i] is the party in audio slot i, "" if free.
+	Speaking struct {
+		Parties []string
+		Slots   []string
+	}
+	// Levels are the sound levels of those heard now, in -dBov.
+	Levels struct{ Of map[string]uint8 }
+	// Showing tells which layer of a subscribed track the party gets, or that
+	// it is paused for want of bandwidth.
+	Showing struct {
+		Track  Track
+		Paused bool
+	}
+	// Notice is a line to show to the party, in plain words.
+	Notice struct {
+		Code string
+		Text string
+	}
+)
+
+// Want is one track that a party wishes to see.
+type Want struct {
+	Party  string
+	Source Source
+	// Height of the picture on the screen, in pixels; 0 pauses it.
+	Height int
+}
+
+// Verb is an act of moderation.
+type Verb string
+
+// The acts of moderation, as API paths and web client name them.
+const (
+	Accept     Verb = "accept"
+	Reject     Verb = "reject"
+	MuteParty  Verb = "mute"
+	Unmute     Verb = "unmute"
+	StopVideo  Verb = "stop-video"
+	Remove     Verb = "remove"
+	MakeHost   Verb = "make-host"
+	LowerHand  Verb = "lower-hand"
+	RenameOne  Verb = "rename"
+	MuteAll    Verb = "mute-all"
+	UnmuteAll  Verb = "unmute-all"
+	RemoveAll  Verb = "remove-all"
+	Lock       Verb = "lock"
+	Unlock     Verb = "unlock"
+	EndMeeting Verb = "end"
+	DialOut    Verb = "dial"
+)
+
+// State of a party.
+type State string
+
+// The states.
+const (
+	InReception State = "reception"
+	Waiting     State = "waiting"
+	Joined      State = "joined"
+	Held        State = "held"
+)
+
+// Role of a party in a meeting.
+type Role string
+
+// The roles.
+const (
+	Host  Role = "host"
+	Guest Role = "guest"
+)
+
+// Party is a line of the roster.
+type Party struct {
+	ID          string
+	Name        string
+	Address     string
+	Protocol    Protocol
+	Direction   Direction
+	Phone       bool
+	State       State
+	Role        Role
+	AudioMuted  bool
+	VideoMuted  bool
+	HandRaised  bool
+	Security    Security
+	Sources     []Source // what it publishes now
+	Joined      time.Time
+	MutedByHost bool
+}
+
+func (Digit) event()        {}
+func (Hold) event()         {}
+func (Hand) event()         {}
+func (View) event()         {}
+func (Bitrate) event()      {}
+func (Changed) event()      {}
+func (Command) event()      {}
+func (Rename) event()       {}
+func (Mute) event()         {}
+func (NeedKeyframe) event() {}
+func (Text) event()         {}
+func (Answer) event()       {}
+func (Ringing) event()      {}
+func (Placed) event()       {}
+func (Roster) event()       {}
+func (Speaking) event()     {}
+func (Levels) event()       {}
+func (Showing) event()      {}
+func (Notice) event()       {}

@@ -1,0 +1,98 @@
+package core
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Protocol of a leg, as the roster names it.
+type Protocol string
+
+// The protocols.
+const (
+	WebRTC Protocol = "webrtc"
+	SIP    Protocol = "sip"
+	H323   Protocol = "h323"
+	PSTN   Protocol = "pstn"
+)
+
+// Direction of a call, seen from the bridge.
+type Direction string
+
+// The directions.
+const (
+	In  Direction = "in"
+	Out Direction = "out"
+)
+
+// Security says how a leg is protected, hop to hop.
+type Security struct {
+	Signalling string `json:"signalling"` // tls, h235 or clear
+	Media      string `json:"media"`      // dtls-srtp, sdes-srtp, h235 or clear
+	// Suite is the media cipher by its registered name, such as
+	// AEAD_AES_256_GCM (RFC 7714); empty when clear.
+	Suite string `json:"suite,omitempty"`
+}
+
+// Encrypted reports whether both signalling and media are.
+func (s Security) Encrypted() bool {
+	return s.Signalling != "" && s.Signalling != "clear" && s.Media != "" && s.Media != "clear"
+}
+
+// Info is a snapshot of a party.
+type Info struct {
+	ID        string // opaque, never used twice
+	Name      string // to show
+	Address   string // SIP URI, E.164 number and the like, as far as the caller shows it
+	Protocol  Protocol
+	Direction Direction
+	Security  Security
+	// Source is the network address that the call comes from; wrong passcodes
+	// count against it.
+	Source netip.Addr
+	// User is the account or device that the caller has proved to be; empty
+	// for a stranger.
+	User string
+	// Phone tells a caller on the telephone network (a trunk), who has only
+	// ears and keys.
+	Phone bool
+	// Audio is what the party can be sent; zero if nothing. Forwarded says
+	// that it takes other such parties' microphones unmixed, as browsers do.
+	Audio     Codec
+	Forwarded bool
+	// Video lists what the party can be sent, best first.
+	Video []Codec
+	// InbandDigits asks for tones to be sought in the party's sound, since it
+	// has no other way to send keys.
+	InbandDigits bool
+	AudioStats   Stats
+	VideoStats   Stats
+	RTT          time.Duration // round trip by RTCP; 0 if unknown
+}
+
+// Stats count one kind of media of one leg since the call began.
+type Stats struct {
+	Codec           string
+	PacketsReceived uint64
+	PacketsSent     uint64
+	PacketsLost     uint64 // by the gaps in what was received
+	Jitter          time.Duration
+	// RemoteLost and RemoteJitter are the far end's view, by RTCP.
+	RemoteLost   uint64
+	RemoteJitter time.Duration
+	Width        int
+	Height       int
+	FPS          int
+	BitsPerSec   int
+}
+
+// Call is a request to be routed.
+type Call struct {
+	// To is the called number or name, without scheme and host; with
+	// NUMBER**PASSCODE the passcode is still in it.
+	To   string
+	From string
+	Info Info
+	// Trunk is the name of the trunk that the call came over; empty otherwise.
+	Trunk string
+}
