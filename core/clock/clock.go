@@ -1,0 +1,206 @@
+// Package clock is the bridge's one media clock. Every 10 ms it first has the
+// sockets read, then steps the mixers that are due: so no packet and no caller
+// needs a goroutine, timer or wake-up of its own.
+package clock
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bridgehead/core"
+)
+
+const (
+	// Period is the time between two ticks.
+	Period = 10 * time.Millisecond
+	// Frame is the time between two steps of a mixer; half of the mixers step
+	// on the even ticks, half on the odd ones.
+	Frame = 2 * Period
+	// catchUp bounds how many late frames are made up for; beyond it, time is
+	// skipped.
+	catchUp = 5
+	// alone is how long one goroutine may take over a phase of a tick before
+	// the other cores are woken to help.
+	alone = time.Millisecond
+)
+
+// Stepper does all that is due at a time. Step must not block.
+type Stepper interface{ Step(now time.Duration) }
+
+// Clock steps what is added to it. The zero value is not usable; see [New].
+type Clock struct {
+	log  *slog.Logger
+	mu   sync.Mutex // guards changes of the lists
+	read list
+	mix  [2]list // even and odd ticks
+	// lateness of ticks since the last Lateness call
+	worst atomic.Int64
+	late  atomic.Uint64 // ticks over 5 ms late
+	ticks atomic.Uint64
+}
+
+type list struct{ atomic.Pointer[[]Stepper] }
+
+func (l *list) get() []Stepper {
+	if p := l.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// New returns a clock that stands still until Run.
+func New(log *slog.Logger) *Clock {
+	if log == nil {
+		log = slog.Default()
+	}
+	return &Clock{log: log}
+}
+
+// Read adds a stepper that reads sockets, stepped at every tick before any
+// mixer. The function returned removes it.
+func (c *Clock) Read(s Stepper) (remove func()) { return c.add(&c.read, s) }
+
+// Mix adds a stepper that is stepped once a [Frame].
+func (c *Clock) Mix(s Stepper) (remove func()) {
+	c.mu.Lock()
+	l := &c.mix[0]
+	if len(c.mix[1].get()) < len(l.get()) {
+		l = &c.mix[1]
+	}
+	c.mu.Unlock()
+	return c.add(l, s)
+}
+
+func (c *Clock) add(l *list, s Stepper) func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := append(slices.Clone(l.get()), s)
+	l.Store(&next)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		next := slices.DeleteFunc(slices.Clone(l.get()), func(x Stepper) bool { return x == s })
+		l.Store(&next)
+	}
+}
+
+// Run ticks until ctx ends.
+func (c *Clock) Run(ctx context.Context) {
+	t := time.NewTicker(Period)
+	defer t.Stop()
+	read, mix := newCrew(c), newCrew(c)
+	defer close(read.start)
+	defer close(mix.start)
+	next := core.Now()
+	for n := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		now := core.Now()
+		if behind := now - next; behind > catchUp*Frame {
+			c.log.Warn("media clock skipped time", "late", behind)
+			next = now
+		}
+		for ; next <= now; next += Period {
+			c.note(now - next)
+			read.step(c.read.get(), now)
+			mix.step(c.mix[n%2].get(), now)
+			n++
+		}
+	}
+}
+
+func (c *Clock) note(late time.Duration) {
+	c.ticks.Add(1)
+	if late > 5*time.Millisecond {
+		c.late.Add(1)
+	}
+	if int64(late) > c.worst.Load() {
+		c.worst.Store(int64(late))
+	}
+}
+
+// Lateness tells how many ticks there were, how many came over 5 ms late, and
+// the worst since the last call.
+func (c *Clock) Lateness() (ticks, late uint64, worst time.Duration) {
+	return c.ticks.Load(), c.late.Load(), time.Duration(c.worst.Swap(0))
+}
+
+// StepAll runs one tick by hand, for tests: everything is due.
+func (c *Clock) StepAll(now time.Duration) {
+	for _, l := range []*list{&c.read, &c.mix[0], &c.mix[1]} {
+		for _, s := range l.get() {
+			c.one(s, now)
+		}
+	}
+}
+
+// one steps s and survives its panic: a fault in one meeting is no other's.
+func (c *Clock) one(s Stepper, now time.Duration) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.log.Error("media step failed", "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	s.Step(now)
+}
+
+// crew shares the steppers of one phase out to a goroutine a core, where the
+// phase before took long enough to be worth the wake-ups.
+type crew struct {
+	clock *Clock
+	start chan struct{}
+	done  sync.WaitGroup
+	next  atomic.Int64
+	work  []Stepper
+	now   time.Duration
+	took  time.Duration
+}
+
+func newCrew(c *Clock) *crew {
+	w := &crew{clock: c, start: make(chan struct{})}
+	for range runtime.GOMAXPROCS(0) - 1 {
+		go func() {
+			for range w.start {
+				w.drain()
+				w.done.Done()
+			}
+		}()
+	}
+	return w
+}
+
+func (w *crew) step(work []Stepper, now time.Duration) {
+	w.work, w.now = work, now
+	w.next.Store(0)
+	helpers := 0
+	if w.took > alone {
+		helpers = min(runtime.GOMAXPROCS(0), len(work)) - 1
+	}
+	began := core.Now()
+	for range helpers {
+		w.done.Add(1)
+		w.start <- struct{}{}
+	}
+	w.drain()
+	w.done.Wait()
+	w.took = (core.Now() - began) * time.Duration(helpers+1)
+}
+
+func (w *crew) drain() {
+	for {
+		i := int(w.next.Add(1)) - 1
+		if i >= len(w.work) {
+			return
+		}
+		w.clock.one(w.work[i], w.now)
+	}
+}
