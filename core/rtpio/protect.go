@@ -1,0 +1,85 @@
+package rtpio
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+)
+
+// protection is one direction of SRTP and SRTCP. Its lock is held for one
+// packet: RTP and RTCP of a party share the context.
+type protection struct {
+	mu     sync.Mutex
+	master []byte
+	suite  string
+	ctx    *srtp.Context
+	buf    []byte
+}
+
+// protect makes both directions ready. A direction whose key stays the same
+// over a renegotiation keeps its context: its roll-over counter goes on and
+// packets seen before stay refused.
+func protect(k *Keys, old *flow) (in, out *protection, err error) {
+	if old != nil && old.srtpIn != nil {
+		in, out = old.srtpIn.keep(k.Suite, k.Remote), old.srtpOut.keep(k.Suite, k.Local)
+	}
+	if in == nil {
+		if in, err = newProtection(k.Suite, k.Remote); err != nil {
+			return nil, nil, err
+		}
+	}
+	if out == nil {
+		if out, err = newProtection(k.Suite, k.Local); err != nil {
+			return nil, nil, err
+		}
+	}
+	return in, out, nil
+}
+
+func newProtection(s Suite, master []byte) (*protection, error) {
+	ctx, err := s.context(master)
+	if err != nil {
+		return nil, err
+	}
+	return &protection{master: bytes.Clone(master), suite: s.Name, ctx: ctx, buf: make([]byte, 0, maxPacket)}, nil
+}
+
+func (p *protection) keep(s Suite, master []byte) *protection {
+	if p.suite == s.Name && bytes.Equal(p.master, master) {
+		return p
+	}
+	return nil
+}
+
+// rtp encrypts a packet; the result is valid until the next call.
+func (p *protection) rtp(plain []byte, h *rtp.Header) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ctx.EncryptRTP(p.buf[:0], plain, h)
+}
+
+// openRTP authenticates and decrypts b into *buf, which it may grow.
+func (p *protection) openRTP(buf *[]byte, b []byte, h *rtp.Header, _ int) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out, err := p.ctx.DecryptRTP((*buf)[:0], b, h)
+	if err != nil {
+		return nil, err
+	}
+	*buf = out
+	return out, nil
+}
+
+func (p *protection) rtcp(plain []byte) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ctx.EncryptRTCP(nil, plain, nil)
+}
+
+func (p *protection) openRTCP(b []byte) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ctx.DecryptRTCP(nil, b, nil)
+}

@@ -1,0 +1,194 @@
+package rtpio
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"bridgehead/core"
+)
+
+// receiver keeps what the incoming side of a session knows.
+type receiver struct {
+	header rtp.Header // reused, so that extensions allocate once
+	packet core.Packet
+	plain  []byte
+	last   time.Duration // arrival of the last packet taken in
+	source measure       // of the SSRC now heard
+	digit  lastDigit
+	rtcpIn bucket
+	nextRR time.Duration
+}
+
+// poll reads all that has come. Packets that do not belong are counted and
+// forgotten; nothing that arrives can end the call.
+func (s *Session) poll(in *inbox, now time.Duration, rtcpToo bool) {
+	if s.closed.Load() {
+		return
+	}
+	f := s.flow.Load()
+	for {
+		n := in.read(s.rtp)
+		for i := range n {
+			if f != nil {
+				s.datagram(f, in.packet(i), in.from(i), in.arrival(i, now))
+			}
+		}
+		if n < batch {
+			break
+		}
+	}
+	if !rtcpToo {
+		return
+	}
+	for i := range in.read(s.rtcp) {
+		if f != nil {
+			s.control(f, in.packet(i), in.from(i), now)
+		}
+	}
+	if f != nil {
+		s.keepTime(f, now)
+	}
+}
+
+// keepTime sends the report that is due and watches for silence.
+func (s *Session) keepTime(f *flow, now time.Duration) {
+	if now >= s.in.nextRR {
+		s.in.nextRR = now + reportInterval()
+		s.sendReport(now)
+	}
+	heard := max(s.in.last, f.started)
+	if f.Timeout > 0 && !f.timedOut && now-heard > f.Timeout {
+		f.timedOut = true
+		if f.OnTimeout != nil {
+			f.OnTimeout()
+		}
+	}
+}
+
+// datagram takes one datagram from the RTP port: RTP, RTCP multiplexed with it
+// (RFC 5761 §4), or something else.
+func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Duration) {
+	if len(b) < 12 || b[0]>>6 != 2 {
+		s.counters.refused.Add(1)
+		return
+	}
+	if b[1] >= 192 && b[1] <= 223 {
+		if f.Mux {
+			s.control(f, b, from, at)
+		}
+		return
+	}
+	h := &s.in.header
+	n, err := h.Unmarshal(b)
+	if err != nil || f.formats[h.PayloadType] == unknown {
+		s.counters.refused.Add(1)
+		return
+	}
+	if f.srtpIn != nil {
+		if b, err = f.srtpIn.openRTP(&s.in.plain, b, h, n); err != nil {
+			s.counters.refused.Add(1)
+			return
+		}
+	} else if !f.latch.admit(s, f, from, h.SSRC, at) {
+		s.counters.refused.Add(1)
+		return
+	}
+	payload, ok := trim(b[n:], h.Padding)
+	if !ok {
+		s.counters.refused.Add(1)
+		return
+	}
+	s.in.last = at
+	s.take(f, h, payload, at)
+}
+
+// trim cuts the padding off (RFC 3550 §5.1).
+func trim(payload []byte, padded bool) ([]byte, bool) {
+	if !padded {
+		return payload, true
+	}
+	if len(payload) == 0 {
+		return nil, false
+	}
+	pad := int(payload[len(payload)-1])
+	if pad == 0 || pad > len(payload) {
+		return nil, false
+	}
+	return payload[:len(payload)-pad], true
+}
+
+// take hands on a packet that is known to be the peer's.
+func (s *Session) take(f *flow, h *rtp.Header, payload []byte, at time.Duration) {
+	if f.formats[h.PayloadType] == event {
+		s.in.source.packet(h, at, f.digitsRate, &s.counters)
+		s.digit(f, h, payload)
+		return
+	}
+	s.in.source.packet(h, at, f.clockRate(h.PayloadType), &s.counters)
+	if to := s.sink.Load(); to != nil {
+		p := &s.in.packet
+		p.Header, p.Payload, p.Arrival, p.Level = *h, payload, at, core.LevelUnknown
+		_ = (*to).Write(p)
+	}
+}
+
+func (f *flow) clockRate(pt uint8) int {
+	for i := range f.Receive {
+		if f.Receive[i].PayloadType == pt {
+			return f.Receive[i].ClockRate
+		}
+	}
+	return 8000
+}
+
+// latch finds out where a clear peer sends from ("symmetric RTP", RFC 4961).
+// The signalled address wins at once. Another is believed only when it has
+// sent a steady stream for a while and the signalled one nothing; whatever is
+// found first is locked, so that a later stranger is not heard and gets no
+// media (the "RTP bleed" attack).
+type latch struct {
+	locked    bool
+	to        netip.AddrPort
+	candidate netip.AddrPort
+	ssrc      uint32
+	count     int
+	since     time.Duration
+}
+
+const (
+	latchPackets = 5
+	latchAfter   = 60 * time.Millisecond
+)
+
+func (l *latch) admit(s *Session, f *flow, from netip.AddrPort, ssrc uint32, at time.Duration) bool {
+	switch {
+	case l.locked:
+		return from == l.to
+	case from == f.Remote:
+		l.lock(f, from)
+		return true
+	case !f.Symmetric:
+		return false
+	case from != l.candidate || ssrc != l.ssrc:
+		l.candidate, l.ssrc, l.count, l.since = from, ssrc, 1, at
+		return false
+	}
+	l.count++
+	if l.count < latchPackets || at-l.since < latchAfter {
+		return false
+	}
+	l.lock(f, from)
+	f.aim(s, from, l.rtcp())
+	s.ports.log.Info("media comes from another address than signalled", "port", s.rtp.port, "signalled", f.Remote, "found", from)
+	return true
+}
+
+func (l *latch) lock(f *flow, to netip.AddrPort) {
+	l.locked, l.to = true, to
+	f.found.Store(&to)
+}
+
+// rtcp is where the peer's RTCP port must be, behind the same NAT.
+func (l *latch) rtcp() netip.AddrPort { return netip.AddrPortFrom(l.to.Addr(), l.to.Port()+1) }

@@ -1,0 +1,269 @@
+package rtpio
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"bridgehead/core"
+)
+
+// counters are read from anywhere.
+type counters struct {
+	received, lost, sent, octets, refused atomic.Uint64
+	jitter                                atomic.Int64 // ns
+	stamp                                 atomic.Uint32
+	rtt, remoteJitter                     atomic.Int64 // ns
+	remoteLost                            atomic.Uint64
+}
+
+// Stats of the flow's sound so far.
+func (s *Session) Stats() core.Stats {
+	c := &s.counters
+	st := core.Stats{
+		PacketsReceived: c.received.Load(), PacketsSent: c.sent.Load(), PacketsLost: c.lost.Load(),
+		Jitter: time.Duration(c.jitter.Load()), RemoteLost: c.remoteLost.Load(), RemoteJitter: time.Duration(c.remoteJitter.Load()),
+	}
+	if f := s.flow.Load(); f != nil {
+		st.Codec = f.Send.Name
+		if st.Codec == "" && len(f.Receive) > 0 {
+			st.Codec = f.Receive[0].Name
+		}
+	}
+	return st
+}
+
+// RTT is the round trip by RTCP; 0 while unknown.
+func (s *Session) RTT() time.Duration { return time.Duration(s.counters.rtt.Load()) }
+
+// Refused counts packets that were dropped: not RTP, from a stranger, of an
+// unknown payload type, replayed or not authentic.
+func (s *Session) Refused() uint64 { return s.counters.refused.Load() }
+
+// measure follows one SSRC (RFC 3550 §6.4.1, A.1, A.3, A.8).
+type measure struct {
+	ssrc       uint32
+	known      bool
+	base, max  uint16
+	cycles     uint32
+	received   uint32
+	lostBefore uint64 // of SSRCs before this one
+	priorExp   uint32
+	priorRecv  uint32
+	transit    time.Duration
+	jitter     float64 // ns
+	lastSR     uint32  // middle 32 bits of its NTP time
+	lastSRAt   time.Duration
+	first      uint32 // timestamp
+}
+
+const maxDropout = 3000
+
+func (m *measure) packet(h *rtp.Header, at time.Duration, rate int, c *counters) {
+	c.received.Add(1)
+	ahead := h.SequenceNumber - m.max
+	switch {
+	case !m.known || h.SSRC != m.ssrc || ahead >= maxDropout && -ahead >= maxDropout:
+		lost := c.lost.Load()
+		*m = measure{ssrc: h.SSRC, known: true, base: h.SequenceNumber, max: h.SequenceNumber, lostBefore: lost, first: h.Timestamp}
+	case ahead < maxDropout:
+		if h.SequenceNumber < m.max {
+			m.cycles += 1 << 16
+		}
+		m.max = h.SequenceNumber
+	}
+	m.received++
+	if expected := m.expected(); expected > m.received {
+		c.lost.Store(m.lostBefore + uint64(expected-m.received))
+	}
+	if rate <= 0 {
+		return
+	}
+	sent := time.Duration(float64(h.Timestamp-m.first) / float64(rate) * float64(time.Second))
+	transit := at - sent
+	if m.received > 1 {
+		if d := float64((transit - m.transit).Abs()); d < float64(10*time.Second) {
+			m.jitter += (d - m.jitter) / 16
+		}
+	}
+	m.transit = transit
+	c.jitter.Store(int64(m.jitter))
+}
+
+func (m *measure) expected() uint32 { return m.cycles + uint32(m.max) - uint32(m.base) + 1 }
+
+// reception makes the report block about the SSRC heard.
+func (m *measure) reception(now time.Duration, rate int) rtcp.ReceptionReport {
+	expected := m.expected()
+	exp, recv := expected-m.priorExp, m.received-m.priorRecv
+	m.priorExp, m.priorRecv = expected, m.received
+	r := rtcp.ReceptionReport{SSRC: m.ssrc, LastSequenceNumber: m.cycles + uint32(m.max), LastSenderReport: m.lastSR,
+		Jitter: uint32(m.jitter / float64(time.Second) * float64(rate))}
+	if exp > recv && exp > 0 {
+		r.FractionLost = uint8(min(255, uint64(exp-recv)*256/uint64(exp)))
+	}
+	if expected > m.received {
+		r.TotalLost = min(expected-m.received, 0x7fffff)
+	}
+	if m.lastSR != 0 {
+		r.Delay = uint32((now - m.lastSRAt).Seconds() * 65536)
+	}
+	return r
+}
+
+// reportInterval is 5 s, spread by half either way (RFC 3550 §6.2).
+func reportInterval() time.Duration {
+	return 2500*time.Millisecond + time.Duration(rand.Int64N(int64(5*time.Second)))
+}
+
+// ntp is wall-clock time as SR carries it (RFC 3550 §4).
+func ntp(t time.Time) uint64 {
+	const sinceNTP = 2208988800
+	return uint64(t.Unix()+sinceNTP)<<32 | uint64(t.Nanosecond())<<32/1e9
+}
+
+func (s *Session) report(now time.Duration) rtcp.Packet {
+	var blocks []rtcp.ReceptionReport
+	f := s.flow.Load()
+	rate := 8000
+	if f != nil && len(f.Receive) > 0 {
+		rate = f.Receive[0].ClockRate
+	}
+	if s.in.source.known {
+		blocks = append(blocks, s.in.source.reception(now, rate))
+	}
+	if s.counters.sent.Load() == 0 {
+		return &rtcp.ReceiverReport{SSRC: s.ssrc, Reports: blocks}
+	}
+	return &rtcp.SenderReport{SSRC: s.ssrc, NTPTime: ntp(time.Now()), RTPTime: s.counters.stamp.Load(),
+		PacketCount: uint32(s.counters.sent.Load()), OctetCount: uint32(s.counters.octets.Load()), Reports: blocks}
+}
+
+func (s *Session) sendReport(now time.Duration) {
+	cname := &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{Source: s.ssrc,
+		Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: "bridgehead"}}}}}
+	s.sendRTCP([]rtcp.Packet{s.report(now), cname})
+}
+
+// SendFeedback sends a report with what is asked of the peer: PLI, FIR,
+// TMMBR (RFC 4585, RFC 5104).
+func (s *Session) SendFeedback(p ...rtcp.Packet) {
+	s.sendRTCP(append([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: s.ssrc}}, p...))
+}
+
+func (s *Session) sendRTCP(packets []rtcp.Packet) {
+	f := s.flow.Load()
+	if f == nil {
+		return
+	}
+	to := f.rtcpTo.Load()
+	wire, err := rtcp.Marshal(packets)
+	if err != nil || to == nil {
+		return
+	}
+	if f.srtpOut != nil {
+		if wire, err = f.srtpOut.rtcp(wire); err != nil {
+			return
+		}
+	}
+	s.outMu.Lock()
+	defer s.outMu.Unlock()
+	if s.shut {
+		return
+	}
+	via := s.rtcp
+	if f.Mux {
+		via = s.rtp
+	}
+	_ = via.send(wire, to)
+}
+
+// bucket bounds the RTCP taken in: parsing it allocates.
+type bucket struct {
+	tokens float64
+	at     time.Duration
+}
+
+const (
+	rtcpPerSecond = 50
+	rtcpBurst     = 100
+)
+
+func (b *bucket) take(now time.Duration) bool {
+	b.tokens = min(rtcpBurst, b.tokens+(now-b.at).Seconds()*rtcpPerSecond)
+	if b.at == 0 {
+		b.tokens = rtcpBurst
+	}
+	b.at = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
+// control takes one compound RTCP packet.
+func (s *Session) control(f *flow, b []byte, from netip.AddrPort, now time.Duration) {
+	if len(b) < 8 || b[0]>>6 != 2 || !s.in.rtcpIn.take(now) {
+		s.counters.refused.Add(1)
+		return
+	}
+	var err error
+	if f.srtpIn != nil {
+		b, err = f.srtpIn.openRTCP(b)
+	} else if from.Addr() != f.Remote.Addr() && from.Addr() != f.latch.to.Addr() {
+		s.counters.refused.Add(1)
+		return
+	}
+	var packets []rtcp.Packet
+	if err == nil {
+		packets, err = rtcp.Unmarshal(b)
+	}
+	if err != nil {
+		s.counters.refused.Add(1)
+		return
+	}
+	for _, p := range packets {
+		s.controlled(f, p, now)
+	}
+}
+
+func (s *Session) controlled(f *flow, p rtcp.Packet, now time.Duration) {
+	switch p := p.(type) {
+	case *rtcp.SenderReport:
+		if p.SSRC == s.in.source.ssrc {
+			s.in.source.lastSR, s.in.source.lastSRAt = uint32(p.NTPTime>>16), now
+		}
+		s.reported(f, p.Reports)
+	case *rtcp.ReceiverReport:
+		s.reported(f, p.Reports)
+	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest, *rtcp.TransportLayerNack, *rtcp.RawPacket:
+		if f.OnFeedback != nil {
+			f.OnFeedback(p)
+		}
+	}
+}
+
+// reported reads what the peer says of our sound.
+func (s *Session) reported(f *flow, blocks []rtcp.ReceptionReport) {
+	for _, r := range blocks {
+		if r.SSRC != s.ssrc {
+			continue
+		}
+		s.counters.remoteLost.Store(uint64(r.TotalLost))
+		if f.Send.ClockRate > 0 {
+			s.counters.remoteJitter.Store(int64(float64(r.Jitter) / float64(f.Send.ClockRate) * float64(time.Second)))
+		}
+		if r.LastSenderReport == 0 {
+			continue
+		}
+		rtt := uint32(ntp(time.Now())>>16) - r.LastSenderReport - r.Delay
+		if d := time.Duration(float64(rtt) / 65536 * float64(time.Second)); d < 10*time.Second {
+			s.counters.rtt.Store(int64(d))
+		}
+	}
+}

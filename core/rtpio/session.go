@@ -1,0 +1,269 @@
+package rtpio
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"bridgehead/core"
+)
+
+// Flow is what was negotiated for a session. It is never changed once started:
+// a new offer and answer starts a new flow.
+type Flow struct {
+	// Remote is where to send RTP, as signalled; RemoteRTCP the same for RTCP,
+	// zero for the port above it.
+	Remote, RemoteRTCP netip.AddrPort
+	Mux                bool // RTCP on the RTP port (RFC 5761)
+	// Send is the codec of what is written; without a Name nothing is sent.
+	Send core.Codec
+	// Receive lists the payload types taken in; empty discards all.
+	Receive []core.Codec
+	// DigitsIn and DigitsOut are telephone-event formats (RFC 4733).
+	DigitsIn  []core.Codec
+	DigitsOut core.Codec
+	Keys      *Keys // nil: in clear
+	// Symmetric learns where a clear peer really sends from, once: the
+	// signalled address has precedence, and what is found is locked. SRTP
+	// never learns.
+	Symmetric bool
+	// The functions are called on the media clock and must not block.
+	OnDigit    func(key byte)
+	OnFeedback func(rtcp.Packet) // PLI, FIR, TMMBR…
+	// OnTimeout is called once when nothing has come for Timeout (0: never).
+	Timeout   time.Duration
+	OnTimeout func()
+}
+
+// Session is one RTP session: a port pair, and a flow once started. It is the
+// core.Sink of what the party hears.
+type Session struct {
+	ports     *Ports
+	poller    *Poller
+	rtp, rtcp socket
+	ssrc      uint32
+
+	flow   atomic.Pointer[flow]
+	sink   atomic.Pointer[core.Sink]
+	closed atomic.Bool
+
+	in  receiver // touched by the poller only
+	out sender   // guarded by outMu: written by the mixer, RTCP and digits
+	// outMu is held for the microseconds of one send, by one party's writers.
+	outMu sync.Mutex
+	shut  bool // the sockets are closed
+
+	counters counters
+}
+
+// flow is a Flow made ready for the packet path.
+type flow struct {
+	Flow
+	srtpIn, srtpOut *protection
+	rtpTo, rtcpTo   atomic.Pointer[address]
+	started         time.Duration
+	formats         [128]format
+	digitsRate      int
+	timedOut        bool  // poller only
+	latch           latch // poller only
+	found           atomic.Pointer[netip.AddrPort]
+}
+
+// format is what a payload type means.
+type format uint8
+
+const (
+	unknown format = iota
+	sound
+	event
+)
+
+func newSession(p *Ports, rtp, rtcp socket) *Session {
+	s := &Session{ports: p, rtp: rtp, rtcp: rtcp, ssrc: rand.Uint32()}
+	s.out.seq = uint16(rand.Uint32())
+	s.out.stamp = rand.Uint32()
+	s.out.buf = make([]byte, 0, maxPacket)
+	return s
+}
+
+// Port is the local RTP port.
+func (s *Session) Port() int { return int(s.rtp.port) }
+
+// SSRC of what is sent.
+func (s *Session) SSRC() uint32 { return s.ssrc }
+
+// Start begins a flow; the one before, if any, ends. It fails only on keys of
+// the wrong length. With the same keys as before, packets already seen stay
+// refused.
+func (s *Session) Start(f Flow) error {
+	n := &flow{Flow: f, started: core.Now()}
+	old := s.flow.Load()
+	if f.Keys != nil {
+		var err error
+		if n.srtpIn, n.srtpOut, err = protect(f.Keys, old); err != nil {
+			return err
+		}
+	}
+	for _, c := range f.Receive {
+		n.formats[c.PayloadType&0x7f] = sound
+	}
+	for _, c := range f.DigitsIn {
+		n.formats[c.PayloadType&0x7f] = event
+		n.digitsRate = c.ClockRate
+	}
+	n.aim(s, f.Remote, rtcpOf(f))
+	if old != nil && f.Keys == nil && old.Remote == f.Remote {
+		if to := old.found.Load(); to != nil { // the same peer, found already
+			n.latch = latch{locked: true, to: *to}
+			n.found.Store(to)
+			n.aim(s, *to, n.latch.rtcp())
+		}
+	}
+	s.flow.Store(n)
+	return nil
+}
+
+func rtcpOf(f Flow) netip.AddrPort {
+	switch {
+	case f.Mux:
+		return f.Remote
+	case f.RemoteRTCP.IsValid():
+		return f.RemoteRTCP
+	default:
+		return netip.AddrPortFrom(f.Remote.Addr(), f.Remote.Port()+1)
+	}
+}
+
+func (f *flow) aim(s *Session, rtp, rtcp netip.AddrPort) {
+	for to, at := range map[*atomic.Pointer[address]]netip.AddrPort{&f.rtpTo: rtp, &f.rtcpTo: rtcp} {
+		if at.IsValid() && at.Port() != 0 && !at.Addr().IsUnspecified() && !at.Addr().IsMulticast() {
+			a := s.rtp.address(at)
+			to.Store(&a)
+		}
+	}
+}
+
+// Receive sets where incoming sound goes from now on; nil discards it.
+func (s *Session) Receive(to core.Sink) {
+	if to == nil {
+		s.sink.Store(nil)
+		return
+	}
+	s.sink.Store(&to)
+}
+
+// Close frees the ports. The peer is told by RTCP BYE.
+func (s *Session) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.sendRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: s.ssrc}, &rtcp.Goodbye{Sources: []uint32{s.ssrc}}})
+	s.poller.remove(s)
+	go func() {
+		s.poller.pause() // nobody reads the sockets any more
+		s.outMu.Lock()
+		s.shut = true
+		s.rtp.close()
+		s.rtcp.close()
+		s.outMu.Unlock()
+		s.ports.release(s.rtp.port)
+	}()
+	return nil
+}
+
+// sender numbers and writes what the party hears.
+type sender struct {
+	seq     uint16
+	stamp   uint32 // of the last packet, as sent
+	source  uint32 // timestamp of the last packet, as written to us
+	at      time.Duration
+	running bool // a packet was sent in this flow
+	flow    *flow
+	buf     []byte
+	header  rtp.Header
+	digits  digits
+}
+
+// Write encrypts and sends one packet of sound. Sequence number, SSRC and
+// payload type are the session's own; timestamps keep the writer's steps.
+func (s *Session) Write(p *core.Packet) error {
+	f := s.flow.Load()
+	if f == nil || f.Send.Name == "" {
+		return nil
+	}
+	s.outMu.Lock()
+	defer s.outMu.Unlock()
+	if s.shut {
+		return nil
+	}
+	o := &s.out
+	now := core.Now()
+	if f != o.flow {
+		o.flow, o.running = f, false
+	}
+	o.advance(p.Header.Timestamp, now, f.Send.ClockRate)
+	if s.writeDigit(f) {
+		return nil
+	}
+	o.header = rtp.Header{Version: 2, Marker: p.Header.Marker || !o.running, PayloadType: f.Send.PayloadType,
+		Timestamp: o.stamp, SSRC: s.ssrc}
+	o.running = true
+	return s.sendRTP(f, p.Payload)
+}
+
+// advance keeps the timestamps sent continuous while the party moves from one
+// writer (reception, meeting) to the next.
+func (o *sender) advance(source uint32, now time.Duration, rate int) {
+	step := source - o.source
+	if o.at == 0 || step > uint32(5*rate) {
+		step = uint32((now - o.at).Seconds() * float64(rate))
+	}
+	o.stamp += step
+	o.source, o.at = source, now
+}
+
+// sendRTP sends o.header and payload; the lock is held.
+func (s *Session) sendRTP(f *flow, payload []byte) error {
+	to := f.rtpTo.Load()
+	if to == nil {
+		return nil
+	}
+	o := &s.out
+	o.header.SequenceNumber = o.seq
+	o.seq++
+	plain := o.buf[:12+len(payload)]
+	if len(plain) > maxPacket-64 {
+		return nil
+	}
+	putHeader(plain, &o.header)
+	copy(plain[12:], payload)
+	wire := plain
+	if f.srtpOut != nil {
+		var err error
+		if wire, err = f.srtpOut.rtp(plain, &o.header); err != nil {
+			return err
+		}
+	}
+	s.counters.sent.Add(1)
+	s.counters.octets.Add(uint64(len(payload)))
+	s.counters.stamp.Store(o.stamp)
+	return s.rtp.send(wire, to)
+}
+
+// putHeader writes the fixed RTP header (RFC 3550 §5.1), all that we send.
+func putHeader(b []byte, h *rtp.Header) {
+	b[0] = 2 << 6
+	b[1] = h.PayloadType & 0x7f
+	if h.Marker {
+		b[1] |= 0x80
+	}
+	binary.BigEndian.PutUint16(b[2:], h.SequenceNumber)
+	binary.BigEndian.PutUint32(b[4:], h.Timestamp)
+	binary.BigEndian.PutUint32(b[8:], h.SSRC)
+}
