@@ -1,0 +1,213 @@
+package forward
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"bridgehead/core"
+)
+
+const (
+	// A keyframe costs ten times a common frame, so publishers are asked no
+	// more often than this, whoever else has lost the picture meanwhile.
+	askEvery = 500 * time.Millisecond
+	// idle is when a layer counts as paused by its sender.
+	idle = 1500 * time.Millisecond
+)
+
+// source is one picture (camera or screen) of a party, in one or more layers.
+type source struct {
+	key    sourceKey
+	layers atomic.Pointer[[]*layer] // small to large; replaced, never changed
+}
+
+// layer is one stream of packets of a picture.
+type layer struct {
+	router *Router
+	source *source
+	track  core.Track
+	rank   int // of the rid among q, h, f
+	parse  func([]byte) desc
+	ask    func(core.NeedKeyframe)
+	// outs take the packets. The slice is replaced, never changed.
+	outs   atomic.Pointer[[]*out]
+	closed atomic.Bool
+
+	// Written by the publisher's goroutine, read by Step.
+	need     atomic.Bool              // somebody waits for a keyframe
+	bytes    [maxSID + 1]atomic.Int64 // since the beginning, by spatial layer
+	arrived  atomic.Int64             // when the last packet came; 0: never
+	height   atomic.Int32             // of the last keyframe, 0: unknown
+	spatials atomic.Int32             // highest spatial layer seen
+
+	// Owned by the publisher's goroutine.
+	ssrc   uint32
+	sps    bool
+	begun  bool
+	epoch  uint32
+	lastSN uint16
+
+	// Owned by Step.
+	asked    time.Duration
+	measured time.Duration
+	counted  [maxSID + 1]int64
+	rates    [maxSID + 1]int // bit/s of each spatial layer
+	active   bool
+}
+
+var ranks = map[string]int{"q": 0, "h": 1, "f": 2}
+
+func (r *Router) publishLayer(t core.Track, ask func(core.NeedKeyframe)) *layer {
+	l := &layer{router: r, track: t, rank: 2, parse: parserOf(t.Codec.Name), ask: ask}
+	if n, ok := ranks[t.Layer]; ok {
+		l.rank = n
+	}
+	l.outs.Store(new([]*out))
+	key := sourceKey{t.Party, t.Source}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	src := r.sources[key]
+	if src == nil {
+		src = &source{key: key}
+		src.layers.Store(new([]*layer))
+		r.sources[key] = src
+	}
+	l.source = src
+	next := slices.DeleteFunc(slices.Clone(*src.layers.Load()), func(x *layer) bool {
+		return x.track.Layer == t.Layer
+	})
+	next = append(next, l)
+	slices.SortStableFunc(next, func(a, b *layer) int { return cmp.Compare(a.rank, b.rank) })
+	src.layers.Store(&next)
+	return l
+}
+
+// Close ends the publication of the layer.
+func (l *layer) Close() error {
+	if l.closed.Swap(true) {
+		return nil
+	}
+	r, src := l.router, l.source
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := slices.DeleteFunc(slices.Clone(*src.layers.Load()), func(x *layer) bool { return x == l })
+	src.layers.Store(&next)
+	if len(next) == 0 && r.sources[src.key] == src {
+		delete(r.sources, src.key)
+	}
+	return nil
+}
+
+// Write forwards a packet to all who get this layer. The payload's picture
+// numbers are rewritten in place for each of them and put back at the end.
+func (l *layer) Write(p *core.Packet) error {
+	if l.closed.Load() {
+		return nil
+	}
+	l.arrived.Store(int64(max(p.Arrival, 1)))
+	l.watchRestart(p)
+	d := l.parse(p.Payload)
+	l.bytes[d.sid&maxSID].Add(int64(len(p.Payload)) + 12)
+	if d.sps {
+		l.sps = true
+	} else if l.sps && d.idrOnly {
+		d.keyframe = false // the decoder can only start at the SPS before it
+	}
+	if d.keyframe {
+		l.need.Store(false)
+		if d.height > 0 {
+			l.height.Store(int32(d.height))
+		}
+	}
+	if int32(d.sid) > l.spatials.Load() {
+		l.spatials.Store(int32(d.sid))
+	}
+	for _, o := range *l.outs.Load() {
+		o.write(l, p, &d)
+	}
+	d.restore(p.Payload)
+	return nil
+}
+
+// watchRestart notes a sender that has begun anew.
+func (l *layer) watchRestart(p *core.Packet) {
+	d := int16(p.Header.SequenceNumber - l.lastSN)
+	if l.begun && p.Header.SSRC == l.ssrc && d < jump && d > -jump {
+		if d > 0 {
+			l.lastSN = p.Header.SequenceNumber
+		}
+		return
+	}
+	if l.begun {
+		l.need.Store(true)
+	}
+	l.begun, l.ssrc, l.lastSN = true, p.Header.SSRC, p.Header.SequenceNumber
+	l.epoch++
+}
+
+// measure reads the layers' rates.
+func (s *source) measure(now time.Duration) {
+	for _, l := range *s.layers.Load() {
+		last := time.Duration(l.arrived.Load())
+		l.active = last > 0 && now-last < idle
+		span := now - l.measured
+		if span < 400*time.Millisecond {
+			continue
+		}
+		for i := range l.bytes {
+			sum := l.bytes[i].Load()
+			rate := int((sum - l.counted[i]) * 8 * int64(time.Second) / int64(span))
+			if l.rates[i] > 0 {
+				rate = l.rates[i] + (rate-l.rates[i])/3
+			}
+			l.rates[i], l.counted[i] = rate, sum
+		}
+		l.measured = now
+	}
+}
+
+// askKeyframes asks the publisher for what is waited for, again and again until
+// the keyframe comes.
+func (s *source) askKeyframes(now time.Duration) {
+	for _, l := range *s.layers.Load() {
+		if l.ask == nil || !l.need.Load() || len(*l.outs.Load()) == 0 {
+			continue
+		}
+		if l.asked == 0 || now-l.asked >= askEvery {
+			l.asked = now
+			l.ask(core.NeedKeyframe{Track: l.track})
+		}
+	}
+}
+
+func (l *layer) add(o *out) {
+	now := *l.outs.Load()
+	if !slices.Contains(now, o) {
+		next := append(slices.Clone(now), o)
+		l.outs.Store(&next)
+	}
+}
+
+func (l *layer) remove(o *out) {
+	now := *l.outs.Load()
+	if slices.Contains(now, o) {
+		next := slices.DeleteFunc(slices.Clone(now), func(x *out) bool { return x == o })
+		l.outs.Store(&next)
+	}
+}
+
+// lines is the height of the layer's picture, guessed from its rid while no
+// keyframe has told it.
+func (l *layer) lines() int {
+	if h := int(l.height.Load()); h > 0 {
+		return h
+	}
+	return 180 << l.rank
+}
+
+func takes(codecs []core.Codec, name string) bool {
+	return slices.ContainsFunc(codecs, func(c core.Codec) bool { return strings.EqualFold(c.Name, name) })
+}
