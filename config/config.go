@@ -1,0 +1,288 @@
+// Package config is the gateway's configuration: one tree of structs with its
+// defaults, read once from file, environment and flags and then never changed.
+// A reload reads a new tree. Each key is the same word in all three places:
+// listen.https, BRIDGEHEAD_LISTEN_HTTPS, --listen.https.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// Config is all that can be configured. The tags say the default, the check
+// that a value must pass, and the line of help.
+type Config struct {
+	Data     string   `key:"data" default:"./data" check:"required" help:"directory of all state: database, certificate, keys"`
+	Domain   string   `key:"domain" help:"public host name of this gateway; found by itself when empty"`
+	Language string   `key:"language" default:"en" check:"language" help:"language of the spoken prompts"`
+	Listen   Listen   `key:"listen"`
+	RTP      RTP      `key:"rtp"`
+	TLS      TLS      `key:"tls"`
+	SIP      SIP      `key:"sip"`
+	PSTN     PSTN     `key:"pstn"`
+	WebRTC   WebRTC   `key:"webrtc"`
+	Limits   Limits   `key:"limits"`
+	Passcode Passcode `key:"passcode"`
+	Records  Records  `key:"records"`
+	Log      Log      `key:"log"`
+}
+
+// Listen are the addresses listened on, host:port each. Port 0 takes any free
+// port; an empty value turns the listener off.
+type Listen struct {
+	HTTPS     string `key:"https" default:":8443" check:"hostport" help:"web client, console, API and signalling of browsers"`
+	WebRTC    string `key:"webrtc" default:":8443" check:"hostport" help:"UDP port of all WebRTC media"`
+	WebRTCTCP string `key:"webrtc_tcp" default:":8444" check:"hostport" help:"TCP port of WebRTC media, for networks without UDP"`
+	SIPS      string `key:"sips" default:":5061" check:"hostport" help:"SIP over TLS, SRTP required"`
+	SIP       string `key:"sip" default:":5060" check:"hostport" help:"SIP in clear over UDP and TCP, for configured trunks"`
+	H323      string `key:"h323" default:"" check:"hostport" help:"H.323 call signalling (not in this version yet)"`
+	H323TLS   string `key:"h323_tls" default:"" check:"hostport" help:"H.323 call signalling over TLS (not in this version yet)"`
+	RAS       string `key:"ras" default:"" check:"hostport" help:"H.225.0 RAS (not in this version yet)"`
+	TURN      string `key:"turn" default:":3478" check:"hostport" help:"STUN and TURN over UDP and TCP"`
+	TURNS     string `key:"turns" default:":5349" check:"hostport" help:"TURN over TLS"`
+}
+
+// RTP is the media of SIP and H.323 legs.
+type RTP struct {
+	Ports     string `key:"ports" default:"20000-29999" check:"ports" help:"UDP ports of SIP and H.323 media"`
+	Advertise string `key:"advertise" check:"ip" help:"IP address told to peers; found by itself when empty"`
+	Bind      string `key:"bind" check:"ip" help:"local IP address of the media sockets; all when empty"`
+}
+
+// TLS is the certificate of all TLS listeners.
+type TLS struct {
+	Certificate string `key:"certificate" check:"file" help:"PEM file with the certificate chain; self-signed when empty"`
+	Key         string `key:"key" check:"file" help:"PEM file with its private key"`
+}
+
+// SIP is the SIP edge.
+type SIP struct {
+	Legacy bool `key:"legacy" default:"false" help:"let unencrypted SIP endpoints call over listen.sip; they are badged as clear"`
+}
+
+// PSTN is the telephone network.
+type PSTN struct {
+	Country   string   `key:"country" default:"" check:"country" help:"ISO code of the country whose numbers are dialled without prefix, such as DE"`
+	Countries []string `key:"countries" check:"country" help:"ISO codes of the countries that hosts may dial out to; none when empty"`
+}
+
+// WebRTC is the browsers' edge.
+type WebRTC struct {
+	Origins []string `key:"origins" help:"further web origins that may open the signalling socket"`
+}
+
+// Limits bound what the machine takes on.
+type Limits struct {
+	Calls         int `key:"calls" default:"2000" check:"1-100000" help:"calls at one time"`
+	CallsPerSrc   int `key:"calls_per_source" default:"100" check:"1-100000" help:"calls at one time from one address that is no trunk"`
+	SetupsPerSrc  int `key:"setups_per_source" default:"20" check:"1-100000" help:"new calls a second from one address that is no trunk"`
+	MediaTimeout  int `key:"media_timeout" default:"60" check:"5-3600" help:"seconds without a packet after which a call is ended"`
+	HoldTimeout   int `key:"hold_timeout" default:"300" check:"5-86400" help:"the same while the call is held"`
+	MaxCallMinute int `key:"call_minutes" default:"1440" check:"1-10080" help:"longest call, in minutes"`
+}
+
+// Passcode guards against guessing.
+type Passcode struct {
+	Tries  int `key:"tries" default:"10" check:"3-1000" help:"wrong passcodes from one source within the window before it is refused"`
+	Window int `key:"window" default:"600" check:"10-86400" help:"length of the window, in seconds"`
+}
+
+// Records is what is kept of calls.
+type Records struct {
+	Days int `key:"days" default:"30" check:"1-3650" help:"days that call records are kept"`
+}
+
+// Log is the log on standard error.
+type Log struct {
+	Level  string `key:"level" default:"info" check:"debug|info|warn|error" help:"least severe level logged"`
+	Format string `key:"format" default:"text" check:"text|json" help:"form of the log lines"`
+}
+
+// Fault is one thing wrong with the configuration.
+type Fault struct {
+	File   string // empty: environment, flag or default
+	Key    string
+	Value  string
+	Why    string
+	Remedy string
+}
+
+func (f Fault) Error() string {
+	where := f.File
+	if where == "" {
+		where = "configuration"
+	}
+	if f.Key == "" {
+		return fmt.Sprintf("%s: %s; %s", where, f.Why, f.Remedy)
+	}
+	return fmt.Sprintf("%s: %s = %q: %s; %s", where, f.Key, f.Value, f.Why, f.Remedy)
+}
+
+// field is one key of the tree.
+type field struct {
+	key, fallback, check, help string
+	kind                       reflect.Kind
+}
+
+// fields walks the tree.
+func fields() (list []field) {
+	var walk func(t reflect.Type, prefix string)
+	walk = func(t reflect.Type, prefix string) {
+		for i := range t.NumField() {
+			f := t.Field(i)
+			key := prefix + f.Tag.Get("key")
+			if f.Type.Kind() == reflect.Struct {
+				walk(f.Type, key+".")
+				continue
+			}
+			list = append(list, field{key, f.Tag.Get("default"), f.Tag.Get("check"), f.Tag.Get("help"), f.Type.Kind()})
+		}
+	}
+	walk(reflect.TypeFor[Config](), "")
+	return list
+}
+
+// Flags adds a flag for every key.
+func Flags(set *pflag.FlagSet) {
+	for _, f := range fields() {
+		help := f.help
+		if f.fallback != "" {
+			help += fmt.Sprintf(" (default %q)", f.fallback)
+		}
+		set.String(f.key, "", help)
+	}
+}
+
+// Load reads file (none when empty), environment and the flags that were set,
+// each overruling the one before, and checks the result. The error joins every
+// [Fault] found.
+func Load(file string, flags *pflag.FlagSet) (*Config, error) {
+	v := viper.New()
+	if file != "" {
+		v.SetConfigFile(file)
+		if err := v.ReadInConfig(); err != nil {
+			return nil, Fault{File: file, Why: readFault(err), Remedy: "see config.sample.yaml for the form"}
+		}
+	}
+	faults := unknownKeys(file, v.AllKeys())
+	values := map[string]any{}
+	for _, f := range fields() {
+		value, source := lookup(v, f, file, flags)
+		if why, remedy := f.wrong(value); why != "" {
+			faults = append(faults, Fault{source, f.key, value, why, remedy})
+			continue
+		}
+		set(values, strings.Split(f.key, "."), f.typed(value))
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	c := &Config{}
+	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: c, TagName: "key"})
+	if err == nil {
+		err = d.Decode(values)
+	}
+	if err != nil {
+		return nil, Fault{File: file, Why: err.Error(), Remedy: "see config.sample.yaml for the form"}
+	}
+	return c, c.consistent(file)
+}
+
+// readFault keeps the reader's line number, without the noise around it.
+func readFault(err error) string {
+	var missing *os.PathError
+	if errors.As(err, &missing) {
+		return missing.Err.Error()
+	}
+	return strings.TrimPrefix(err.Error(), "While parsing config: ")
+}
+
+func lookup(v *viper.Viper, f field, file string, flags *pflag.FlagSet) (value, source string) {
+	if flags != nil {
+		if flag := flags.Lookup(f.key); flag != nil && flag.Changed {
+			return flag.Value.String(), "flag"
+		}
+	}
+	if env, ok := os.LookupEnv("BRIDGEHEAD_" + strings.ToUpper(strings.ReplaceAll(f.key, ".", "_"))); ok {
+		return env, "environment"
+	}
+	if !v.IsSet(f.key) {
+		return f.fallback, ""
+	}
+	if f.kind == reflect.Slice {
+		return strings.Join(v.GetStringSlice(f.key), ","), file
+	}
+	return v.GetString(f.key), file
+}
+
+func unknownKeys(file string, keys []string) (faults []error) {
+	known := fields()
+	for _, key := range keys {
+		if !slices.ContainsFunc(known, func(f field) bool { return f.key == key }) {
+			faults = append(faults, Fault{File: file, Key: key, Why: "no such key", Remedy: "remove it, or see config.sample.yaml for the right name"})
+		}
+	}
+	return faults
+}
+
+func (f field) typed(value string) any {
+	switch f.kind {
+	case reflect.Int:
+		n, _ := strconv.Atoi(value)
+		return n
+	case reflect.Bool:
+		b, _ := strconv.ParseBool(value)
+		return b
+	case reflect.Slice:
+		return list(value)
+	}
+	return value
+}
+
+func list(value string) (items []string) {
+	for _, s := range strings.Split(value, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			items = append(items, s)
+		}
+	}
+	return items
+}
+
+func set(m map[string]any, path []string, value any) {
+	for _, p := range path[:len(path)-1] {
+		next, ok := m[p].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			m[p] = next
+		}
+		m = next
+	}
+	m[path[len(path)-1]] = value
+}
+
+// consistent checks what concerns several keys.
+func (c *Config) consistent(file string) error {
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		return Fault{file, "tls.key", c.TLS.Key, "certificate and key go together", "set both tls.certificate and tls.key, or neither"}
+	}
+	return nil
+}
+
+// RTPPorts is the range of RTP.Ports.
+func (c *Config) RTPPorts() (first, last int) {
+	first, last, _ = parsePorts(c.RTP.Ports)
+	return first, last
+}
+
+// WindowDuration is the length of time in which wrong passcodes count.
+func (p Passcode) WindowDuration() time.Duration { return time.Duration(p.Window) * time.Second }
