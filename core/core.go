@@ -68,6 +68,12 @@ type Edge interface {
 	// Serve answers calls until ctx ends.
 	Serve(context.Context, Dialplan) error
 	// Dial calls an address and, once it is answered, joins it to the room.
-	// The leg is returned while it still rings.
+	// The leg is returned while it still rings; the end of ctx before the
+	// answer gives up. A room that is a [Caller] is told if nobody answers.
 	Dial(ctx context.Context, to string, into Room) (Leg, error)
+}
+
+// Caller is a Room that wants to know of a call into it that came to nothing.
+type Caller interface {
+	Unanswered(Leg, Reason)
 }

@@ -1,0 +1,217 @@
+package meet
+
+import (
+	"slices"
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/core/mix"
+)
+
+// join decides about a newcomer: inside, waiting, or a reason why not.
+func (m *Meeting) join(leg core.Leg, d door) error {
+	info := leg.Info()
+	if why := m.refuse(info, d); why != nil {
+		m.log.Info("newcomer refused", "leg", info.ID, "protocol", info.Protocol, "reason", why)
+		return *why
+	}
+	p := &party{leg: leg, info: info, name: info.Name, role: d.role, joined: time.Now()}
+	m.parties = append(m.parties, p)
+	if m.set.Admission == Accept && d.role != core.Host && !d.invited {
+		m.wait(p)
+		return nil
+	}
+	m.admit(p)
+	return nil
+}
+
+func (m *Meeting) refuse(info core.Info, d door) *core.Reason {
+	switch {
+	case m.over:
+		return &core.Reason{Code: core.NotFound, Say: "This meeting is over.", Detail: "meeting is over"}
+	case m.set.EncryptedOnly && !info.Security.Encrypted():
+		return &core.Reason{Code: core.NotEncrypted, Say: "This meeting takes encrypted calls only.", Detail: "meeting takes encrypted legs only"}
+	case m.locked && d.role != core.Host && !d.invited:
+		return &core.Reason{Code: core.Locked, Say: "This meeting is locked.", Detail: "meeting is locked"}
+	case m.set.MaxParticipants > 0 && len(m.parties) >= m.set.MaxParticipants:
+		return &core.Reason{Code: core.Full, Say: "This meeting is full.", Detail: "max_participants reached"}
+	case slices.ContainsFunc(m.parties, func(p *party) bool { return p.info.ID == info.ID }):
+		return &core.Reason{Code: core.Failure, Detail: "leg is in the meeting already"}
+	}
+	return nil
+}
+
+// wait sits the party where it hears music and nobody hears it.
+func (m *Meeting) wait(p *party) {
+	p.state = core.Waiting
+	m.sit(p, false)
+	p.leg.Signal(core.Answer{})
+	p.out = m.listen(p, m.lobby)
+	if p.out != nil {
+		p.out.Play(m.opt.Voice.Say("waiting-for-accept")...)
+	}
+	m.placed(p)
+	m.changed("waiting", p, core.Reason{})
+	for _, h := range m.inside() {
+		if h.role == core.Host {
+			m.say(h, "newcomer-waiting", "press-91-accept")
+		}
+	}
+}
+
+// admit sits the party inside.
+func (m *Meeting) admit(p *party) {
+	fromLobby := p.state == core.Waiting
+	p.state = core.Joined
+	if p.out != nil {
+		p.out.Close()
+		p.out = nil
+	}
+	alone := len(m.inside()) == 1
+	m.sit(p, true)
+	p.leg.Signal(core.Answer{})
+	if m.muteAll && p.role != core.Host {
+		m.mute(p, true, "the host")
+	}
+	p.out = m.listen(p, m.mixer)
+	if p.info.Forwarded || len(p.info.Video) > 0 {
+		p.sub = m.router.Subscribe(p.leg)
+	}
+	m.placed(p)
+	switch {
+	case fromLobby:
+		m.say(p, "accepted")
+	case alone:
+		m.say(p, "you-are-alone")
+	}
+	if !p.info.Security.Encrypted() && p.info.Phone {
+		m.say(p, "leg-clear")
+	}
+	m.announce(p, "joined")
+	m.changed("joined", p, core.Reason{})
+}
+
+// sit gives the party a new seat; the one before takes no more media.
+func (m *Meeting) sit(p *party, open bool) {
+	old := p.seat
+	p.seat = &seat{m: m, p: p, open: open, sinks: map[core.Track]core.Sink{}}
+	if old != nil {
+		old.vacate()
+	}
+	p.leg.Sit(p.seat)
+}
+
+// listen sends the party what the mixer makes for it; nil if it cannot hear.
+func (m *Meeting) listen(p *party, mixer *mix.Mixer) *mix.Output {
+	info := p.leg.Info()
+	if info.Audio.Name == "" {
+		return nil
+	}
+	sink, err := p.leg.Subscribe(core.Track{Source: core.Mix, Codec: info.Audio})
+	if err == nil {
+		var out *mix.Output
+		if out, err = mixer.AddOutput(mix.OutputOptions{Party: info.ID, Codec: info.Audio, Sink: sink, Forwarded: info.Forwarded}); err == nil {
+			return out
+		}
+		sink.Close()
+	}
+	m.log.Warn("party cannot be sent sound", "leg", info.ID, "codec", info.Audio.Name, "error", err)
+	return nil
+}
+
+// left is the end of a party's stay.
+func (m *Meeting) left(s *seat, r core.Reason) {
+	p := s.p
+	i := slices.Index(m.parties, p)
+	if i < 0 || p.seat != s {
+		return
+	}
+	m.parties = slices.Delete(m.parties, i, i+1)
+	m.unhear(p)
+	wasIn := p.state != core.Waiting
+	m.changed("left", p, r)
+	if wasIn {
+		m.announce(p, "left")
+	}
+}
+
+func (m *Meeting) unhear(p *party) {
+	if p.out != nil {
+		p.out.Close()
+		p.out = nil
+	}
+	if p.sub != nil {
+		p.sub.Close()
+		p.sub = nil
+	}
+}
+
+// inside lists those admitted.
+func (m *Meeting) inside() (list []*party) {
+	for _, p := range m.parties {
+		if p.state != core.Waiting {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func (m *Meeting) find(id string) *party {
+	for _, p := range m.parties {
+		if p.info.ID == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// refresh takes up what a renegotiation has changed.
+func (m *Meeting) refresh(p *party) {
+	held := p.state == core.Held
+	p.info = p.leg.Info()
+	if p.out != nil {
+		p.out.Close()
+	}
+	mixer := m.mixer
+	if p.state == core.Waiting {
+		mixer = m.lobby
+	}
+	p.out = m.listen(p, mixer)
+	if p.sub != nil {
+		p.sub.Refresh()
+	}
+	if !held {
+		m.dirty = true
+	}
+	m.changed("changed", p, core.Reason{})
+}
+
+// announceUpTo is the size of meeting in which comings and goings are heard.
+const announceUpTo = 30
+
+func (m *Meeting) announce(p *party, prompt string) {
+	if n := len(m.inside()); n > 1 && n <= announceUpTo || prompt == "left" && n > 0 && n <= announceUpTo {
+		m.mixer.Play(m.opt.Voice.Say(prompt)...)
+	}
+}
+
+// say plays prompts to one party alone, if it has no screen to read.
+func (m *Meeting) say(p *party, prompts ...string) {
+	if p.out == nil || p.info.Forwarded {
+		return
+	}
+	var clips []*mix.Clip
+	for _, name := range prompts {
+		clips = append(clips, m.opt.Voice.Say(name)...)
+	}
+	p.out.Play(clips...)
+}
+
+func (m *Meeting) placed(p *party) {
+	p.leg.Signal(core.Placed{Meeting: m.opt.Number, Name: m.set.Name, State: p.state, Role: p.role, Locked: m.locked})
+}
+
+func (m *Meeting) changed(what string, p *party, r core.Reason) {
+	m.dirty = true
+	m.opt.Notify(Change{Meeting: m.opt.Number, What: what, Party: p.view(), Reason: r})
+}

@@ -1,0 +1,99 @@
+package meet
+
+import (
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/core/mix"
+)
+
+// keypad collects the keys of a command: * and what follows. No command is one
+// lost key away from one that ends or removes anything.
+type keypad struct {
+	typed string
+	at    time.Duration
+}
+
+// keyPause ends a command that was not finished.
+const keyPause = 4 * time.Second
+
+// add takes a key and returns the command that it completes, or "".
+func (k *keypad) add(key byte, now time.Duration) string {
+	if now-k.at > keyPause {
+		k.typed = ""
+	}
+	k.at = now
+	if k.typed == "" && key != '*' {
+		return ""
+	}
+	k.typed += string(key)
+	if k.typed == "*" || k.typed == "*9" {
+		return ""
+	}
+	done := k.typed
+	k.typed = ""
+	return done
+}
+
+// press takes a key that a party pressed.
+func (m *Meeting) press(p *party, key byte) {
+	typed := p.keys.add(key, core.Now())
+	if typed == "" || p.state == core.Waiting {
+		return
+	}
+	switch typed {
+	case "*6":
+		m.muteSelf(p, core.Mute{Source: core.Microphone, On: !p.muted()})
+	case "*3":
+		m.hand(p, !p.hand)
+	case "*4":
+		m.sayRoster(p)
+	case "**":
+		m.say(p, map[core.Role]string{core.Host: "help-host", core.Guest: "help-guest"}[p.role])
+	case "*91", "*92", "*95", "*97":
+		m.pressHost(p, typed)
+	}
+}
+
+func (m *Meeting) pressHost(p *party, typed string) {
+	if p.role != core.Host {
+		m.say(p, "not-permitted")
+		return
+	}
+	switch typed {
+	case "*91", "*92":
+		verb := map[string]core.Verb{"*91": core.Accept, "*92": core.Reject}[typed]
+		for _, w := range m.parties {
+			if w.state == core.Waiting && !w.leaving() {
+				_ = m.about(w, core.Command{Verb: verb})
+				return
+			}
+		}
+	case "*95":
+		m.muteEverybody(p, !m.muteAll)
+	case "*97":
+		m.lock(!m.locked)
+	}
+}
+
+// leaving tells that the party has been told to go.
+func (p *party) leaving() bool {
+	p.seat.mu.Lock()
+	defer p.seat.mu.Unlock()
+	return p.seat.gone
+}
+
+// sayRoster tells how many are here.
+func (m *Meeting) sayRoster(p *party) {
+	if p.out == nil {
+		return
+	}
+	n := len(m.inside())
+	if n == 1 {
+		m.say(p, "you-are-alone")
+		return
+	}
+	var clips []*mix.Clip
+	clips = append(clips, m.opt.Voice.Count(n)...)
+	p.out.Play(append(clips, m.opt.Voice.Say("participants")...)...)
+}

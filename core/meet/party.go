@@ -1,0 +1,259 @@
+package meet
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/core/forward"
+	"bridgehead/core/mix"
+)
+
+// party is someone in the meeting or its waiting room. It is owned by the
+// meeting's goroutine; the seat is the part that others touch.
+type party struct {
+	leg     core.Leg
+	info    core.Info // as of the last Changed
+	name    string
+	role    core.Role
+	state   core.State
+	joined  time.Time
+	hand    bool
+	video   bool // muted
+	mutedBy string
+	seat    *seat
+	out     *mix.Output
+	sub     *forward.Subscriber
+	keys    keypad
+}
+
+// seat is the party's place; a new one is made whenever the party moves.
+type seat struct {
+	m       *Meeting
+	p       *party
+	open    bool // media is taken; false in the waiting room
+	pending atomic.Int32
+	left    atomic.Bool
+
+	mu      sync.Mutex // guards the rest; held for no call out
+	gone    bool
+	muted   bool // microphone
+	covered bool // camera
+	mics    []*microphone
+	sinks   map[core.Track]core.Sink
+}
+
+// maxPending bounds what one party may have waiting in the owner's queue.
+const maxPending = 64
+
+// maxTracks bounds what one party may publish: a microphone, three layers of a
+// camera, three of a screen, and the same again while renegotiating.
+const maxTracks = 16
+
+// nowhere takes what a waiting party says.
+type nowhere struct{}
+
+func (nowhere) Write(*core.Packet) error { return nil }
+func (nowhere) Close() error             { return nil }
+
+// Publish gives the track a place. Before acceptance that is nowhere.
+func (s *seat) Publish(t core.Track) (core.Sink, error) {
+	if !s.open {
+		return nowhere{}, nil
+	}
+	t.Party = s.p.info.ID
+	s.mu.Lock()
+	if s.gone || len(s.sinks) >= maxTracks {
+		s.mu.Unlock()
+		return nil, core.Reason{Code: core.Normal, Detail: "the seat is left, or publishes too many tracks"}
+	}
+	old := s.sinks[t]
+	delete(s.sinks, t)
+	s.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+	sink, err := s.place(t)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	if s.gone {
+		s.mu.Unlock()
+		sink.Close()
+		return nil, core.Reason{Code: core.Normal, Detail: "the seat is left"}
+	}
+	s.sinks[t] = sink
+	if mic, ok := sink.(*microphone); ok {
+		s.mics = append(s.mics, mic)
+		mic.mute(s.muted)
+	}
+	s.mu.Unlock()
+	s.m.queue.put(func() { s.m.dirty = true })
+	return &published{Sink: sink, seat: s, track: t}, nil
+}
+
+// published forgets the track when its publisher closes it.
+type published struct {
+	core.Sink
+	seat  *seat
+	track core.Track
+}
+
+func (p *published) Close() error {
+	s := p.seat
+	s.mu.Lock()
+	if s.sinks[p.track] == p.Sink {
+		delete(s.sinks, p.track)
+	}
+	s.mu.Unlock()
+	s.m.queue.put(func() { s.m.dirty = true })
+	return p.Sink.Close()
+}
+
+// place makes the way of a track through the bridge.
+func (s *seat) place(t core.Track) (core.Sink, error) {
+	if t.Source.Kind() == core.Video {
+		leg := s.p.leg
+		sink := s.m.router.Publish(t, func(k core.NeedKeyframe) { leg.Signal(k) })
+		return &picture{Sink: sink, seat: s, camera: t.Source == core.Camera}, nil
+	}
+	info := s.p.leg.Info()
+	in, err := s.m.mixer.AddInput(mix.InputOptions{
+		Party: info.ID, Codec: t.Codec, Forwarded: info.Forwarded, AGC: info.Phone,
+		DetectDigits: info.InbandDigits, OnDigit: func(k byte) { s.Signal(core.Digit{Key: k, Via: "inband"}) },
+	})
+	if err != nil {
+		return nil, core.Reason{Code: core.Incompatible, Say: "Your sound cannot be understood.", Detail: fmt.Sprintf("microphone of %s: %v", info.ID, err)}
+	}
+	mic := &microphone{in: in}
+	if info.Forwarded {
+		mic.forwarded = s.m.router.Publish(t, func(core.NeedKeyframe) {})
+	}
+	return mic, nil
+}
+
+// microphone takes a party's sound to the mixer and, unmixed, to those who can
+// take it so. Muted, it takes it nowhere.
+type microphone struct {
+	in        *mix.Input
+	forwarded core.Sink
+	muted     atomic.Bool
+}
+
+func (m *microphone) Write(p *core.Packet) error {
+	if m.forwarded != nil && !m.muted.Load() {
+		_ = m.forwarded.Write(p)
+	}
+	return m.in.Write(p)
+}
+
+func (m *microphone) Close() error {
+	if m.forwarded != nil {
+		m.forwarded.Close()
+	}
+	return m.in.Close()
+}
+
+func (m *microphone) mute(on bool) {
+	m.muted.Store(on)
+	m.in.Mute(on)
+}
+
+// picture stops a covered camera.
+type picture struct {
+	core.Sink
+	seat    *seat
+	camera  bool
+	covered atomic.Bool
+}
+
+func (p *picture) Write(pkt *core.Packet) error {
+	if p.covered.Load() {
+		return nil
+	}
+	return p.Sink.Write(pkt)
+}
+
+func (s *seat) mute(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.muted = on
+	for _, m := range s.mics {
+		m.mute(on)
+	}
+}
+
+func (s *seat) cover(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.covered = on
+	for _, k := range s.sinks {
+		if p, ok := k.(*picture); ok && p.camera {
+			p.covered.Store(on)
+		}
+	}
+}
+
+// sources that the party publishes now.
+func (s *seat) sources() (list []core.Source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, src := range []core.Source{core.Microphone, core.Camera, core.Screen} {
+		for t := range s.sinks {
+			if t.Source == src {
+				list = append(list, src)
+				break
+			}
+		}
+	}
+	return list
+}
+
+// Signal queues an event of the party. One that floods loses events.
+func (s *seat) Signal(e core.Event) {
+	if s.pending.Add(1) > maxPending {
+		s.pending.Add(-1)
+		return
+	}
+	if !s.m.queue.put(func() { s.pending.Add(-1); s.m.event(s, e) }) {
+		s.pending.Add(-1)
+	}
+}
+
+// Leave frees the seat at once, so that no more of the party's media is taken,
+// and tells the meeting.
+func (s *seat) Leave(r core.Reason) {
+	s.vacate()
+	if !s.left.Swap(true) {
+		s.m.queue.put(func() { s.m.left(s, r) })
+	}
+}
+
+// vacate ends all that the seat publishes, and takes nothing more.
+func (s *seat) vacate() {
+	s.mu.Lock()
+	sinks := s.sinks
+	s.gone, s.sinks, s.mics = true, nil, nil
+	s.mu.Unlock()
+	for _, k := range sinks {
+		k.Close()
+	}
+}
+
+// view is the party as the roster shows it.
+func (p *party) view() core.Party {
+	return core.Party{
+		ID: p.info.ID, Name: p.name, Address: p.info.Address, Protocol: p.info.Protocol, Direction: p.info.Direction,
+		Phone: p.info.Phone, State: p.state, Role: p.role, AudioMuted: p.muted(), VideoMuted: p.video,
+		HandRaised: p.hand, Security: p.info.Security, Sources: p.seat.sources(), Joined: p.joined, MutedByHost: p.mutedBy != "",
+	}
+}
+
+func (p *party) muted() bool {
+	p.seat.mu.Lock()
+	defer p.seat.mu.Unlock()
+	return p.seat.muted
+}

@@ -1,0 +1,98 @@
+package meet
+
+import (
+	"strings"
+	"time"
+
+	"bridgehead/core"
+)
+
+// rosterEvery bounds how often the roster is sent: a hundred people who join
+// in a second need not each be sent a hundred rosters.
+const rosterEvery = 200 * time.Millisecond
+
+// tellRoster sends who is here, if that has changed. Those waiting are shown
+// to hosts only.
+func (m *Meeting) tellRoster(now time.Duration) {
+	if !m.dirty || m.over || now-m.sentAt < rosterEvery && m.sentAt != 0 {
+		return // the next look at the levels, 200 ms on, comes by here again
+	}
+	m.dirty, m.sentAt = false, now
+	var all, guests []core.Party
+	for _, p := range m.parties {
+		v := p.view()
+		all = append(all, v)
+		if p.state != core.Waiting {
+			guests = append(guests, v)
+		}
+	}
+	for _, p := range m.inside() {
+		if p.role == core.Host {
+			p.leg.Signal(core.Roster{Parties: all, Locked: m.locked})
+		} else {
+			p.leg.Signal(core.Roster{Parties: guests, Locked: m.locked})
+		}
+	}
+}
+
+// tellSpeaking sends who is heard, when that has changed, and the levels.
+func (m *Meeting) tellSpeaking(time.Duration) {
+	heard := m.mixer.Speakers()
+	slots := m.router.Speaking().Slots
+	e := core.Speaking{Slots: slots}
+	levels := map[string]uint8{}
+	for _, s := range heard {
+		e.Parties = append(e.Parties, s.Party)
+		levels[s.Party] = s.Level
+	}
+	for id, l := range m.router.Levels() {
+		if _, ok := levels[id]; !ok {
+			levels[id] = l
+		}
+	}
+	key := strings.Join(e.Parties, " ") + "|" + strings.Join(slots, " ")
+	changed := key != m.speaking
+	m.speaking = key
+	for _, p := range m.inside() {
+		if !p.info.Forwarded {
+			continue // no screen
+		}
+		if changed {
+			p.leg.Signal(e)
+		}
+		if len(levels) > 0 {
+			p.leg.Signal(core.Levels{Of: levels})
+		}
+	}
+}
+
+// Participant is a party as the API shows it.
+type Participant struct {
+	core.Party
+	Info  core.Info
+	Level uint8 // of its sound now, -dBov
+}
+
+// Participants lists who is here, those waiting too.
+func (m *Meeting) Participants() (list []Participant) {
+	m.do(func() {
+		levels := m.router.Levels()
+		for _, s := range m.mixer.Speakers() {
+			levels[s.Party] = s.Level
+		}
+		for _, p := range m.parties {
+			level, ok := levels[p.info.ID]
+			if !ok {
+				level = 127
+			}
+			list = append(list, Participant{Party: p.view(), Info: p.leg.Info(), Level: level})
+		}
+	})
+	return list
+}
+
+// Size is how many are here and how many of them wait.
+func (m *Meeting) Size() (here, waiting int) {
+	m.do(func() { here, waiting = len(m.parties), len(m.parties)-len(m.inside()) })
+	return here, waiting
+}

@@ -1,0 +1,207 @@
+// Package dialplan decides where a call leads: to a meeting, the reception,
+// another device, or nowhere; and where a call that a meeting places goes out.
+// Passcodes become roles here, the same way for every protocol.
+package dialplan
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"bridgehead/core"
+	"bridgehead/core/clock"
+	"bridgehead/core/ivr"
+	"bridgehead/core/meet"
+	"bridgehead/gateway/records"
+	"bridgehead/gateway/store"
+)
+
+// Options of [New].
+type Options struct {
+	Store *store.Store
+	Clock *clock.Clock
+	Voice *ivr.Voice
+	Guard *Guard
+	Book  *records.Book
+	// Notify is told of every change in any meeting.
+	Notify func(meet.Change)
+	Log    *slog.Logger
+}
+
+// Plan implements core.Dialplan.
+type Plan struct {
+	opt   Options
+	Live  *Live
+	desk  ivr.Desk
+	edges []dialer
+}
+
+// New makes a plan; [Plan.Dialers] must follow before anybody dials out.
+func New(o Options) *Plan {
+	p := &Plan{opt: o, desk: ivr.Desk{Clock: o.Clock, Voice: o.Voice, Log: o.Log}}
+	p.Live = &Live{store: o.Store, clock: o.Clock, voice: o.Voice, log: o.Log, dial: p.DialOut, notify: o.Notify, meetings: map[string]*meet.Meeting{}}
+	return p
+}
+
+// Route finds where a call leads, and opens its record.
+func (p *Plan) Route(ctx context.Context, call core.Call) (core.Room, error) {
+	p.opt.Book.Begin(redact(call))
+	room, err := p.route(ctx, call)
+	if err != nil {
+		r := core.ReasonOf(err)
+		p.opt.Book.Step(call.Info.ID, step("refused", r.Error()))
+		if r.Code != core.WrongPasscode { // the caller may still try again
+			p.opt.Book.End(call.Info, r)
+		}
+		return nil, err
+	}
+	p.opt.Book.Step(call.Info.ID, step("routed", room.Name()))
+	return p.opt.Book.Watch(p.aloud(room, call.Info)), nil
+}
+
+func step(what, text string) store.Step { return store.Step{What: what, Text: text} }
+
+// redact cuts the passcode off a called number: records are read by many.
+func redact(call core.Call) core.Call {
+	if number, _, has := strings.Cut(call.To, "**"); has {
+		call.To = number + "**…"
+	}
+	return call
+}
+
+func (p *Plan) route(ctx context.Context, call core.Call) (core.Room, error) {
+	if call.Trunk != "" {
+		return p.fromTrunk(ctx, call)
+	}
+	number, passcode, _ := strings.Cut(call.To, "**")
+	if call.Info.Protocol == core.WebRTC {
+		return p.enter(ctx, number, passcode, call.Info)
+	}
+	if !isNumber(number) {
+		if room, ok := p.toDevice(ctx, number, call); ok {
+			return room, nil
+		}
+		return p.reception(""), nil
+	}
+	room, err := p.enter(ctx, number, passcode, call.Info)
+	switch core.ReasonOf(err).Code {
+	case core.NotFound:
+		if room, ok := p.toDevice(ctx, number, call); ok {
+			return room, nil
+		}
+		return p.reception(""), nil
+	case core.WrongPasscode:
+		return p.reception(number), nil
+	}
+	return room, err
+}
+
+func isNumber(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// fromTrunk leads a call from the telephone network. A number that nobody has
+// configured leads nowhere.
+func (p *Plan) fromTrunk(ctx context.Context, call core.Call) (core.Room, error) {
+	did, err := p.opt.Store.Number(ctx, call.To)
+	if err != nil || did.Trunk != call.Trunk {
+		return nil, core.Reason{Code: core.NotFound, Say: "This number is not in service.",
+			Detail: "number " + call.To + " is not configured for trunk " + call.Trunk}
+	}
+	kind, value, _ := strings.Cut(did.Target, ":")
+	switch kind {
+	case "meeting":
+		room, err := p.enter(ctx, value, "", call.Info)
+		if core.ReasonOf(err).Code == core.WrongPasscode {
+			return p.reception(value), nil
+		}
+		return room, err
+	case "user":
+		if room, ok := p.ring(ctx, value, call); ok {
+			return room, nil
+		}
+		return nil, core.Reason{Code: core.Unreachable, Say: "Nobody can be reached at this number.", Detail: "user " + value + " has no device"}
+	}
+	return p.reception(""), nil
+}
+
+// reception is the voice menu; number names the meeting where it is known.
+func (p *Plan) reception(number string) core.Room {
+	return &ivr.Reception{Desk: p.desk, Enter: p.enter, Number: number}
+}
+
+// enter checks number and passcode and gives the door to the meeting, in the
+// role that the passcode has earned.
+func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info) (core.Room, error) {
+	if err := p.opt.Guard.Allowed(who); err != nil {
+		return nil, err
+	}
+	kept, err := p.opt.Store.Meeting(ctx, number)
+	if err != nil {
+		if !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		return nil, p.opt.Guard.Wrong(who, core.Reason{Code: core.NotFound, Say: "There is no meeting with this number.", Detail: "no meeting " + number})
+	}
+	role, err := p.role(ctx, kept, passcode, who)
+	if err != nil {
+		return nil, err
+	}
+	m, _, err := p.Live.Open(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	return entered{m.Door(role), p.opt.Book}, nil
+}
+
+// role compares both passcodes always, so that the time tells nothing.
+func (p *Plan) role(ctx context.Context, m store.Meeting, passcode string, who core.Info) (core.Role, error) {
+	host := m.HostPasscode != "" && store.SameSecret(passcode, m.HostPasscode)
+	guest := m.GuestPasscode == "" && passcode == "" || store.SameSecret(passcode, m.GuestPasscode) && m.GuestPasscode != ""
+	switch {
+	case host:
+		return core.Host, nil
+	case guest:
+		return core.Guest, nil
+	case passcode == "":
+		return "", core.Reason{Code: core.WrongPasscode, Say: "This meeting asks for a passcode.", Detail: "passcode required"}
+	}
+	return "", p.opt.Guard.Wrong(who, core.Reason{Code: core.WrongPasscode, Say: "That passcode is wrong.", Detail: "wrong passcode for meeting " + m.Number})
+}
+
+// entered notes in the call's record which meeting it has reached.
+type entered struct {
+	core.Room
+	book *records.Book
+}
+
+func (e entered) Join(ctx context.Context, leg core.Leg) error {
+	err := e.Room.Join(ctx, leg)
+	if err == nil {
+		e.book.Enter(leg.Info().ID, e.Name())
+	}
+	return err
+}
+
+// aloud has a refusal spoken to callers who have no screen, before their call
+// is ended with it.
+func (p *Plan) aloud(room core.Room, who core.Info) core.Room {
+	if who.Protocol == core.WebRTC {
+		return room
+	}
+	return spoken{room, p.desk}
+}
+
+type spoken struct {
+	core.Room
+	desk ivr.Desk
+}
+
+func (s spoken) Join(ctx context.Context, leg core.Leg) error {
+	err := s.Room.Join(ctx, leg)
+	if err == nil {
+		return nil
+	}
+	return (&ivr.Refusal{Desk: s.desk, Reason: core.ReasonOf(err)}).Join(ctx, leg)
+}

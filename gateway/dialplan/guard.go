@@ -1,0 +1,131 @@
+package dialplan
+
+import (
+	"sync"
+	"time"
+
+	"bridgehead/core"
+)
+
+// Guard counts wrong passcodes and unknown numbers: per call, so that the
+// third ends it, and per source across calls and protocols, so that calling
+// again does not help.
+type Guard struct {
+	Tries  int           // from one source within Window
+	Window time.Duration // in which they count
+	now    func() time.Time
+
+	mu      sync.Mutex
+	sources map[string][]time.Time
+	calls   map[string]tally
+}
+
+// tally counts one call's tries.
+type tally struct {
+	n  int
+	at time.Time
+}
+
+const (
+	perCall    = 3
+	maxTracked = 50_000 // sources and calls remembered; the oldest tries go first
+)
+
+// NewGuard refuses a source after tries wrong answers within the window.
+func NewGuard(tries int, window time.Duration) *Guard {
+	return &Guard{Tries: tries, Window: window, now: time.Now, sources: map[string][]time.Time{}, calls: map[string]tally{}}
+}
+
+// sourceOf is what tries count against: a caller's number on the telephone
+// network, where all calls come from the carrier's address; else the address,
+// IPv6 by its /64.
+func sourceOf(who core.Info) string {
+	if who.Phone && who.Address != "" {
+		return "tel:" + who.Address
+	}
+	if a := who.Source.Unmap(); a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return who.Source.Unmap().WithZone("").String()
+}
+
+var errThrottled = core.Reason{Code: core.Throttled, Say: "Too many wrong tries. Please try again later.", Detail: "too many wrong passcodes or numbers from this source"}
+
+// Allowed tells whether a source may try at all.
+func (g *Guard) Allowed(who core.Info) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.recent(sourceOf(who))) >= g.Tries {
+		return errThrottled
+	}
+	return nil
+}
+
+func (g *Guard) recent(source string) []time.Time {
+	list := g.sources[source]
+	for len(list) > 0 && g.now().Sub(list[0]) > g.Window {
+		list = list[1:]
+	}
+	if len(list) == 0 {
+		delete(g.sources, source)
+		return nil
+	}
+	g.sources[source] = list
+	return list
+}
+
+// Wrong counts a wrong answer and gives why back, or that it was one too many.
+func (g *Guard) Wrong(who core.Info, why core.Reason) core.Reason {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.sources) >= maxTracked || len(g.calls) >= maxTracked {
+		g.forget()
+	}
+	source := sourceOf(who)
+	g.sources[source] = append(g.recent(source), g.now())
+	c := g.calls[who.ID]
+	c.n, c.at = c.n+1, g.now()
+	g.calls[who.ID] = c
+	if c.n >= perCall {
+		why.Code, why.Say = core.Throttled, "Three wrong tries. The call is ended."
+		why.Detail += "; third try of this call"
+	}
+	return why
+}
+
+// forget drops what is too old to matter; if that is not enough, everything
+// about calls, whose sources stay counted.
+func (g *Guard) forget() {
+	for s := range g.sources {
+		g.recent(s)
+	}
+	for id, c := range g.calls {
+		if g.now().Sub(c.at) > g.Window {
+			delete(g.calls, id)
+		}
+	}
+	if len(g.calls) >= maxTracked {
+		clear(g.calls)
+	}
+	for s := range g.sources {
+		if len(g.sources) < maxTracked {
+			break
+		}
+		delete(g.sources, s)
+	}
+}
+
+// Blocked lists the sources that are refused now.
+func (g *Guard) Blocked() (list []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := range g.sources {
+		if len(g.recent(s)) >= g.Tries {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+

@@ -1,0 +1,130 @@
+package dialplan
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/core/clock"
+	"bridgehead/core/meet"
+	"bridgehead/gateway/store"
+)
+
+// Live holds the meetings that run. A meeting starts when the first party
+// comes and stops a while after the last has left.
+type Live struct {
+	store  *store.Store
+	clock  *clock.Clock
+	voice  meet.Voice
+	log    *slog.Logger
+	dial   func(to, name string, by *core.Info, into core.Room) (core.Leg, error)
+	notify func(meet.Change)
+
+	mu       sync.Mutex
+	meetings map[string]*meet.Meeting
+	shut     bool
+}
+
+// linger is how long an empty meeting stays open, for those who were cut off.
+const linger = 30 * time.Second
+
+// Open finds a running meeting, or starts the one that is kept.
+func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Meeting, error) {
+	kept, err := l.store.Meeting(ctx, number)
+	if err != nil {
+		return nil, kept, core.Reason{Code: core.NotFound, Say: "There is no meeting with this number.", Detail: "no meeting " + number}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shut {
+		return nil, kept, core.Reason{Code: core.Shutdown, Say: "The bridge is closing.", Detail: "shutting down"}
+	}
+	if m := l.meetings[number]; m != nil {
+		return m, kept, nil
+	}
+	var m *meet.Meeting
+	m = meet.New(meet.Options{
+		Settings: settings(kept), Clock: l.clock, Voice: l.voice, Dial: l.dial, Log: l.log,
+		Notify: func(c meet.Change) { l.changed(m, c) },
+		Closed: func() { go l.closed(m, kept) },
+	})
+	l.meetings[number] = m
+	return m, kept, nil
+}
+
+func settings(m store.Meeting) meet.Settings {
+	return meet.Settings{Number: m.Number, Name: m.Name, Admission: meet.Admission(m.Admission), EncryptedOnly: m.EncryptedOnly, MaxParticipants: m.MaxParticipants}
+}
+
+func (l *Live) changed(m *meet.Meeting, c meet.Change) {
+	l.notify(c)
+	if c.What == "left" {
+		time.AfterFunc(linger, func() { m.CloseIfEmpty() })
+	}
+}
+
+// closed forgets a meeting that is over; a one-time meeting is gone for good.
+func (l *Live) closed(m *meet.Meeting, kept store.Meeting) {
+	l.mu.Lock()
+	if l.meetings[kept.Number] == m {
+		delete(l.meetings, kept.Number)
+	}
+	shut := l.shut
+	l.mu.Unlock()
+	if !kept.OneTime() || shut {
+		return
+	}
+	if err := l.store.RemoveMeeting(context.Background(), kept.Number); err != nil && err != store.ErrNotFound {
+		l.log.Error("one-time meeting not deleted", "meeting", kept.Number, "error", err)
+	}
+}
+
+// Running finds a meeting that runs; nil if it does not.
+func (l *Live) Running(number string) *meet.Meeting {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.meetings[number]
+}
+
+// All lists the meetings that run.
+func (l *Live) All() (list []*meet.Meeting) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.meetings {
+		list = append(list, m)
+	}
+	slices.SortFunc(list, func(a, b *meet.Meeting) int {
+		if a.Name() < b.Name() {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// Update gives a running meeting its new settings.
+func (l *Live) Update(m store.Meeting) {
+	if running := l.Running(m.Number); running != nil {
+		running.Update(settings(m))
+	}
+}
+
+// End ends a running meeting.
+func (l *Live) End(number string, r core.Reason) {
+	if m := l.Running(number); m != nil {
+		m.End(r)
+	}
+}
+
+// Shutdown ends all meetings.
+func (l *Live) Shutdown() {
+	l.mu.Lock()
+	l.shut = true
+	l.mu.Unlock()
+	for _, m := range l.All() {
+		m.End(core.Reason{Code: core.Shutdown, Say: "The bridge is closing.", Detail: "shutting down"})
+	}
+}

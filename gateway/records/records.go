@@ -1,0 +1,208 @@
+// Package records keeps the record of every call and every refused attempt:
+// who, from where, to what, how protected, how it sounded and why it ended,
+// with the ladder of its signalling. It watches legs from outside, so that
+// every protocol is recorded alike.
+package records
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/core/rtpio"
+	"bridgehead/gateway/store"
+)
+
+// Book records calls. It is safe for use from any goroutine.
+type Book struct {
+	store *store.Store
+	log   *slog.Logger
+	save  chan store.Call
+
+	mu   sync.Mutex
+	open map[string]*store.Call // by leg ID
+}
+
+const (
+	maxOpen   = 20000 // calls followed at one time
+	maxSteps  = 200   // lines of a ladder
+	maxText   = 8192  // bytes of a message in it
+	saveQueue = 4096
+)
+
+// New starts a book; it writes behind until ctx ends and Close is called.
+func New(s *store.Store, log *slog.Logger) *Book {
+	b := &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}}
+	return b
+}
+
+// Run writes records until ctx ends, then those still queued.
+func (b *Book) Run(ctx context.Context) {
+	for {
+		select {
+		case c := <-b.save:
+			b.write(c)
+		case <-ctx.Done():
+			for {
+				select {
+				case c := <-b.save:
+					b.write(c)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (b *Book) write(c store.Call) {
+	if err := b.store.SaveCall(context.Background(), c); err != nil {
+		b.log.Error("call record not saved", "call", c.ID, "error", err)
+	}
+}
+
+// queue hands a record to the writer; when that cannot keep up, the record is
+// lost and said to be so.
+func (b *Book) queue(c store.Call) {
+	select {
+	case b.save <- c:
+	default:
+		b.log.Warn("call record lost: the disk is too slow", "call", c.ID)
+	}
+}
+
+// Begin opens the record of a call.
+func (b *Book) Begin(call core.Call) {
+	i := call.Info
+	c := &store.Call{ID: i.ID, Started: time.Now(), Protocol: string(i.Protocol), Direction: string(i.Direction),
+		From: cmp.Or(call.From, i.Address), To: call.To, Trunk: call.Trunk}
+	if i.Source.IsValid() {
+		c.Source = i.Source.String()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if was := b.open[c.ID]; was != nil { // the ladder began before the call was routed
+		c.Started, c.Ladder = was.Started, was.Ladder
+		c.Detail.Status = was.Detail.Status
+	} else if len(b.open) >= maxOpen {
+		return
+	}
+	b.open[c.ID] = c
+}
+
+// Step adds a line to the ladder of a call.
+func (b *Book) Step(id string, s store.Step) {
+	if s.At.IsZero() {
+		s.At = time.Now()
+	}
+	if len(s.Text) > maxText {
+		s.Text = s.Text[:maxText] + "…"
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[id]
+	if c == nil {
+		if len(b.open) >= maxOpen {
+			return
+		}
+		c = &store.Call{ID: id, Started: s.At}
+		b.open[id] = c
+	}
+	if len(c.Ladder) < maxSteps {
+		c.Ladder = append(c.Ladder, s)
+	}
+}
+
+// Update changes an open record.
+func (b *Book) Update(id string, change func(*store.Call)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := b.open[id]; c != nil {
+		change(c)
+	}
+}
+
+// Enter notes that a call has reached a meeting.
+func (b *Book) Enter(id, meeting string) {
+	b.Update(id, func(c *store.Call) { c.Meeting = meeting })
+	b.Step(id, store.Step{What: "room", Text: "meeting " + meeting})
+}
+
+// End closes a record. Only the first End counts.
+func (b *Book) End(info core.Info, r core.Reason) {
+	b.mu.Lock()
+	c := b.open[info.ID]
+	delete(b.open, info.ID)
+	b.mu.Unlock()
+	if c == nil {
+		return
+	}
+	c.Ended, c.Code = time.Now(), string(r.Code)
+	c.Detail.Reason, c.Detail.Name = r.Detail, info.Name
+	c.Detail.Security, c.Detail.Audio, c.Detail.Video = info.Security, Media(info.AudioStats, info.RTT), Media(info.VideoStats, info.RTT)
+	if info.AudioStats.PacketsReceived > 0 {
+		c.Detail.MOS = rtpio.MOS(info.AudioStats, info.RTT)
+	}
+	c.Ladder = append(c.Ladder, store.Step{At: c.Ended, What: "end", Text: r.Error()})
+	b.queue(*c)
+}
+
+// Refused records an attempt that never became a call.
+func (b *Book) Refused(call core.Call, r core.Reason, status int) {
+	b.Begin(call)
+	b.Update(call.Info.ID, func(c *store.Call) { c.Detail.Status = status })
+	b.End(call.Info, r)
+}
+
+// Open lists the calls under way, newest first.
+func (b *Book) Open() []store.Call {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]store.Call, 0, len(b.open))
+	for _, c := range b.open {
+		list = append(list, *c)
+	}
+	slices.SortFunc(list, func(a, b store.Call) int { return b.Started.Compare(a.Started) })
+	return list
+}
+
+// Find looks a call up among those under way, then among those kept.
+func (b *Book) Find(ctx context.Context, id string) (store.Call, error) {
+	b.mu.Lock()
+	if c := b.open[id]; c != nil {
+		copied := *c
+		copied.Ladder = slices.Clone(c.Ladder)
+		b.mu.Unlock()
+		return copied, nil
+	}
+	b.mu.Unlock()
+	return b.store.Call(ctx, id)
+}
+
+// Stats of one kind of media as records and API show them.
+type Stats struct {
+	Codec           string  `json:"codec"`
+	PacketsReceived uint64  `json:"packets_received"`
+	PacketsSent     uint64  `json:"packets_sent"`
+	PacketsLost     uint64  `json:"packets_lost"`
+	JitterMS        float64 `json:"jitter_ms"`
+	RemoteLost      uint64  `json:"remote_packets_lost"`
+	RemoteJitterMS  float64 `json:"remote_jitter_ms"`
+	RTTMS           float64 `json:"rtt_ms"`
+	Width           int     `json:"width,omitempty"`
+	Height          int     `json:"height,omitempty"`
+	FPS             int     `json:"fps,omitempty"`
+	BitrateKbps     int     `json:"bitrate_kbps,omitempty"`
+}
+
+// Media makes core.Stats fit to show.
+func Media(s core.Stats, rtt time.Duration) Stats {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return Stats{Codec: s.Codec, PacketsReceived: s.PacketsReceived, PacketsSent: s.PacketsSent, PacketsLost: s.PacketsLost,
+		JitterMS: ms(s.Jitter), RemoteLost: s.RemoteLost, RemoteJitterMS: ms(s.RemoteJitter), RTTMS: ms(rtt),
+		Width: s.Width, Height: s.Height, FPS: s.FPS, BitrateKbps: s.BitsPerSec / 1000}
+}

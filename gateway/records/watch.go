@@ -1,0 +1,55 @@
+package records
+
+import (
+	"context"
+	"sync/atomic"
+
+	"bridgehead/core"
+)
+
+// Watch gives back the room with every leg that joins it recorded to its end.
+func (b *Book) Watch(room core.Room) core.Room { return watchedRoom{room, b} }
+
+type watchedRoom struct {
+	core.Room
+	book *Book
+}
+
+func (w watchedRoom) Join(ctx context.Context, leg core.Leg) error {
+	if _, already := leg.(*watchedLeg); already {
+		return w.Room.Join(ctx, leg)
+	}
+	l := &watchedLeg{Leg: leg, book: w.book}
+	err := w.Room.Join(ctx, l)
+	if err != nil {
+		w.book.End(leg.Info(), core.ReasonOf(err))
+	}
+	return err
+}
+
+// watchedLeg sees when the party leaves, and for what reason it was told to.
+type watchedLeg struct {
+	core.Leg
+	book *Book
+	told atomic.Pointer[core.Reason]
+}
+
+func (l *watchedLeg) Sit(s core.Seat) { l.Leg.Sit(watchedSeat{s, l}) }
+
+func (l *watchedLeg) Hangup(r core.Reason) {
+	l.told.CompareAndSwap(nil, &r)
+	l.Leg.Hangup(r)
+}
+
+type watchedSeat struct {
+	core.Seat
+	leg *watchedLeg
+}
+
+func (s watchedSeat) Leave(r core.Reason) {
+	if told := s.leg.told.Load(); told != nil {
+		r = *told
+	}
+	s.leg.book.End(s.leg.Info(), r)
+	s.Seat.Leave(r)
+}

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Trunk is a line to the telephone network. Password is kept sealed and never
+// leaves by JSON.
+type Trunk struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Password string `json:"-"`
+	TrunkSettings
+}
+
+// TrunkSettings are what an operator sets on a trunk.
+type TrunkSettings struct {
+	Mode            string   `json:"mode"`      // static, register or both
+	Transport       string   `json:"transport"` // udp, tcp or tls
+	Host            string   `json:"host"`
+	Username        string   `json:"username,omitempty"`
+	Realm           string   `json:"realm,omitempty"`
+	Source          []string `json:"source"`           // CIDR; empty is nobody
+	MediaEncryption string   `json:"media_encryption"` // none, optional or required
+	Enabled         bool     `json:"enabled"`
+	OverrideCheck   bool     `json:"override_check"`
+	Codecs          []string `json:"codecs,omitempty"`
+	Country         string   `json:"country,omitempty"`
+	CallerID        string   `json:"caller_id,omitempty"` // shown to those called
+	Prefix          string   `json:"prefix,omitempty"`    // put before numbers dialled
+	Strip           int      `json:"strip,omitempty"`     // digits cut off numbers dialled
+	Priority        int      `json:"priority"`
+	Weight          int      `json:"weight"`
+	MaxChannels     int      `json:"max_channels"`
+	CallsPerSecond  int      `json:"calls_per_second"`
+	Insecure        bool     `json:"insecure_tls,omitempty"` // do not check the far end's certificate
+}
+
+// AddTrunk keeps a new trunk.
+func (s *Store) AddTrunk(ctx context.Context, t Trunk) (Trunk, error) {
+	t.ID = NewSecret()
+	settings, err := json.Marshal(t.TrunkSettings)
+	if err != nil {
+		return t, err
+	}
+	return t, s.exec(ctx, `INSERT INTO trunks (id, name, settings, password) VALUES (?, ?, ?, ?)`, t.ID, t.Name, settings, s.seal.seal(t.Password))
+}
+
+// UpdateTrunk changes a trunk.
+func (s *Store) UpdateTrunk(ctx context.Context, t Trunk) error {
+	settings, err := json.Marshal(t.TrunkSettings)
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, `UPDATE trunks SET name = ?, settings = ?, password = ? WHERE id = ?`, t.Name, settings, s.seal.seal(t.Password), t.ID)
+}
+
+func (s *Store) scanTrunk(r row) (t Trunk, err error) {
+	var settings, password []byte
+	if err = r.Scan(&t.ID, &t.Name, &settings, &password); err != nil {
+		return t, err
+	}
+	if err = json.Unmarshal(settings, &t.TrunkSettings); err != nil {
+		return t, err
+	}
+	t.Password, err = s.seal.open(password)
+	return t, err
+}
+
+// Trunks lists all trunks.
+func (s *Store) Trunks(ctx context.Context) ([]Trunk, error) {
+	return rows(ctx, s, s.scanTrunk, `SELECT id, name, settings, password FROM trunks ORDER BY name`)
+}
+
+// Trunk finds a trunk by id or name.
+func (s *Store) Trunk(ctx context.Context, idOrName string) (Trunk, error) {
+	return one(ctx, s, s.scanTrunk, `SELECT id, name, settings, password FROM trunks WHERE id = ?1 OR name = ?1`, idOrName)
+}
+
+// RemoveTrunk removes a trunk.
+func (s *Store) RemoveTrunk(ctx context.Context, idOrName string) error {
+	return s.exec(ctx, `DELETE FROM trunks WHERE id = ?1 OR name = ?1`, idOrName)
+}
+
+// Number is a telephone number that leads here (DID).
+type Number struct {
+	Number   string `json:"number"` // E.164
+	Trunk    string `json:"trunk"`  // name
+	Target   string `json:"target"` // reception, meeting:NUMBER or user:EMAIL
+	Country  string `json:"country,omitempty"`
+	Language string `json:"language,omitempty"`
+	Label    string `json:"label,omitempty"`
+}
+
+// AddNumber keeps a new number.
+func (s *Store) AddNumber(ctx context.Context, n Number) error {
+	settings, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, `INSERT INTO numbers (number, trunk, target, settings) VALUES (?, ?, ?, ?)`, n.Number, n.Trunk, n.Target, settings)
+}
+
+// UpdateNumber changes what a number leads to.
+func (s *Store) UpdateNumber(ctx context.Context, n Number) error {
+	settings, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, `UPDATE numbers SET trunk = ?, target = ?, settings = ? WHERE number = ?`, n.Trunk, n.Target, settings, n.Number)
+}
+
+func scanNumber(r row) (n Number, err error) {
+	var settings []byte
+	if err = r.Scan(&settings); err == nil {
+		err = json.Unmarshal(settings, &n)
+	}
+	return n, err
+}
+
+// Numbers lists all numbers.
+func (s *Store) Numbers(ctx context.Context) ([]Number, error) {
+	return rows(ctx, s, scanNumber, `SELECT settings FROM numbers ORDER BY number`)
+}
+
+// Number finds a number.
+func (s *Store) Number(ctx context.Context, number string) (Number, error) {
+	return one(ctx, s, scanNumber, `SELECT settings FROM numbers WHERE number = ?`, number)
+}
+
+// RemoveNumber removes a number.
+func (s *Store) RemoveNumber(ctx context.Context, number string) error {
+	return s.exec(ctx, `DELETE FROM numbers WHERE number = ?`, number)
+}
+
+// Device is a SIP or H.323 endpoint that may register.
+type Device struct {
+	ID        string    `json:"id"`
+	User      string    `json:"user"`
+	Password  string    `json:"-"`
+	Name      string    `json:"name"`
+	Extension string    `json:"extension"`
+	Created   time.Time `json:"created"`
+}
+
+// AddDevice keeps a new device.
+func (s *Store) AddDevice(ctx context.Context, d Device) (Device, error) {
+	d.ID, d.Created = NewSecret(), time.Now().UTC().Truncate(time.Second)
+	return d, s.exec(ctx, `INSERT INTO devices (id, user, password, name, extension, created) VALUES (?, ?, ?, ?, NULLIF(?, ''), ?)`,
+		d.ID, d.User, s.seal.seal(d.Password), d.Name, d.Extension, d.Created.Unix())
+}
+
+// UpdateDevice changes a device.
+func (s *Store) UpdateDevice(ctx context.Context, d Device) error {
+	return s.exec(ctx, `UPDATE devices SET password = ?, name = ?, extension = NULLIF(?, '') WHERE id = ?`, s.seal.seal(d.Password), d.Name, d.Extension, d.ID)
+}
+
+const deviceColumns = `id, user, password, name, COALESCE(extension, ''), created`
+
+func (s *Store) scanDevice(r row) (d Device, err error) {
+	var password []byte
+	var created int64
+	if err = r.Scan(&d.ID, &d.User, &password, &d.Name, &d.Extension, &created); err != nil {
+		return d, err
+	}
+	d.Created = time.Unix(created, 0).UTC()
+	d.Password, err = s.seal.open(password)
+	return d, err
+}
+
+// Devices lists all devices.
+func (s *Store) Devices(ctx context.Context) ([]Device, error) {
+	return rows(ctx, s, s.scanDevice, `SELECT `+deviceColumns+` FROM devices ORDER BY user`)
+}
+
+// Device finds a device by id, user name or extension.
+func (s *Store) Device(ctx context.Context, key string) (Device, error) {
+	return one(ctx, s, s.scanDevice, `SELECT `+deviceColumns+` FROM devices WHERE id = ?1 OR user = ?1 OR extension = ?1`, key)
+}
+
+// RemoveDevice revokes a device.
+func (s *Store) RemoveDevice(ctx context.Context, key string) error {
+	return s.exec(ctx, `DELETE FROM devices WHERE id = ?1 OR user = ?1`, key)
+}

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// sealer encrypts secrets that must be had again, with a key that only the
+// service's own user can read.
+type sealer struct{ aead cipher.AEAD }
+
+func openSealer(file string) (sealer, error) {
+	key, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		key = make([]byte, 32)
+		rand.Read(key)
+		err = writeNew(file, key)
+		if errors.Is(err, os.ErrExist) { // another process was first
+			key, err = os.ReadFile(file)
+		}
+	}
+	if err != nil {
+		return sealer{}, fmt.Errorf("secret key: %w", err)
+	}
+	if len(key) != 32 {
+		return sealer{}, fmt.Errorf("secret key: %s has %d bytes instead of 32; restore it from a backup", file, len(key))
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return sealer{}, err
+	}
+	aead, err := cipher.NewGCM(block)
+	return sealer{aead}, err
+}
+
+// writeNew makes a file whole or not at all, and never replaces one.
+func writeNew(file string, data []byte) error {
+	tmp := fmt.Sprintf("%s.%d", file, os.Getpid())
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	defer os.Remove(tmp)
+	return os.Link(tmp, file)
+}
+
+// seal encrypts; an empty secret stays empty (NULL).
+func (s sealer) seal(secret string) []byte {
+	if secret == "" {
+		return nil
+	}
+	nonce := make([]byte, s.aead.NonceSize())
+	rand.Read(nonce)
+	return s.aead.Seal(nonce, nonce, []byte(secret), nil)
+}
+
+func (s sealer) open(sealed []byte) (string, error) {
+	if len(sealed) == 0 {
+		return "", nil
+	}
+	n := s.aead.NonceSize()
+	if len(sealed) < n {
+		return "", errors.New("sealed secret is cut short")
+	}
+	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], nil)
+	if err != nil {
+		return "", errors.New("sealed secret does not fit the key in the data directory")
+	}
+	return string(plain), nil
+}
+
+// argon2id parameters: the first recommended choice of RFC 9106 §4 scaled to
+// a small machine.
+const (
+	argonTime    = 2
+	argonMemory  = 19 << 10 // KiB
+	argonThreads = 1
+)
+
+var b64 = base64.RawStdEncoding
+
+// hashPassword makes a PHC string.
+func hashPassword(password string) string {
+	salt := make([]byte, 16)
+	rand.Read(salt)
+	hash := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, 32)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+		b64.EncodeToString(salt), b64.EncodeToString(hash))
+}
+
+func samePassword(phc, password string) bool {
+	parts := strings.Split(phc, "$")
+	if len(parts) != 6 || parts[1] != "argon2id" {
+		return false
+	}
+	var memory, time uint32
+	var threads uint8
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); err != nil {
+		return false
+	}
+	salt, err1 := b64.DecodeString(parts[4])
+	want, err2 := b64.DecodeString(parts[5])
+	if err1 != nil || err2 != nil || len(want) == 0 {
+		return false
+	}
+	got := argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(len(want)))
+	return subtle.ConstantTimeCompare(got, want) == 1
+}
+
+// NewSecret is 128 random bits as text, for tokens, passwords and ids.
+func NewSecret() string { return strings.ToLower(rand.Text()) }
+
+func hashToken(token string) []byte {
+	h := sha256.Sum256([]byte(token))
+	return h[:]
+}
+
+// SameSecret compares without telling by its time how much fits.
+func SameSecret(a, b string) bool {
+	ha, hb := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(ha[:], hb[:]) == 1
+}

@@ -1,0 +1,120 @@
+// Package store keeps what must outlive a restart: meetings, users and their
+// tokens, trunks, numbers, devices and call records, in one SQLite file under
+// the data directory. Secrets are hashed where they are only compared (user
+// passwords by argon2id, tokens by SHA-256) and sealed with a key that lies
+// beside the database where they must be had again (AES-256-GCM).
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store is safe for use from any goroutine.
+type Store struct {
+	db   *sql.DB
+	seal sealer
+}
+
+// The errors that callers tell apart.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("exists already")
+)
+
+// Open opens the database under dir, brings its schema up to date, and makes
+// both database and key if they are not there.
+func Open(ctx context.Context, dir string) (*Store, error) {
+	seal, err := openSealer(filepath.Join(dir, "secret.key"))
+	if err != nil {
+		return nil, err
+	}
+	// Writers of several processes (serve, and the command line beside it)
+	// wait for one another instead of failing.
+	dsn := "file:" + filepath.Join(dir, "bridgehead.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(NORMAL)&_txlock=immediate"
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db.SetMaxOpenConns(4)
+	s := &Store{db: db, seal: seal}
+	if err := s.migrate(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, s.db, dir)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("bring the database up to date: %w", err)
+	}
+	return nil
+}
+
+// Close closes the database.
+func (s *Store) Close() error { return s.db.Close() }
+
+// exec runs a statement that must change a row, and translates its error.
+func (s *Store) exec(ctx context.Context, query string, args ...any) error {
+	r, err := s.db.ExecContext(ctx, query, args...)
+	if err != nil {
+		if strings.Contains(err.Error(), "UNIQUE constraint") || strings.Contains(err.Error(), "PRIMARY KEY constraint") {
+			return ErrExists
+		}
+		return err
+	}
+	if n, err := r.RowsAffected(); err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// rows reads all rows of a query by scan.
+func rows[T any](ctx context.Context, s *Store, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	r, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	list := []T{}
+	for r.Next() {
+		x, err := scan(r)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, x)
+	}
+	return list, r.Err()
+}
+
+// one reads the only row of a query.
+func one[T any](ctx context.Context, s *Store, scan func(row) (T, error), query string, args ...any) (T, error) {
+	x, err := scan(s.db.QueryRowContext(ctx, query, args...))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return x, err
+}
+
+type row interface{ Scan(...any) error }

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Role of a user account.
+type Role string
+
+// The roles.
+const (
+	RoleUser          Role = "user"
+	RoleSuperuser     Role = "superuser"
+	RoleAdministrator Role = "administrator"
+)
+
+// User is an account that signs in.
+type User struct {
+	ID          string    `json:"id"`
+	Email       string    `json:"email"`
+	DisplayName string    `json:"display_name"`
+	Role        Role      `json:"role"`
+	Created     time.Time `json:"created"`
+}
+
+// AddUser makes an account.
+func (s *Store) AddUser(ctx context.Context, u User, password string) (User, error) {
+	u.ID, u.Created = NewSecret(), time.Now().Truncate(time.Second)
+	err := s.exec(ctx, `INSERT INTO users (id, email, display_name, password, role, created) VALUES (?, ?, ?, ?, ?, ?)`,
+		u.ID, u.Email, u.DisplayName, hashPassword(password), u.Role, u.Created.Unix())
+	return u, err
+}
+
+const userColumns = `id, email, display_name, role, created`
+
+func scanUser(r row) (u User, err error) {
+	var created int64
+	err = r.Scan(&u.ID, &u.Email, &u.DisplayName, &u.Role, &created)
+	u.Created = time.Unix(created, 0).UTC()
+	return u, err
+}
+
+// Users lists all accounts.
+func (s *Store) Users(ctx context.Context) ([]User, error) {
+	return rows(ctx, s, scanUser, `SELECT `+userColumns+` FROM users ORDER BY email`)
+}
+
+// User finds an account by id or e-mail address.
+func (s *Store) User(ctx context.Context, idOrEmail string) (User, error) {
+	return one(ctx, s, scanUser, `SELECT `+userColumns+` FROM users WHERE id = ?1 OR email = ?1`, idOrEmail)
+}
+
+// UpdateUser changes name and role; a password too, unless it is empty. A new
+// password ends all sign-ins.
+func (s *Store) UpdateUser(ctx context.Context, u User, password string) error {
+	if err := s.exec(ctx, `UPDATE users SET display_name = ?, role = ? WHERE id = ?`, u.DisplayName, u.Role, u.ID); err != nil || password == "" {
+		return err
+	}
+	if err := s.exec(ctx, `UPDATE users SET password = ? WHERE id = ?`, hashPassword(password), u.ID); err != nil {
+		return err
+	}
+	_, err := s.db.ExecContext(ctx, `DELETE FROM tokens WHERE user = ?`, u.ID)
+	return err
+}
+
+// RemoveUser removes an account and its tokens.
+func (s *Store) RemoveUser(ctx context.Context, idOrEmail string) error {
+	return s.exec(ctx, `DELETE FROM users WHERE id = ?1 OR email = ?1`, idOrEmail)
+}
+
+// decoy is compared for an unknown account, so that the time tells nothing.
+var decoy = hashPassword("no such account")
+
+// CheckPassword finds the account that e-mail and password belong to.
+func (s *Store) CheckPassword(ctx context.Context, email, password string) (User, error) {
+	var phc string
+	err := s.db.QueryRowContext(ctx, `SELECT password FROM users WHERE email = ?`, email).Scan(&phc)
+	if err != nil {
+		phc = decoy
+	}
+	if !samePassword(phc, password) || err != nil {
+		return User{}, ErrNotFound
+	}
+	return s.User(ctx, email)
+}
+
+// Token is a key to the API.
+type Token struct {
+	ID      string    `json:"id"`
+	User    string    `json:"user"`
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// AddToken makes a token of a user; the secret is returned only here. ttl 0
+// never expires.
+func (s *Store) AddToken(ctx context.Context, user, name string, ttl time.Duration) (secret string, t Token, err error) {
+	secret = "bh_" + NewSecret()
+	t = Token{ID: NewSecret(), User: user, Name: name, Created: time.Now().UTC().Truncate(time.Second)}
+	var expires int64
+	if ttl > 0 {
+		t.Expires = t.Created.Add(ttl)
+		expires = t.Expires.Unix()
+	}
+	err = s.exec(ctx, `INSERT INTO tokens (hash, id, user, name, created, expires) VALUES (?, ?, ?, ?, ?, ?)`,
+		hashToken(secret), t.ID, user, name, t.Created.Unix(), expires)
+	return secret, t, err
+}
+
+// Tokens lists the tokens of a user; of all when empty.
+func (s *Store) Tokens(ctx context.Context, user string) ([]Token, error) {
+	return rows(ctx, s, func(r row) (t Token, err error) {
+		var created, expires int64
+		err = r.Scan(&t.ID, &t.User, &t.Name, &created, &expires)
+		t.Created = time.Unix(created, 0).UTC()
+		if expires != 0 {
+			t.Expires = time.Unix(expires, 0).UTC()
+		}
+		return t, err
+	}, `SELECT id, user, name, created, expires FROM tokens WHERE ?1 = '' OR user = ?1 ORDER BY created`, user)
+}
+
+// RemoveToken revokes a token by its id or the secret itself.
+func (s *Store) RemoveToken(ctx context.Context, idOrSecret string) error {
+	return s.exec(ctx, `DELETE FROM tokens WHERE id = ? OR hash = ?`, idOrSecret, hashToken(idOrSecret))
+}
+
+// Authenticate finds the user whose token this is.
+func (s *Store) Authenticate(ctx context.Context, secret string) (User, error) {
+	var user string
+	err := s.db.QueryRowContext(ctx, `SELECT user FROM tokens WHERE hash = ? AND (expires = 0 OR expires > ?)`,
+		hashToken(secret), time.Now().Unix()).Scan(&user)
+	if err != nil {
+		return User{}, ErrNotFound
+	}
+	return s.User(ctx, user)
+}
+
+// ErrLastAdministrator keeps the last administrator from being removed.
+var ErrLastAdministrator = errors.New("this is the last administrator")
