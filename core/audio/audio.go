@@ -57,8 +57,8 @@ type Codec struct {
 	// Ticks is the length of a payload in units of ClockRate; 0 if malformed
 	// or longer than MaxPacket. It costs next to nothing.
 	Ticks func(payload []byte) int
-	// Level is the sound level of a payload in -dBov, found without decoding;
-	// nil if the format does not allow that.
+	// Level is the sound level of a payload in -dBov, found without decoding,
+	// or core.LevelUnknown; nil if the format never allows that.
 	Level func(payload []byte) uint8
 }
 

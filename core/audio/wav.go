@@ -7,15 +7,18 @@ import (
 	"io"
 )
 
-// WAV is a sound file: RIFF with 16-bit PCM, one or two channels, 8 to 48 kHz.
+// WAV is a sound file: RIFF with 16-bit PCM (or µ-law, when read), one or two
+// channels, 8 to 48 kHz.
 type WAV struct {
 	Rate     int     // Hz
 	Channels int     // 1 or 2
 	PCM      []int16 // interleaved
+
+	muLaw bool
 }
 
 // ErrWAV is what a file that is no such WAV gives.
-var ErrWAV = errors.New("audio: not a 16-bit PCM WAV file")
+var ErrWAV = errors.New("audio: not a WAV file of 16-bit PCM or µ-law")
 
 // MaxWAV bounds the sound that ReadWAV takes from one file, in bytes: half an
 // hour at 48 kHz.
@@ -64,10 +67,11 @@ func (w *WAV) readFormat(r io.Reader, size int64) error {
 	tag, bits := binary.LittleEndian.Uint16(f[:]), binary.LittleEndian.Uint16(f[14:])
 	w.Channels = int(binary.LittleEndian.Uint16(f[2:]))
 	w.Rate = int(binary.LittleEndian.Uint32(f[4:]))
-	const pcm, extensible = 1, 0xfffe
+	const pcm, muLaw, extensible = 1, 7, 0xfffe
+	w.muLaw = tag == muLaw && bits == 8
 	switch {
-	case tag != pcm && tag != extensible, bits != 16:
-		return errors.New("not 16-bit PCM")
+	case !w.muLaw && (tag != pcm && tag != extensible || bits != 16):
+		return errors.New("neither 16-bit PCM nor µ-law")
 	case w.Channels < 1 || w.Channels > 2:
 		return errors.New("neither mono nor stereo")
 	case w.Rate < 8000 || w.Rate > 48000:
@@ -85,12 +89,28 @@ func (w *WAV) readData(r io.Reader, size int64) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrWAV, err)
 	}
-	n := len(b) / (2 * w.Channels) * w.Channels
-	w.PCM = make([]int16, n)
+	if w.muLaw {
+		w.PCM = make([]int16, len(b)/w.Channels*w.Channels)
+		for i := range w.PCM {
+			w.PCM[i] = ExpandMu(b[i])
+		}
+		return nil
+	}
+	w.PCM = make([]int16, len(b)/(2*w.Channels)*w.Channels)
 	for i := range w.PCM {
 		w.PCM[i] = int16(binary.LittleEndian.Uint16(b[2*i:]))
 	}
 	return nil
+}
+
+// ExpandMu is the sample that a µ-law code stands for (ITU-T G.711 table 2).
+func ExpandMu(b byte) int16 {
+	b = ^b
+	m := int16((int(b&0xf)<<1+33)<<(b>>4&7)-33) << 2
+	if b&0x80 != 0 {
+		return -m
+	}
+	return m
 }
 
 // Mono is the sound in one channel: the mean of two. It may share w.PCM.

@@ -91,6 +91,9 @@ func (e encoder) Encode(dst []byte, pcm []int16) (int, error) {
 	return len(pcm), nil
 }
 
+// Follow implements audio.Follower: there is no state to take over.
+func (e encoder) Follow(audio.Encoder) {}
+
 type decoder struct {
 	*law
 	plc *audio.Concealer
@@ -130,15 +133,7 @@ func compressMu(s int) byte {
 	return sign | ^(byte(seg<<4)|byte(m>>(seg+1)&0xf))&0x7f
 }
 
-func expandMu(b byte) int {
-	b = ^b
-	seg, step := int(b>>4&7), int(b&0xf)
-	m := ((step<<1+33)<<seg - 33) << 2
-	if b&0x80 != 0 {
-		return -m
-	}
-	return m
-}
+func expandMu(b byte) int { return int(audio.ExpandMu(b)) }
 
 // compressA is the A-law of G.711 table 1 on a 16-bit sample: sign, segment
 // and step of the magnitude (12 bits), even bits inverted.

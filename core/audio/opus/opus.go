@@ -8,6 +8,7 @@ import (
 
 	lib "github.com/hraban/opus"
 
+	"bridgehead/core"
 	"bridgehead/core/audio"
 )
 
@@ -23,6 +24,15 @@ var Codec = &audio.Codec{
 	NewEncoder: newEncoder,
 	NewDecoder: newDecoder,
 	Ticks:      Ticks,
+	Level:      level,
+}
+
+// level knows only the empty packets of DTX; what others hold, decoding shows.
+func level(payload []byte) uint8 {
+	if len(payload) <= 2 {
+		return audio.Silence
+	}
+	return core.LevelUnknown
 }
 
 type encoder struct{ *lib.Encoder }

@@ -1,0 +1,136 @@
+package mix
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+	"unique"
+
+	"bridgehead/core"
+	"bridgehead/core/audio/codecs"
+)
+
+// OutputOptions describe a listener.
+type OutputOptions struct {
+	Party string
+	// Codec, with its payload type and packet time, that the sink takes.
+	Codec core.Codec
+	Sink  core.Sink
+	// Forwarded says that this listener gets forwarded voices unmixed; its mix
+	// has the others only, and pauses while there are none. Any other listener
+	// gets packets without end, silence included.
+	Forwarded bool
+	// OnPlayed is called from Step whenever a prompt queued with Play has been
+	// played to its end; it must not block. Nil is fine.
+	OnPlayed func()
+}
+
+// Output is one listener.
+type Output struct {
+	o     OutputOptions
+	m     *Mixer
+	party party
+	key   groupKey
+
+	closed atomic.Bool
+	sent   atomic.Uint64
+	failed atomic.Uint64
+	player player
+
+	// What follows belongs to Step.
+	own     stream // while what it hears is shared with nobody
+	alone   bool   // own was used in the last step
+	one     [1]*Output
+	duck    duck
+	packet  core.Packet
+	ts      uint32 // RTP timestamp at the mixer's beginning
+	talking bool
+}
+
+// AddOutput adds a listener. Its sink is written from Step, at the latest one
+// step after Close, and is left for the caller to close. The error says that
+// the codec is unknown.
+func (m *Mixer) AddOutput(opt OutputOptions) (*Output, error) {
+	codec, ok := codecs.Lookup(opt.Codec)
+	if !ok {
+		return nil, fmt.Errorf("mix: no audio codec %q", opt.Codec.Name)
+	}
+	o := &Output{o: opt, m: m, party: unique.Make(opt.Party), ts: rand.Uint32()}
+	o.key = groupKey{codec, codec.Ptime(opt.Codec.Ptime), opt.Forwarded}
+	o.own.describe(o.key)
+	o.packet.Header.Version = 2
+	o.packet.Header.PayloadType = opt.Codec.PayloadType
+	o.packet.Header.SequenceNumber = uint16(rand.Uint32())
+	o.packet.Header.SSRC = rand.Uint32()
+	m.change(func(l *lists) { l.join(o) })
+	return o, nil
+}
+
+func (l *lists) join(o *Output) {
+	for i, g := range l.groups {
+		if g.key == o.key {
+			l.groups[i] = &group{g.key, g.stream, append(slices.Clone(g.outs), o)}
+			return
+		}
+	}
+	s := &stream{}
+	s.describe(o.key)
+	l.groups = append(l.groups, &group{o.key, s, []*Output{o}})
+}
+
+func (l *lists) leave(o *Output) {
+	for i, g := range l.groups {
+		if g.key != o.key {
+			continue
+		}
+		outs := slices.DeleteFunc(slices.Clone(g.outs), func(x *Output) bool { return x == o })
+		if len(outs) == 0 {
+			l.groups = slices.Delete(l.groups, i, i+1)
+		} else {
+			l.groups[i] = &group{g.key, g.stream, outs}
+		}
+		return
+	}
+}
+
+// Close takes the listener out.
+func (o *Output) Close() error {
+	if o.closed.CompareAndSwap(false, true) {
+		o.m.change(func(l *lists) { l.leave(o) })
+	}
+	return nil
+}
+
+// Play queues prompts for this listener alone, over what it hears, which is
+// lowered meanwhile.
+func (o *Output) Play(clips ...*Clip) { o.player.play(o.m, o.o.OnPlayed, clips) }
+
+// PlayThen is Play, and then calls done from Step, which must not block, unless
+// the prompts are stopped before.
+func (o *Output) PlayThen(done func(), clips ...*Clip) { o.player.play(o.m, done, clips) }
+
+// StopPlay ends all that is playing and queued.
+func (o *Output) StopPlay() { o.player.stop() }
+
+// Sent counts the packets written, and those of them that the sink refused.
+func (o *Output) Sent() (packets, refused uint64) { return o.sent.Load(), o.failed.Load() }
+
+// send numbers a packet for this listener and writes it. ticks is its place on
+// the mixer's RTP clock; talk says that it is no mere sign of life.
+func (o *Output) send(now time.Duration, payload []byte, ticks uint64, level uint8, talk bool) {
+	if o.closed.Load() {
+		return
+	}
+	h := &o.packet.Header
+	h.Marker = talk && !o.talking
+	h.Timestamp = o.ts + uint32(ticks)
+	o.talking = talk
+	o.packet.Payload, o.packet.Arrival, o.packet.Level = payload, now, level
+	if o.o.Sink.Write(&o.packet) != nil {
+		o.failed.Add(1)
+	}
+	o.sent.Add(1)
+	h.SequenceNumber++
+}
