@@ -57,6 +57,16 @@ type Room interface {
 	Join(context.Context, Leg) error
 }
 
+// Watcher is a Room that follows the calls placed into it by Edge.Dial. The
+// methods may come from any goroutine.
+type Watcher interface {
+	// Ringing: the called party's device rings.
+	Ringing(Leg)
+	// Failed comes instead of Join, once, when the call ends unanswered after
+	// Dial has returned it.
+	Failed(Leg, Reason)
+}
+
 // Dialplan finds the room that a call leads to. A refusal is a [Reason].
 type Dialplan interface {
 	Route(context.Context, Call) (Room, error)

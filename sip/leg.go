@@ -1,0 +1,431 @@
+package sip
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	siplib "github.com/emiago/sipgo/sip"
+
+	"bridgehead/core"
+	"bridgehead/core/rtpio"
+	"bridgehead/sip/sdp"
+)
+
+// session is what a leg uses of an rtpio.Session.
+type session interface {
+	core.Sink
+	Port() int
+	Start(rtpio.Flow) error
+	Receive(core.Sink)
+	SendDigits(string) error
+	Stats() core.Stats
+	RTT() time.Duration
+}
+
+// callState is where an INVITE's dialog stands.
+type callState uint8
+
+const (
+	proceeding callState = iota // no final response yet
+	answered                    // 2xx sent, its ACK not seen yet
+	confirmed
+	over
+)
+
+// leg is one call: a dialog (RFC 3261 12) and its media. All fields but those
+// marked are touched only by functions posted to its box.
+type leg struct {
+	e     *Edge
+	box   mailbox
+	log   *slog.Logger
+	out   bool
+	trunk *trunk // nil: an endpoint
+	to    string // called number, fit for logs
+
+	callID    string
+	localTag  string
+	remoteTag string
+	local     party
+	remote    party
+	target    uri   // the peer's Contact
+	routes    []uri // of the dialog, nearest first
+	seq       uint32
+	remoteSeq uint32
+	flow      *flow
+	peer      map[siplib.RequestMethod]bool // what the peer's Allow lists
+	login     *login
+
+	state   callState
+	incall  incoming
+	outcall *outgoing
+	refresh refresh
+	ours    *clientTx // re-INVITE or UPDATE of ours under way
+	theirs  *serverTx // re-INVITE of theirs without its ACK yet
+	offered bool      // an offer of ours is out and has no answer yet
+	timers  map[*time.Timer]bool
+	reason  core.Reason
+
+	agent  sdp.Agent
+	agreed *sdp.Agreed
+	held   bool
+	sink   core.Sink // where the party's sound goes, by the seat
+	seat   core.Seat
+	media  session // set before the leg is seen by anyone, then constant
+
+	epoch atomic.Uint32 // counts changes of the codec sent with
+	mu    sync.Mutex    // guards info
+	info  core.Info
+}
+
+// party is a From or To: display name and URI, without tag.
+type party struct {
+	name string
+	uri  uri
+}
+
+var _ core.Leg = (*leg)(nil)
+
+// mailbox runs functions one after another, in the order in which they were
+// posted, without a goroutine of its own while there are none.
+type mailbox struct {
+	mu   sync.Mutex
+	list []func()
+	busy bool
+	fail func(any)
+}
+
+func (m *mailbox) post(f func()) {
+	m.mu.Lock()
+	m.list = append(m.list, f)
+	start := !m.busy
+	m.busy = true
+	m.mu.Unlock()
+	if start {
+		go m.run()
+	}
+}
+
+func (m *mailbox) run() {
+	for {
+		m.mu.Lock()
+		if len(m.list) == 0 {
+			m.list, m.busy = nil, false
+			m.mu.Unlock()
+			return
+		}
+		f := m.list[0]
+		m.list = m.list[1:]
+		m.mu.Unlock()
+		m.call(f)
+	}
+}
+
+func (m *mailbox) call(f func()) {
+	defer func() {
+		if r := recover(); r != nil && m.fail != nil {
+			m.fail(r)
+		}
+	}()
+	f()
+}
+
+func (e *Edge) newLeg(callID string, out bool) *leg {
+	l := &leg{e: e, out: out, callID: callID, localTag: newTag(), timers: map[*time.Timer]bool{}, seq: rand.Uint32N(1 << 16)}
+	l.info = core.Info{ID: newID(), Protocol: core.SIP, Direction: core.In, Security: core.Security{Signalling: "clear", Media: "clear"}}
+	if out {
+		l.info.Direction = core.Out
+	}
+	l.log = e.log.With("leg", l.info.ID, "call", clean(callID, 80))
+	l.box.fail = func(r any) {
+		e.counters.Panics.Add(1)
+		l.log.Error("SIP call failed", "panic", r, slog.String("stack", stack()))
+		l.Hangup(core.Reason{Code: core.Failure, Detail: fmt.Sprint(r)})
+	}
+	return l
+}
+
+func newID() string { return siplib.GenerateTagN(20) }
+
+// enlist makes the leg findable; false when the edge is full or closing.
+func (e *Edge) enlist(l *leg) error {
+	e.legsMu.Lock()
+	defer e.legsMu.Unlock()
+	switch {
+	case e.closed:
+		return core.Reason{Code: core.Shutdown, Detail: "shutting down"}
+	case len(e.legs) >= e.opt.MaxCalls:
+		return core.Reason{Code: core.Overload, Say: "All lines are busy.", Detail: fmt.Sprintf("%d calls at once", len(e.legs))}
+	}
+	e.legs[legKey(l.callID, l.localTag)] = l
+	e.counters.Calls.Add(1)
+	return nil
+}
+
+// Info implements [core.Leg].
+func (l *leg) Info() core.Info {
+	l.mu.Lock()
+	i := l.info
+	l.mu.Unlock()
+	if l.media != nil {
+		i.AudioStats, i.RTT = l.media.Stats(), l.media.RTT()
+		i.AudioStats.Codec = i.Audio.Name
+	}
+	return i
+}
+
+func (l *leg) update(f func(*core.Info)) {
+	l.mu.Lock()
+	f(&l.info)
+	l.mu.Unlock()
+}
+
+// Sit implements [core.Leg].
+func (l *leg) Sit(s core.Seat) { l.box.post(func() { l.sit(s) }) }
+
+func (l *leg) sit(s core.Seat) {
+	if l.state == over {
+		s.Leave(l.reason)
+		return
+	}
+	l.seat = s
+	if l.state == proceeding && !l.out {
+		l.startMedia()
+		// Behind what the room has posted already: if that is the answer,
+		// early media is no more needed.
+		l.box.post(l.early)
+	}
+	l.publish()
+	if l.held {
+		s.Signal(core.Hold{On: true})
+	}
+}
+
+// publish offers the party's sound to the seat, anew.
+func (l *leg) publish() {
+	if l.seat == nil || l.agreed == nil {
+		return
+	}
+	codec := l.agreed.Audio
+	if len(l.agreed.Receive) > 0 {
+		codec = l.agreed.Receive[0]
+	}
+	l.publishAs(codec)
+}
+
+func (l *leg) publishAs(codec core.Codec) {
+	old := l.sink
+	sink, err := l.seat.Publish(core.Track{Party: l.info.ID, Source: core.Microphone, Codec: codec})
+	if err != nil {
+		l.log.Debug("seat takes no sound", "error", err)
+		sink = nil
+	}
+	l.sink = sink
+	switch {
+	case sink == nil:
+		l.media.Receive(nil)
+	case l.agreed != nil && len(l.agreed.Receive) > 1:
+		l.media.Receive(&microphone{l: l, to: sink, payload: codec.PayloadType})
+	default:
+		l.media.Receive(sink)
+	}
+	if old != nil {
+		old.Close()
+	}
+}
+
+// microphone watches for a peer that changes between the codecs agreed on.
+type microphone struct {
+	l        *leg
+	to       core.Sink
+	payload  uint8
+	switched atomic.Bool
+}
+
+// Write implements [core.Sink].
+func (m *microphone) Write(p *core.Packet) error {
+	if p.Header.PayloadType == m.payload {
+		return m.to.Write(p)
+	}
+	if pt := p.Header.PayloadType; !m.switched.Swap(true) {
+		m.l.box.post(func() { m.l.codecChanged(pt) })
+	}
+	return nil
+}
+
+// Close implements [core.Sink].
+func (m *microphone) Close() error { return m.to.Close() }
+
+func (l *leg) codecChanged(payload uint8) {
+	if l.agreed == nil || l.seat == nil || l.state == over {
+		return
+	}
+	for _, c := range l.agreed.Receive {
+		if c.PayloadType == payload {
+			l.publishAs(c)
+			return
+		}
+	}
+}
+
+// Subscribe implements [core.Leg].
+func (l *leg) Subscribe(t core.Track) (core.Sink, error) {
+	l.mu.Lock()
+	audio := l.info.Audio
+	l.mu.Unlock()
+	switch {
+	case t.Source.Kind() != core.Audio:
+		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: the call carries sound only"}
+	case audio.Name == "":
+		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: the party takes no sound now"}
+	case !sameCodec(t.Codec, audio):
+		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: the call uses " + audio.Name}
+	}
+	return &earpiece{l: l, epoch: l.epoch.Load()}, nil
+}
+
+// earpiece is where a room writes what the party hears. It ends when the call
+// is negotiated to another codec; the room then subscribes anew.
+type earpiece struct {
+	l      *leg
+	epoch  uint32
+	closed atomic.Bool
+}
+
+var errStale = errors.New("sip: the call has changed its codec or ended")
+
+// Write implements [core.Sink].
+func (s *earpiece) Write(p *core.Packet) error {
+	if s.closed.Load() {
+		return io.ErrClosedPipe
+	}
+	if s.epoch != s.l.epoch.Load() {
+		return errStale
+	}
+	return s.l.media.Write(p)
+}
+
+// Close implements [core.Sink].
+func (s *earpiece) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+// Signal implements [core.Leg]. What a phone can't show is ignored.
+func (l *leg) Signal(ev core.Event) {
+	switch ev := ev.(type) {
+	case core.Answer:
+		l.box.post(l.answer)
+	case core.Ringing:
+		l.box.post(l.ringing)
+	case core.Digit:
+		l.media.SendDigits(string(ev.Key))
+	}
+}
+
+// Hangup implements [core.Leg].
+func (l *leg) Hangup(r core.Reason) { l.box.post(func() { l.hangup(r) }) }
+
+// hangup ends the call in the way its state asks for.
+func (l *leg) hangup(r core.Reason) {
+	switch {
+	case l.state == over:
+	case l.state == proceeding && l.out:
+		l.cancelAll(r)
+	case l.state == proceeding:
+		l.refuseCall(r)
+	case l.state == answered:
+		l.incall.byeLater = &r // RFC 3261 15: not before the ACK
+	default:
+		l.bye(r)
+	}
+}
+
+// after runs f in the box after d, unless the call is over.
+func (l *leg) after(d time.Duration, f func()) (stop func()) {
+	var t *time.Timer
+	ready := make(chan struct{})
+	t = time.AfterFunc(d, func() {
+		<-ready
+		l.box.post(func() {
+			if l.timers[t] {
+				delete(l.timers, t)
+				f()
+			}
+		})
+	})
+	l.timers[t] = true
+	close(ready)
+	return func() {
+		t.Stop()
+		delete(l.timers, t)
+	}
+}
+
+// ended releases all that the call holds. It runs once.
+func (l *leg) ended(r core.Reason) {
+	if l.state == over {
+		return
+	}
+	was := l.state
+	l.state, l.reason = over, r
+	for t := range l.timers {
+		t.Stop()
+	}
+	clear(l.timers)
+	l.epoch.Add(1)
+	info := l.Info()
+	if l.media != nil {
+		l.media.Receive(nil)
+		l.media.Close()
+	}
+	if l.sink != nil {
+		l.sink.Close()
+	}
+	if l.seat != nil {
+		l.seat.Leave(r)
+	}
+	l.delist()
+	l.log.Info("SIP call ended", "reason", r.Error(), "answered", was != proceeding)
+	l.e.trace(TraceEvent{Kind: Ended, CallID: l.callID, Leg: info.ID, Flow: l.flowInfo(), Reason: r, Trunk: l.trunkName(), From: info.Address, To: l.to, Status: l.incall.status, Info: info})
+}
+
+func (l *leg) delist() {
+	e := l.e
+	e.legsMu.Lock()
+	delete(e.legs, legKey(l.callID, l.localTag))
+	if l.incall.merge != "" {
+		delete(e.merged, l.incall.merge)
+	}
+	e.legsMu.Unlock()
+	if l.outcall != nil {
+		l.outcall.release()
+	}
+	if l.trunk != nil {
+		l.trunk.calls.Add(-1)
+	}
+}
+
+func (l *leg) trunkName() string {
+	if l.trunk == nil {
+		return ""
+	}
+	return l.trunk.config.Name
+}
+
+func (l *leg) flowInfo() FlowInfo {
+	if l.flow == nil {
+		return FlowInfo{}
+	}
+	return flowInfo(l.flow)
+}
+
+func (l *leg) alarm(text string) {
+	l.log.Warn("SIP call: " + text)
+	l.e.trace(TraceEvent{Kind: Alarm, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Text: text, Trunk: l.trunkName()})
+}

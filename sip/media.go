@@ -1,0 +1,134 @@
+package sip
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/core/rtpio"
+	"bridgehead/sip/sdp"
+)
+
+// How long a call goes on in silence, and when to say that there is none.
+const (
+	silentFor   = 60 * time.Second
+	heldFor     = 300 * time.Second
+	firstPacket = 3 * time.Second
+)
+
+func sameCodec(a, b core.Codec) bool {
+	return strings.EqualFold(a.Name, b.Name) && a.ClockRate == b.ClockRate
+}
+
+// openMedia takes a port pair and readies the agent.
+func (l *leg) openMedia(f *flow, p sdp.Policy, codecs []core.Codec) error {
+	s, err := l.e.open()
+	if err != nil {
+		return err
+	}
+	l.media = s
+	l.agent = sdp.Agent{Addr: l.e.hostFor(f.local, f.remote), Port: s.Port(), Codecs: codecs, Digits: true, Policy: p, Suites: l.e.suites}
+	return nil
+}
+
+// agree adopts the outcome of an offer and answer. Before the call's media
+// runs it only notes it.
+func (l *leg) agree(g *sdp.Agreed) {
+	first := l.agreed == nil
+	changed := !first && (!sameCodec(l.agreed.Audio, g.Audio) || l.agreed.Audio.Ptime != g.Audio.Ptime || l.agreed.Suite != g.Suite)
+	if first || changed {
+		l.epoch.Add(1)
+	}
+	l.agreed = g
+	// A peer that hears nothing holds the call; what it sends meanwhile is
+	// music that no meeting wants.
+	held := !g.Direction.Sends()
+	turned := held != l.held
+	l.held = held
+	l.update(func(i *core.Info) {
+		i.Audio = g.Audio
+		if held {
+			i.Audio = core.Codec{}
+		}
+		i.InbandDigits = len(g.DigitsIn) == 0
+		i.Security.Media, i.Security.Suite = "clear", ""
+		if g.Suite != "" {
+			i.Security.Media, i.Security.Suite = "sdes-srtp", g.Suite
+		}
+	})
+	if l.incall.started || l.out {
+		l.startFlow()
+	}
+	if l.seat == nil {
+		return
+	}
+	if changed {
+		l.publish()
+	}
+	if turned {
+		l.seat.Signal(core.Hold{On: held})
+	}
+	if changed || turned {
+		l.seat.Signal(core.Changed{})
+	}
+}
+
+// startMedia begins the media of an incoming call, for early media or with
+// the answer.
+func (l *leg) startMedia() {
+	if !l.incall.started {
+		l.incall.started = true
+		if l.agreed != nil {
+			l.startFlow()
+		}
+	}
+}
+
+func (l *leg) startFlow() {
+	g := l.agreed
+	f := rtpio.Flow{
+		Remote: g.Remote, RemoteRTCP: g.RemoteRTCP, Mux: g.Mux,
+		Send: g.Send, Receive: g.Receive, DigitsIn: g.DigitsIn, DigitsOut: g.DigitsOut,
+		OnDigit: l.pressed, Timeout: silentFor, OnTimeout: l.silent,
+	}
+	if l.held {
+		f.Receive = nil
+	}
+	if l.held || !g.Direction.Receives() {
+		f.Timeout = heldFor
+	}
+	if g.Suite != "" {
+		suite, _ := rtpio.SuiteNamed(g.Suite)
+		f.Keys = &rtpio.Keys{Suite: suite, Local: g.LocalKey, Remote: g.RemoteKey}
+	} else {
+		f.Symmetric = true
+	}
+	if err := l.media.Start(f); err != nil {
+		l.hangup(core.Reason{Code: core.Failure, Detail: err.Error()})
+	}
+}
+
+// pressed and silent are called on the media clock.
+func (l *leg) pressed(key byte) { l.digit(key, "rfc4733") }
+
+func (l *leg) digit(key byte, via string) {
+	l.box.post(func() {
+		if l.seat != nil && l.state != over {
+			l.seat.Signal(core.Digit{Key: key, Via: via})
+		}
+	})
+}
+
+func (l *leg) silent() {
+	l.Hangup(core.Reason{Code: core.MediaTimeout, Say: "No sound arrives from you.", Detail: fmt.Sprintf("no media received on port %d", l.media.Port())})
+}
+
+// watchMedia raises an alarm when nothing has come soon after the answer.
+func (l *leg) watchMedia() {
+	l.after(firstPacket, func() {
+		if !l.held && l.media.Stats().PacketsReceived == 0 {
+			l.alarm(fmt.Sprintf("no media received on UDP port %d within %v of the answer: is the port open, and the advertised address %v right?", l.media.Port(), firstPacket, l.agent.Addr))
+		}
+	})
+}

@@ -1,0 +1,434 @@
+package sip
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	siplib "github.com/emiago/sipgo/sip"
+
+	"bridgehead/core"
+	"bridgehead/sip/sdp"
+)
+
+// Mode is how a trunk and this end know each other.
+type Mode string
+
+// The modes.
+const (
+	Static   Mode = "static"   // by the source addresses of the other side
+	Register Mode = "register" // this end registers there
+	Both     Mode = "both"
+)
+
+// TrunkConfig is one line to a telephone company or another exchange.
+type TrunkConfig struct {
+	Name      string
+	Enabled   bool
+	Mode      Mode
+	Transport string // udp, tcp, tls
+	Host      string // of the other side: name or address
+	Port      int    // 0: by SRV records, else the standard one
+	Proxy     string // host[:port] to send to in place of Host
+	// Sources may call in over this trunk; empty: nobody but, in the
+	// registered modes, the registrar itself.
+	Sources  []netip.Prefix
+	User     string // the address of record: USER@HOST
+	AuthUser string // for digest, "": User
+	Password string
+	Realm    string        // the only one whose challenge is answered; "" any
+	Expires  time.Duration // of the registration, 0: 1 h
+	// Media is none, optional or required; over TLS it is always required.
+	Media  string
+	Codecs []string    // best first; nil: PCMA, PCMU, G722, opus
+	TLS    *tls.Config // CA, client certificate, server name; nil: the edge's
+	// Check is the time between two OPTIONS, 0: 30 s, negative: none.
+	Check          time.Duration
+	MaxCalls       int     // at once, both ways; 0: no limit
+	CallsPerSecond float64 // calls in; 0: 5
+	// NumberIn turns a number as the trunk writes it into E.164, NumberOut
+	// back; nil: as it is.
+	NumberIn, NumberOut func(string) string
+	// Version tells the two functions of one configuration from those of
+	// another, which a reload can't see.
+	Version string
+}
+
+// TrunkStatus is how a trunk is doing.
+type TrunkStatus struct {
+	Name       string        `json:"name"`
+	Up         bool          `json:"up"`
+	Registered bool          `json:"registered"`
+	Calls      int           `json:"calls"`
+	RTT        time.Duration `json:"rtt"`
+	Status     int           `json:"status,omitempty"` // of the last answer
+	Error      string        `json:"error,omitempty"`
+	Since      time.Time     `json:"since"` // of the last change of Up or Registered
+}
+
+// Hysteresis of OPTIONS, and the pauses of a registration that fails.
+const (
+	downAfter     = 3
+	upAfter       = 2
+	checkEvery    = 30 * time.Second
+	aliveEvery    = 25 * time.Second // below the usual UDP time-out of a NAT, 30 s
+	registerRetry = 30 * time.Second
+	forbiddenWait = 10 * time.Minute
+)
+
+// trunk is a TrunkConfig at work. Only status and peers change.
+type trunk struct {
+	e      *Edge
+	config TrunkConfig
+	codecs []core.Codec
+	login  *login
+	calls  atomic.Int64
+	stop   context.CancelFunc
+	woken  chan struct{} // the connection to the registrar was lost
+
+	mu     sync.Mutex
+	status TrunkStatus
+	misses int
+	hits   int
+	peers  map[netip.Addr]bool // resolved addresses of the other side
+	tokens bucket
+	flow   *flow // of the registration
+	callID string
+	seq    uint32
+}
+
+// SetTrunks replaces the trunks. Those whose configuration has not changed
+// keep their registration; calls go on in any case.
+func (e *Edge) SetTrunks(list []TrunkConfig) error {
+	names := map[string]bool{}
+	for _, c := range list {
+		if err := c.check(); err != nil {
+			return err
+		}
+		if names[c.Name] {
+			return fmt.Errorf("sip: two trunks named %q", c.Name)
+		}
+		names[c.Name] = true
+	}
+	e.trunksMu.Lock()
+	defer e.trunksMu.Unlock()
+	old := *e.trunks.Load()
+	var next []*trunk
+	var sources []netip.Prefix
+	for _, c := range list {
+		if !c.Enabled {
+			continue
+		}
+		sources = append(sources, c.Sources...)
+		if i := slices.IndexFunc(old, func(t *trunk) bool { return t.config.equal(c) }); i >= 0 {
+			next = append(next, old[i])
+			continue
+		}
+		t, err := e.newTrunk(c)
+		if err != nil {
+			return err
+		}
+		next = append(next, t)
+	}
+	e.trunks.Store(&next)
+	e.guard.sources.Store(&sources)
+	for _, t := range old {
+		if !slices.Contains(next, t) {
+			t.stop()
+		}
+	}
+	for _, t := range next {
+		if !slices.Contains(old, t) {
+			t.start()
+		}
+	}
+	return nil
+}
+
+// equal compares all but the functions; a TLS profile is the same only when it
+// is the same object.
+func (c TrunkConfig) equal(d TrunkConfig) bool {
+	if c.TLS != d.TLS {
+		return false
+	}
+	c.NumberIn, c.NumberOut, c.TLS = nil, nil, nil
+	d.NumberIn, d.NumberOut, d.TLS = nil, nil, nil
+	return reflect.DeepEqual(c, d)
+}
+
+func (c *TrunkConfig) check() error {
+	bad := func(what string) error { return fmt.Errorf("sip: trunk %q: %s", c.Name, what) }
+	switch {
+	case c.Name == "":
+		return errors.New("sip: a trunk has no name")
+	case c.Mode != Static && c.Mode != Register && c.Mode != Both:
+		return bad("mode must be static, register or both")
+	case networkOf(c.Transport) == "":
+		return bad("transport must be udp, tcp or tls")
+	case c.Media != "none" && c.Media != "optional" && c.Media != "required" && c.Media != "":
+		return bad("media encryption must be none, optional or required")
+	case c.Transport == "tls" && c.Media != "required" && c.Media != "":
+		return bad("over TLS the media must be encrypted: media encryption must be required")
+	case c.Host == "" && c.Mode != Static:
+		return bad("needs a host to register with")
+	case c.Mode != Static && c.User == "":
+		return bad("needs a user to register")
+	case strings.ContainsAny(c.Host+c.User+c.AuthUser+c.Realm, " \t\r\n<>\"@") && !strings.Contains(c.Realm, " "):
+		return bad("host, user or realm has a character that can't be there")
+	case strings.HasPrefix(c.Host, "sip:") || strings.HasPrefix(c.Host, "sips:"):
+		return bad("host is to be given without sip:")
+	}
+	_, err := sdp.Codecs(c.Codecs...)
+	return err
+}
+
+func (e *Edge) newTrunk(c TrunkConfig) (*trunk, error) {
+	names := c.Codecs
+	if len(names) == 0 {
+		names = []string{"PCMA", "PCMU", "G722", "opus"}
+	}
+	codecs, err := sdp.Codecs(names...)
+	if err != nil {
+		return nil, err
+	}
+	t := &trunk{e: e, config: c, codecs: codecs, woken: make(chan struct{}, 1), peers: map[netip.Addr]bool{}, callID: newID()}
+	user := c.AuthUser
+	if user == "" {
+		user = c.User
+	}
+	t.login = &login{user: user, password: c.Password, realm: c.Realm}
+	t.status = TrunkStatus{Name: c.Name, Up: true, Since: time.Now()}
+	t.stop = func() {}
+	return t, nil
+}
+
+// Trunks tells how the enabled trunks are doing.
+func (e *Edge) Trunks() []TrunkStatus {
+	var list []TrunkStatus
+	for _, t := range *e.trunks.Load() {
+		list = append(list, t.snapshot())
+	}
+	return list
+}
+
+func (t *trunk) snapshot() TrunkStatus {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.status
+	s.Calls = int(t.calls.Load())
+	return s
+}
+
+func (e *Edge) trunkNamed(name string) *trunk {
+	for _, t := range *e.trunks.Load() {
+		if t.config.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// trunkOf is the trunk that a flow belongs to; nil if none.
+func (e *Edge) trunkOf(in *flow) *trunk {
+	if in.trunk != nil {
+		return e.trunkNamed(in.trunk.config.Name)
+	}
+	for _, t := range *e.trunks.Load() {
+		if (t.config.Transport == "tls") != in.secure() {
+			continue
+		}
+		if slices.ContainsFunc(t.config.Sources, func(p netip.Prefix) bool { return p.Contains(in.remote.Addr()) }) || t.registrarAt(in.remote.Addr()) {
+			return t
+		}
+	}
+	return nil
+}
+
+func (t *trunk) registrarAt(a netip.Addr) bool {
+	if t.config.Mode == Static {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.peers[a]
+}
+
+// enter takes a channel; the leg gives it back when it is delisted.
+func (t *trunk) enter() bool {
+	if n := t.calls.Add(1); t.config.MaxCalls > 0 && n > int64(t.config.MaxCalls) {
+		t.calls.Add(-1)
+		return false
+	}
+	return true
+}
+
+// spend charges one call in.
+func (t *trunk) spend() bool {
+	rate := t.config.CallsPerSecond
+	if rate == 0 {
+		rate = 5
+	}
+	burst := max(2*rate, 10)
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.tokens.at.IsZero() {
+		t.tokens = bucket{burst, now}
+	}
+	t.tokens.tokens = min(burst, t.tokens.tokens+rate*now.Sub(t.tokens.at).Seconds())
+	t.tokens.at = now
+	if t.tokens.tokens < 1 {
+		return false
+	}
+	t.tokens.tokens--
+	return true
+}
+
+func (t *trunk) policy(in *flow) sdp.Policy {
+	switch {
+	case in != nil && in.secure(), t.config.Transport == "tls", t.config.Media == "required":
+		return sdp.Required
+	case t.config.Media == "optional":
+		return sdp.Optional
+	}
+	return sdp.Never
+}
+
+const anonymous = "Anonymous"
+
+// callerID is the name to show and the number: P-Asserted-Identity (RFC 3325),
+// then Remote-Party-ID, then From; withheld when Privacy asks for that (RFC
+// 3323).
+func (t *trunk) callerID(req *request) (name, number string) {
+	for _, p := range strings.FieldsFunc(first(req, "Privacy"), func(r rune) bool { return r == ';' || r == ',' || r == ' ' }) {
+		if strings.EqualFold(p, "id") || strings.EqualFold(p, "user") {
+			return anonymous, ""
+		}
+	}
+	from := req.From()
+	name, u := from.DisplayName, from.Address
+	for _, h := range []string{"Remote-Party-ID", "P-Asserted-Identity"} {
+		v, _, _ := strings.Cut(first(req, h), ">,")
+		var id uri
+		var params siplib.HeaderParams
+		if n, err := siplib.ParseAddressValue(v, &id, &params); err == nil && (id.User != "" || id.Scheme == "tel") {
+			name, u = n, id
+		}
+	}
+	number = called(u)
+	if number == "" || strings.EqualFold(number, "anonymous") || strings.EqualFold(number, "restricted") || strings.EqualFold(number, "unknown") {
+		return anonymous, ""
+	}
+	if t.config.NumberIn != nil {
+		number = t.config.NumberIn(number)
+	}
+	if name = clean(strings.TrimSpace(strings.Trim(name, `"`)), 64); name == "" {
+		name = number
+	}
+	return name, number
+}
+
+// calledNumber is the number dialled. A registered trunk may put the address
+// that was registered into the request line, and the number into To.
+func (t *trunk) calledNumber(req *request) string {
+	number := called(req.Recipient)
+	if t.config.Mode != Static && (number == t.config.User || number == "") {
+		number = called(req.To().Address)
+	}
+	if t.config.NumberIn != nil {
+		number = t.config.NumberIn(number)
+	}
+	return number
+}
+
+// Line is a trunk as the telephone network's side uses it.
+type Line struct {
+	e    *Edge
+	name string
+}
+
+// Line finds an enabled trunk by its name.
+func (e *Edge) Line(name string) (*Line, bool) {
+	return &Line{e, name}, e.trunkNamed(name) != nil
+}
+
+// Name is the trunk's.
+func (l *Line) Name() string { return l.name }
+
+// Dial calls a number in E.164 over the trunk. from is the number to show, in
+// E.164 too; "" withholds it. Otherwise as [Edge.Dial].
+func (l *Line) Dial(ctx context.Context, number, from string, into core.Room) (core.Leg, error) {
+	t := l.e.trunkNamed(l.name)
+	if t == nil {
+		return nil, core.Reason{Code: core.Unreachable, Detail: "trunk " + l.name + " is not enabled"}
+	}
+	if s := t.snapshot(); !s.Up || t.config.Mode == Register && !s.Registered {
+		return nil, core.Reason{Code: core.Unreachable, Detail: "trunk " + l.name + " is down: " + s.Error}
+	}
+	s, err := t.spec(number, from)
+	if err != nil {
+		return nil, err
+	}
+	return l.e.place(ctx, s, into)
+}
+
+func (t *trunk) spec(number, from string) (*spec, error) {
+	out := number
+	if t.config.NumberOut != nil {
+		out = t.config.NumberOut(number)
+	}
+	if out == "" || strings.Trim(out, "+0123456789*#ABCDabcd") != "" {
+		return nil, badAddress(out, "no telephone number")
+	}
+	c := &t.config
+	s := &spec{trunk: t, tls: c.TLS, login: t.login, codecs: t.codecs, policy: t.policy(nil), protocol: core.PSTN}
+	s.uri = uri{Scheme: "sip", User: out, Host: c.Host, Port: c.Port}
+	if c.Host == "" && len(c.Sources) > 0 {
+		s.uri.Host = c.Sources[0].Addr().String()
+	}
+	s.uri.UriParams.Add("user", "phone")
+	s.to = party{uri: uri{Scheme: "sip", User: out, Host: s.uri.Host}}
+	s.info = core.Info{Name: number, Address: number, Phone: true}
+	s.from = t.fromParty(s, from)
+	s.host, s.port, s.network, s.secure = t.server(s.uri.Host)
+	return s, nil
+}
+
+// fromParty is the caller as the trunk is told it, and its headers.
+func (t *trunk) fromParty(s *spec, from string) party {
+	host := s.uri.Host
+	own := uri{Scheme: "sip", User: t.config.User, Host: host}
+	if from == "" {
+		if own.User != "" {
+			s.headers = append(s.headers, [2]string{"P-Asserted-Identity", "<" + own.String() + ">"})
+		}
+		s.headers = append(s.headers, [2]string{"Privacy", "id"})
+		return party{anonymous, uri{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"}}
+	}
+	if t.config.NumberOut != nil {
+		from = t.config.NumberOut(from)
+	}
+	shown := uri{Scheme: "sip", User: from, Host: host}
+	s.headers = append(s.headers, [2]string{"P-Asserted-Identity", "<" + shown.String() + ">"})
+	return party{uri: shown}
+}
+
+// server is where requests for the trunk go.
+func (t *trunk) server(host string) (string, int, string, bool) {
+	port := t.config.Port
+	if t.config.Proxy != "" {
+		var u uri
+		if siplib.ParseUri("sip:"+t.config.Proxy, &u) == nil && u.Host != "" {
+			host, port = u.Host, u.Port
+		}
+	}
+	return host, port, t.config.Transport, t.config.Transport == "tls"
+}

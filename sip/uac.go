@@ -1,0 +1,611 @@
+package sip
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	siplib "github.com/emiago/sipgo/sip"
+
+	"bridgehead/core"
+	"bridgehead/sip/sdp"
+)
+
+type tlsConfig = tls.Config
+
+// DialOptions change how one call is placed.
+type DialOptions struct {
+	From           string // sip URI of the caller; "" this bridge
+	Name           string // shown with it
+	User, Password string // for a digest challenge
+	Realm          string // the only one to answer; "" any
+	Codecs         []string
+	// TLS verifies the server in its own way; nil: Options.Roots.
+	TLS *tls.Config
+	// Clear allows a call without TLS, to a sip: address; its media is then
+	// encrypted only if the peer wants.
+	Clear bool
+	// Proxy is a URI to send the call to in place of the address's host.
+	Proxy string
+}
+
+// spec is a call to place.
+type spec struct {
+	uri       uri
+	from, to  party
+	flows     []*flow // known already: a registered device's
+	host      string  // where to look for servers
+	port      int
+	network   string
+	secure    bool
+	trunk     *trunk
+	tls       *tls.Config
+	policy    sdp.Policy
+	codecs    []core.Codec
+	login     *login
+	headers   [][2]string
+	info      core.Info // Name, Address, Phone, User …
+	protocol  core.Protocol
+	targetURI []uri // one for each of flows
+}
+
+// outgoing is a call of ours until it is answered.
+type outgoing struct {
+	spec     spec
+	into     core.Room
+	body     []byte
+	attempts []*attempt
+	news     chan news // to the goroutine that dials; never blocks
+	told     bool      // Dial has returned
+	used     target
+	peers    []netip.Addr
+	guard    *guard
+	closing  *core.Reason
+	minSE    int
+}
+
+// news is what becomes of the attempts under way.
+type news struct {
+	rings bool
+	err   error
+	again bool // another server may do better
+}
+
+// attempt is one INVITE under way.
+type attempt struct {
+	tx          *clientTx
+	req         *request
+	flow        *flow
+	target      target
+	uri         uri
+	provisional bool
+	done        bool
+	cancelled   bool
+	logins      int
+	rseq        uint32
+}
+
+func (o *outgoing) release() {
+	for _, a := range o.peers {
+		o.guard.unknow(a)
+	}
+	o.peers = nil
+}
+
+// Dial implements [core.Edge]. Addresses are sip:USER@HOST and
+// sips:USER@HOST; at host "local", or this bridge's domain, USER is a
+// registered device or its extension. It returns once the call rings; an error
+// is a [core.Reason]. A call that fails after that is told to a [core.Watcher].
+func (e *Edge) Dial(ctx context.Context, to string, into core.Room) (core.Leg, error) {
+	return e.DialWith(ctx, to, into, DialOptions{Clear: e.opt.Legacy})
+}
+
+// DialWith is Dial with options.
+func (e *Edge) DialWith(ctx context.Context, to string, into core.Room, opt DialOptions) (core.Leg, error) {
+	s, err := e.specOf(to, opt)
+	if err != nil {
+		return nil, err
+	}
+	return e.place(ctx, s, into)
+}
+
+func badAddress(to, why string) error {
+	return core.Reason{Code: core.NotFound, Say: "That is not an address to call.", Detail: "sip: " + clean(to, 128) + ": " + why}
+}
+
+func (e *Edge) specOf(to string, opt DialOptions) (*spec, error) {
+	if !strings.Contains(to, ":") || !strings.HasPrefix(strings.ToLower(to), "sip") {
+		to = "sip:" + to
+	}
+	s := &spec{login: &login{user: opt.User, password: opt.Password, realm: opt.Realm}, tls: opt.TLS, codecs: e.codecs, protocol: core.SIP}
+	if strings.ContainsAny(to, " \r\n\t<>\"") || siplib.ParseUri(to, &s.uri) != nil || s.uri.Host == "" || s.uri.Scheme != "sip" && s.uri.Scheme != "sips" {
+		return nil, badAddress(to, "no SIP URI")
+	}
+	s.uri.Headers, s.uri.Password = nil, ""
+	s.to = party{uri: uri{Scheme: s.uri.Scheme, User: s.uri.User, Host: s.uri.Host, Port: s.uri.Port}}
+	s.info.Name, s.info.Address = unescape(s.uri.User), hostPortUser(s.uri)
+	if opt.Codecs != nil {
+		var err error
+		if s.codecs, err = sdp.Codecs(opt.Codecs...); err != nil {
+			return nil, core.Reason{Code: core.Failure, Detail: err.Error()}
+		}
+	}
+	s.from = party{name: opt.Name, uri: uri{Scheme: "sip", User: "bridge", Host: e.domain()}}
+	if opt.From != "" && siplib.ParseUri(opt.From, &s.from.uri) != nil {
+		return nil, badAddress(opt.From, "no SIP URI")
+	}
+	if strings.EqualFold(s.uri.Host, "local") || e.opt.Domain != "" && strings.EqualFold(s.uri.Host, e.opt.Domain) {
+		return s, e.registrar.aim(s)
+	}
+	return s, s.route(opt)
+}
+
+// route settles the host to look for and whether it must be TLS.
+func (s *spec) route(opt DialOptions) error {
+	at := s.uri
+	if opt.Proxy != "" {
+		at = uri{}
+		if siplib.ParseUri(opt.Proxy, &at) != nil || at.Host == "" {
+			return badAddress(opt.Proxy, "no SIP URI")
+		}
+	}
+	s.host, s.port = at.Host, at.Port
+	s.network = networkOf(param(at.UriParams, "transport"))
+	s.secure = s.uri.Scheme == "sips" || at.Scheme == "sips" || s.network == "tls" || !opt.Clear
+	if s.secure {
+		s.policy, s.network = sdp.Required, "tls"
+	} else {
+		s.policy = sdp.Optional
+	}
+	return nil
+}
+
+// place makes the call: server after server until one takes it (RFC 3263 4.3).
+func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, error) {
+	var targets []target
+	if s.flows == nil {
+		var err error
+		if targets, err = e.locator.find(ctx, s.host, s.port, s.network, s.secure); err != nil {
+			return nil, core.Reason{Code: core.Unreachable, Say: "The address can't be found.", Detail: "sip: " + err.Error()}
+		}
+	}
+	l, err := e.caller(s, into)
+	if err != nil {
+		return nil, err
+	}
+	last := error(core.Reason{Code: core.Unreachable, Detail: "no server"})
+	for i := 0; i < max(len(targets), 1); i++ {
+		flows := s.flows
+		if flows == nil {
+			f, err := l.connect(ctx, targets[i])
+			if err != nil {
+				e.locator.fail(targets[i])
+				last = core.Reason{Code: core.Unreachable, Say: "The address does not answer.", Detail: "sip: " + err.Error()}
+				continue
+			}
+			flows = []*flow{f}
+		}
+		patience := time.Duration(0)
+		if i+1 < len(targets) {
+			patience = dialTime
+		}
+		n := l.await(ctx, flows, targets, i, patience)
+		if n.rings {
+			return l, nil
+		}
+		last = n.err
+		if len(targets) > 0 && n.again {
+			e.locator.fail(targets[i])
+		}
+		if !n.again || ctx.Err() != nil {
+			break
+		}
+	}
+	l.box.post(func() { l.outcall.told = true; l.ended(core.ReasonOf(last)) })
+	return nil, last
+}
+
+// caller builds the leg of a call out.
+func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
+	l := e.newLeg(newID()+"@"+e.domain(), true)
+	l.local, l.remote, l.target, l.trunk, l.login, l.to = s.from, s.to, s.uri, s.trunk, s.login, MaskPasscode(s.uri.User)
+	l.outcall = &outgoing{spec: *s, into: into, news: make(chan news, 64), guard: e.guard}
+	i := &l.info
+	i.Name, i.Address, i.Phone, i.User, i.Protocol = s.info.Name, s.info.Address, s.info.Phone, s.info.User, s.protocol
+	if l.trunk != nil && !l.trunk.enter() {
+		return nil, core.Reason{Code: core.Overload, Detail: "trunk " + l.trunk.config.Name + ": all channels are in use"}
+	}
+	if err := e.enlist(l); err != nil {
+		if l.trunk != nil {
+			l.trunk.calls.Add(-1)
+		}
+		return nil, err
+	}
+	l.log.Info("SIP call out", "to", l.to, "trunk", l.trunkName())
+	e.trace(TraceEvent{Kind: Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: l.to, Info: *i})
+	return l, nil
+}
+
+func (l *leg) connect(ctx context.Context, t target) (*flow, error) {
+	s := &l.outcall.spec
+	if t.network == "udp" {
+		// Room for the SDP: a long INVITE goes by TCP where the peer has it
+		// (RFC 3261 18.1.1); ours is short of 1300 bytes.
+		l.e.guard.know(t.addr.Addr())
+		l.box.post(func() {
+			if l.state == over {
+				l.e.guard.unknow(t.addr.Addr())
+				return
+			}
+			l.outcall.peers = append(l.outcall.peers, t.addr.Addr())
+		})
+	}
+	return l.e.reach(ctx, t, s.trunk, s.tls)
+}
+
+// await sends the INVITE over each of the flows and waits until one rings, all
+// have failed, or patience is over.
+func (l *leg) await(ctx context.Context, flows []*flow, targets []target, i int, patience time.Duration) news {
+	l.box.post(func() {
+		for j, f := range flows {
+			a := &attempt{flow: f, uri: l.outcall.spec.uri}
+			if len(targets) > 0 {
+				a.target = targets[i]
+				l.outcall.used = targets[i]
+			} else {
+				a.uri = l.outcall.spec.targetURI[j]
+			}
+			if err := l.inviteOver(a); err != nil {
+				l.tell(news{err: err})
+				return
+			}
+		}
+	})
+	var late <-chan time.Time
+	if patience > 0 {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case n := <-l.outcall.news:
+		return n
+	case <-late:
+		l.box.post(func() { l.giveUp() })
+		return <-l.outcall.news
+	case <-ctx.Done():
+		r := core.Reason{Code: core.Normal, Detail: "given up by the caller"}
+		l.Hangup(r)
+		return news{err: r}
+	}
+}
+
+// giveUp leaves a server that has not said a word for the next one.
+func (l *leg) giveUp() {
+	if l.state != proceeding {
+		return
+	}
+	for _, a := range l.outcall.attempts {
+		if a.provisional {
+			l.tell(news{rings: true})
+			return
+		}
+	}
+	for _, a := range l.outcall.attempts {
+		a.cancelled, a.done = true, true
+	}
+	l.tell(news{err: core.Reason{Code: core.Unreachable, Detail: "no answer"}, again: true})
+}
+
+func (l *leg) tell(n news) {
+	o := l.outcall
+	if o.told {
+		return
+	}
+	o.told = n.rings
+	select {
+	case o.news <- n:
+	default:
+	}
+}
+
+// inviteOver sends one INVITE.
+func (l *leg) inviteOver(a *attempt) error {
+	o := l.outcall
+	if l.state != proceeding {
+		return l.reason
+	}
+	l.flow = a.flow
+	if l.media == nil {
+		if err := l.openMedia(a.flow, o.spec.policy, o.spec.codecs); err != nil {
+			return err
+		}
+		o.body = l.agent.Offer().Marshal()
+		l.update(func(i *core.Info) {
+			i.Source = a.flow.remote.Addr()
+			if a.flow.secure() {
+				i.Security.Signalling = "tls"
+			}
+		})
+	}
+	req := siplib.NewRequest(siplib.INVITE, a.uri)
+	l.seq++
+	l.identifyRequest(req, "")
+	req.AppendHeader(&siplib.CSeqHeader{SeqNo: l.seq, MethodName: siplib.INVITE})
+	req.AppendHeader(l.contact())
+	set(req, "Allow", allow)
+	set(req, "Supported", supported)
+	set(req, "Session-Expires", strconv.Itoa(max(sessionExpires, o.minSE)))
+	set(req, "Min-SE", strconv.Itoa(max(minSE, o.minSE)))
+	for _, h := range o.spec.headers {
+		set(req, h[0], h[1])
+	}
+	set(req, "Content-Type", "application/sdp")
+	req.SetBody(o.body)
+	o.attempts = append(o.attempts, a)
+	l.try(a, req)
+	return nil
+}
+
+func (l *leg) try(a *attempt, req *request) {
+	a.req = req
+	a.tx = l.e.send(req, a.flow,
+		func(res *response) { l.box.post(func() { l.responded(a, req, res) }) },
+		func(err error) { l.box.post(func() { l.unanswered(a, err) }) })
+}
+
+// unanswered: the server can't be reached, or keeps silent.
+func (l *leg) unanswered(a *attempt, err error) {
+	if a.done {
+		return
+	}
+	a.done = true
+	r := core.Reason{Code: core.Unreachable, Say: "The address does not answer.", Detail: "sip: " + a.flow.remote.String() + ": " + err.Error()}
+	if errors.Is(err, errTimeout) && a.provisional {
+		r.Code = core.NoAnswer
+	}
+	l.failed(r, true)
+}
+
+// failed notes the end of one attempt; the call has failed when none is left.
+func (l *leg) failed(r core.Reason, again bool) {
+	o := l.outcall
+	if l.state != proceeding || slices.ContainsFunc(o.attempts, func(a *attempt) bool { return !a.done }) {
+		return
+	}
+	if o.closing != nil {
+		l.fail(*o.closing)
+		return
+	}
+	if o.told {
+		l.fail(r)
+		return
+	}
+	l.tell(news{err: r, again: again})
+}
+
+// fail ends a call that Dial has returned already.
+func (l *leg) fail(r core.Reason) {
+	into, told := l.outcall.into, l.outcall.told
+	l.tell(news{err: r})
+	l.ended(r)
+	if w, ok := into.(core.Watcher); ok && told {
+		go w.Failed(l, r)
+	}
+}
+
+// cancelAll ends a call of ours that is not answered (RFC 3261 9.1).
+func (l *leg) cancelAll(r core.Reason) {
+	o := l.outcall
+	if o.closing != nil {
+		return
+	}
+	o.closing = &r
+	open := false
+	for _, a := range o.attempts {
+		open = open || !a.done
+		l.cancelAttempt(a)
+	}
+	if !open {
+		l.fail(r)
+	}
+}
+
+// cancelAttempt sends CANCEL once the peer has answered provisionally; before
+// that it only notes the wish.
+func (l *leg) cancelAttempt(a *attempt) {
+	if a.done || a.cancelled && !a.provisional {
+		return
+	}
+	was := a.cancelled
+	a.cancelled = true
+	if a.provisional && !was {
+		r := core.Reason{Code: core.Normal}
+		if l.state == confirmed {
+			a.tx.cancel(`SIP;cause=200;text="Call completed elsewhere"`)
+			return
+		}
+		if l.outcall.closing != nil {
+			r = *l.outcall.closing
+		}
+		a.tx.cancel(reasonHeader(r))
+	}
+}
+
+// responded takes a response to an INVITE of ours (RFC 3261 13.2.2).
+func (l *leg) responded(a *attempt, req *request, res *response) {
+	switch s := res.StatusCode; {
+	case s < 200:
+		l.provisional(a, res)
+	case s < 300:
+		l.accepted(a, req, res)
+	case req != a.req || a.done:
+	case s == 401 || s == 407:
+		l.challenged(a, res)
+	case s == 422 && l.outcall.minSE == 0 && !a.cancelled:
+		n, err := strconv.ParseUint(strings.TrimSpace(first(res, "Min-SE")), 10, 31)
+		if err != nil || n > 86400 {
+			n = 3600
+		}
+		l.outcall.minSE = int(n)
+		again := l.again(a)
+		again.RemoveHeader("Session-Expires")
+		again.RemoveHeader("Min-SE")
+		set(again, "Session-Expires", strconv.Itoa(max(sessionExpires, int(n))))
+		set(again, "Min-SE", strconv.Itoa(int(n)))
+		l.try(a, again)
+	default:
+		a.done = true
+		r := failure(res)
+		again := s == 503 || s == 408 || s == 430 || s >= 500 && s < 600 && s != 501 && s != 505
+		l.failed(r, again)
+	}
+}
+
+func (l *leg) again(a *attempt) *request {
+	l.seq++
+	return l.renew(a.req, l.seq)
+}
+
+func (l *leg) challenged(a *attempt, res *response) {
+	again := l.again(a)
+	if a.logins++; a.logins > 2 || a.cancelled || l.login.authorize(again, res) != nil {
+		a.done = true
+		l.failed(failure(res), false)
+		return
+	}
+	l.try(a, again)
+}
+
+// provisional: ringing, early media, and PRACK where it is asked for.
+func (l *leg) provisional(a *attempt, res *response) {
+	a.provisional = true
+	if l.state != proceeding {
+		return
+	}
+	if a.cancelled {
+		a.cancelled = false
+		l.cancelAttempt(a)
+		return
+	}
+	if res.StatusCode == 100 {
+		return
+	}
+	tag := param(res.To().Params, "tag")
+	if tag != "" {
+		l.adopt(a, res)
+		if !l.reliably(a, res) {
+			return // seen before, or out of order
+		}
+	}
+	if body := bodyOf(res, "application/sdp"); body != nil && tag != "" {
+		if err := l.takeAnswer(body); err != nil {
+			l.log.Info("SIP early media refused", "reason", err)
+		}
+	}
+	if res.StatusCode >= 180 {
+		if w, ok := l.outcall.into.(core.Watcher); ok {
+			go w.Ringing(l)
+		}
+		l.tell(news{rings: true})
+	}
+}
+
+// adopt takes the dialog that a response sets up (RFC 3261 12.1.2).
+func (l *leg) adopt(a *attempt, res *response) {
+	l.flow = a.flow
+	l.remoteTag = param(res.To().Params, "tag")
+	if c := res.Contact(); c != nil && c.Address.Host != "" && !c.Address.Wildcard {
+		l.target = c.Address
+	}
+	l.routes = nil
+	for _, h := range res.GetHeaders("Record-Route") {
+		if rr, ok := h.(*siplib.RecordRouteHeader); ok && len(l.routes) < 16 {
+			l.routes = append(l.routes, rr.Address)
+		}
+	}
+	slices.Reverse(l.routes)
+	l.learn(res)
+}
+
+// reliably acknowledges a reliable response by PRACK (RFC 3262 4); false when
+// it is to be ignored.
+func (l *leg) reliably(a *attempt, res *response) bool {
+	if !has(res, "Require", "100rel") {
+		return true
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(first(res, "RSeq")), 10, 32)
+	if err != nil || n == 0 || a.rseq != 0 && uint32(n) != a.rseq+1 {
+		return false
+	}
+	a.rseq = uint32(n)
+	req := l.newRequest(siplib.PRACK)
+	set(req, "RAck", fmt.Sprintf("%d %d INVITE", n, res.CSeq().SeqNo))
+	l.transact(req, l.way(), func(*response) {}, func(error) {}, true)
+	return true
+}
+
+// accepted takes a 2xx: the first connects the call, those of other forks and
+// those after a CANCEL are acknowledged and ended at once.
+func (l *leg) accepted(a *attempt, req *request, res *response) {
+	tag := param(res.To().Params, "tag")
+	if l.state == confirmed && tag == l.remoteTag && a.done {
+		l.ackFor(req, res) // ours was lost
+		return
+	}
+	if l.state != proceeding || a.cancelled || l.outcall.closing != nil {
+		l.refuseFork(a, req, res)
+		if !a.done {
+			a.done = true
+			l.failed(core.Reason{Code: core.Normal}, false)
+		}
+		return
+	}
+	a.done = true
+	l.adopt(a, res)
+	l.outcall.used = a.target
+	l.state = confirmed
+	l.ackFor(req, res)
+	for _, other := range l.outcall.attempts {
+		if other != a {
+			l.cancelAttempt(other)
+		}
+	}
+	if body := bodyOf(res, "application/sdp"); body != nil || l.agreed == nil {
+		if err := l.takeAnswer(body); err != nil {
+			r := core.ReasonOf(err)
+			l.tell(news{err: r})
+			l.bye(r)
+			return
+		}
+	}
+	l.refresh.ours = true
+	l.confirmTimer(res)
+	l.watchMedia()
+	l.log.Info("SIP call out answered", "codec", l.Info().Audio.Name)
+	l.e.trace(TraceEvent{Kind: Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: res.StatusCode, Info: l.Info()})
+	l.tell(news{rings: true})
+	go l.join()
+}
+
+func (l *leg) join() {
+	if err := l.outcall.into.Join(l.e.serving(), l); err != nil {
+		l.Hangup(core.ReasonOf(err))
+	}
+}
+
+// refuseFork sends ACK and BYE in the dialog of a 2xx that is not wanted.
+func (l *leg) refuseFork(a *attempt, req *request, res *response) {
+	fork := &leg{e: l.e, out: true, callID: l.callID, localTag: l.localTag, local: l.local, remote: l.remote, target: a.uri, seq: l.seq, login: l.login, trunk: l.trunk}
+	fork.adopt(a, res)
+	fork.ackFor(req, res)
+	bye := fork.newRequest(siplib.BYE)
+	l.seq = fork.seq
+	l.e.send(bye, fork.way(), func(*response) {}, func(error) {})
+}

@@ -1,0 +1,621 @@
+package sip
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	siplib "github.com/emiago/sipgo/sip"
+
+	"bridgehead/core"
+	"bridgehead/sip/sdp"
+)
+
+// incoming is the INVITE that began a call, until its ACK.
+type incoming struct {
+	tx       *serverTx
+	merge    string
+	started  bool // media runs
+	late     bool // the INVITE had no offer: ours goes in the 200
+	rang     bool
+	status   int
+	answer   []byte // SDP that answers the INVITE's offer
+	told     bool   // … has gone out in a reliable response
+	rel      bool   // the peer knows 100rel
+	mustRel  bool   // … and demands it
+	rseq     uint32
+	reliable *reliable
+	waiting  bool // to be answered once the reliable response is acknowledged
+	stopAck  func()
+	byeLater *core.Reason // BYE after the ACK (RFC 3261 15)
+	cancel   context.CancelFunc
+}
+
+// reliable is a provisional response that has no PRACK yet (RFC 3262 3).
+type reliable struct {
+	res   *response
+	rseq  uint32
+	stop  func()
+	delay time.Duration
+	spent time.Duration
+}
+
+// caller is who calls, as far as the network and digest tell.
+type caller struct {
+	trunk  *trunk
+	user   string
+	name   string
+	policy sdp.Policy
+	codecs []core.Codec
+}
+
+// refusal ends an INVITE that has no leg yet.
+type refusal struct {
+	status int
+	reason core.Reason
+	set    [][2]string
+	auth   bool // challenge
+	stale  bool
+}
+
+// invite begins a call (RFC 3261 13.3.1).
+func (e *Edge) invite(tx *serverTx, in *flow) {
+	tx.respond(reply(tx.req, 100, ""))
+	l, no := e.incoming(tx, in)
+	if no == nil {
+		l.box.post(func() { l.begin() })
+		return
+	}
+	if l != nil && l.media != nil {
+		l.media.Close()
+	}
+	res := reply(tx.req, no.status, newTag())
+	for _, h := range no.set {
+		set(res, h[0], h[1])
+	}
+	if no.status == 503 {
+		set(res, "Retry-After", "10")
+	}
+	if no.auth {
+		e.auth.challenge(res, no.stale)
+		tx.respond(res)
+		return // the first half of every login is no refused call
+	}
+	tx.respond(res)
+	from := tx.req.From().Address.User
+	e.refuse(TraceEvent{CallID: callID(tx.req), Flow: flowInfo(in), Status: no.status, Reason: no.reason, From: from, To: called(tx.req.Recipient)})
+}
+
+// incoming checks an INVITE and builds its leg.
+func (e *Edge) incoming(tx *serverTx, in *flow) (*leg, *refusal) {
+	req := tx.req
+	if no := e.sane(req); no != nil {
+		return nil, no
+	}
+	who, no := e.identify(req, in)
+	if no != nil {
+		return nil, no
+	}
+	body := bodyOf(req, "application/sdp")
+	if body == nil && len(req.Body()) > 0 {
+		return nil, &refusal{status: 415, reason: core.Reason{Code: core.Incompatible, Detail: "body is not SDP"}, set: [][2]string{{"Accept", "application/sdp"}}}
+	}
+	l := e.newLeg(callID(req), false)
+	l.dialogOf(req, in)
+	l.incall = incoming{tx: tx, late: body == nil, rel: has(req, "Supported", "100rel") || has(req, "Require", "100rel"), mustRel: has(req, "Require", "100rel")}
+	l.describe(who, req, in)
+	if no := l.sessionTimer(req); no != nil {
+		return nil, no
+	}
+	if err := l.openMedia(in, who.policy, who.codecs); err != nil {
+		return nil, refused(err)
+	}
+	if body != nil {
+		if no := l.takeOffer(body); no != nil {
+			return l, no
+		}
+	} else if who.policy == sdp.Required {
+		l.info.Security.Media = "sdes-srtp" // whatever the ACK brings, or no call
+	}
+	if no := l.register(req); no != nil {
+		return l, no
+	}
+	return l, nil
+}
+
+// sane checks what does not depend on who calls.
+func (e *Edge) sane(req *request) *refusal {
+	bad := func(status int, detail string) *refusal {
+		return &refusal{status: status, reason: core.Reason{Code: core.Incompatible, Detail: detail}}
+	}
+	if f := req.MaxForwards(); f != nil && f.Val() == 0 {
+		return bad(483, "Max-Forwards is 0")
+	}
+	if s := req.Recipient.Scheme; s != "sip" && s != "sips" && s != "tel" {
+		return bad(416, "URI scheme "+clean(s, 20))
+	}
+	if enc := first(req, "Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		no := bad(415, "Content-Encoding")
+		no.set = [][2]string{{"Accept-Encoding", "identity"}}
+		return no
+	}
+	return nil
+}
+
+// identify finds the trunk, the device or the right to call as a stranger.
+func (e *Edge) identify(req *request, in *flow) (caller, *refusal) {
+	if t := e.trunkOf(in); t != nil {
+		if !t.spend() {
+			return caller{}, &refusal{status: 503, reason: core.Reason{Code: core.Overload, Detail: "trunk " + t.config.Name + ": too many calls per second"}}
+		}
+		return caller{trunk: t, policy: t.policy(in), codecs: t.codecs}, nil
+	}
+	if !in.secure() && (!e.opt.Legacy || in.client) {
+		return caller{}, &refusal{status: 403, reason: core.Reason{Code: core.Forbidden, Detail: "no trunk has this source address and transport, and the legacy listener is off"}}
+	}
+	who := caller{policy: sdp.Required, codecs: e.codecs}
+	if !in.secure() {
+		who.policy = sdp.Optional
+	}
+	from := req.From().Address.User
+	if e.opt.Devices == nil {
+		return who, nil
+	}
+	d, isDevice := e.opt.Devices.Device(from)
+	if in.stream != nil && isDevice {
+		if u := in.stream.user.Load(); u != nil && *u == from {
+			who.user, who.name = from, d.Name
+			return who, nil
+		}
+	}
+	// A name of ours is not lent to strangers (RFC 3261 22.2).
+	if isDevice || len(all(req, "Authorization")) > 0 {
+		user, d, v := e.auth.verify(req)
+		if v != authOK {
+			return who, &refusal{status: 401, auth: true, stale: v == authStale, reason: core.Reason{Code: core.Unauthorized, Detail: "digest"}}
+		}
+		who.user, who.name = user, d.Name
+	}
+	return who, nil
+}
+
+// describe fills in the leg's Info.
+func (l *leg) describe(who caller, req *request, in *flow) {
+	l.trunk = who.trunk
+	i := &l.info
+	i.Source, i.User = in.remote.Addr(), who.user
+	if in.secure() {
+		i.Security.Signalling = "tls"
+	}
+	if who.trunk != nil {
+		i.Protocol, i.Phone = core.PSTN, true
+		i.Name, i.Address = who.trunk.callerID(req)
+		return
+	}
+	from := req.From()
+	i.Name, i.Address = who.name, hostPortUser(from.Address)
+	if i.Name == "" {
+		i.Name = clean(strings.TrimSpace(strings.Trim(from.DisplayName, `"`)), 64)
+	}
+	if i.Name == "" {
+		i.Name = clean(from.Address.User, 64)
+	}
+	if i.Name == "" {
+		i.Name = i.Source.String()
+	}
+}
+
+func hostPortUser(u uri) string {
+	if u.User == "" {
+		return clean(u.Host, 128)
+	}
+	return clean(unescape(u.User)+"@"+u.Host, 128)
+}
+
+// called is the number or name that the INVITE is for.
+func called(u uri) string {
+	user := u.User
+	if u.Scheme == "tel" {
+		user = u.Raw()
+	}
+	user, _, _ = strings.Cut(user, ";")
+	return unescape(user)
+}
+
+func unescape(s string) string {
+	if out, err := url.PathUnescape(s); err == nil {
+		s = out
+	}
+	return clean(s, 128)
+}
+
+// takeOffer answers the INVITE's offer.
+func (l *leg) takeOffer(body []byte) *refusal {
+	offer, err := sdp.Decode(body)
+	if err != nil {
+		return &refusal{status: 400, reason: core.Reason{Code: core.Incompatible, Detail: err.Error()}, set: [][2]string{{"Warning", warning(399, l.e.domain(), "Malformed session description")}}}
+	}
+	answer, agreed, err := l.agent.Answer(offer)
+	if err != nil {
+		return l.e.unacceptable(err)
+	}
+	l.incall.answer = answer.Marshal()
+	l.agree(agreed)
+	return nil
+}
+
+// unacceptable makes a 488 that says why of a *sdp.Refusal.
+func (e *Edge) unacceptable(err error) *refusal {
+	no := refused(err)
+	if r, ok := err.(*sdp.Refusal); ok {
+		no = &refusal{status: 488, reason: core.Reason{Code: r.Code, Detail: r.Text}}
+		no.set = [][2]string{{"Warning", warning(r.Warn, e.domain(), r.Text)}}
+	}
+	return no
+}
+
+func refused(err error) *refusal {
+	r := core.ReasonOf(err)
+	return &refusal{status: outcomeOf(r.Code).status, reason: r}
+}
+
+// register enters the leg in the tables: not twice for one INVITE that came by
+// two ways (RFC 3261 8.2.2.2).
+func (l *leg) register(req *request) *refusal {
+	e := l.e
+	merge := callID(req) + "|" + l.remoteTag + "|" + strconv.Itoa(int(l.remoteSeq))
+	e.legsMu.Lock()
+	_, twice := e.merged[merge]
+	if !twice {
+		e.merged[merge] = l
+	}
+	e.legsMu.Unlock()
+	if twice {
+		return &refusal{status: 482, reason: core.Reason{Code: core.Incompatible, Detail: "the same INVITE came by two ways"}}
+	}
+	undo := func() {
+		e.legsMu.Lock()
+		delete(e.merged, merge)
+		e.legsMu.Unlock()
+	}
+	if t := l.trunk; t != nil && !t.enter() {
+		undo()
+		return &refusal{status: 503, reason: core.Reason{Code: core.Overload, Detail: "trunk " + t.config.Name + ": all channels are in use"}}
+	}
+	if err := e.enlist(l); err != nil {
+		undo()
+		if l.trunk != nil {
+			l.trunk.calls.Add(-1)
+		}
+		return refused(err)
+	}
+	l.incall.merge = merge
+	return nil
+}
+
+// begin routes the call. The room's answer comes as calls of the leg's
+// methods, or as an error.
+func (l *leg) begin() {
+	e := l.e
+	if s := l.flow.stream; s != nil {
+		s.trusted.Store(true)
+	}
+	l.incall.tx.mu.Lock()
+	l.incall.tx.onCancel = func(c *request) { l.box.post(func() { l.cancelled(c) }) }
+	l.incall.tx.mu.Unlock()
+	ctx, cancel := context.WithCancel(e.serving())
+	l.incall.cancel = cancel
+	call := core.Call{To: called(l.incall.tx.req.Recipient), From: l.info.Address, Info: l.Info(), Trunk: l.trunkName()}
+	if l.trunk != nil {
+		call.To = l.trunk.calledNumber(l.incall.tx.req)
+	}
+	l.to = MaskPasscode(call.To)
+	l.log.Info("SIP call", "from", l.info.Address, "to", l.to, "source", l.flow.remote, "trunk", l.trunkName(), "media", l.info.Security.Media)
+	e.trace(TraceEvent{Kind: Started, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), From: l.info.Address, To: l.to, Info: call.Info})
+	go l.route(ctx, call)
+}
+
+func (e *Edge) serving() context.Context {
+	e.legsMu.Lock()
+	defer e.legsMu.Unlock()
+	return e.ctx
+}
+
+func (l *leg) route(ctx context.Context, call core.Call) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.box.fail(r)
+		}
+	}()
+	l.e.legsMu.Lock()
+	plan := l.e.plan
+	l.e.legsMu.Unlock()
+	if plan == nil {
+		l.Hangup(core.Reason{Code: core.Unreachable, Detail: "this end takes no calls"})
+		return
+	}
+	room, err := plan.Route(ctx, call)
+	if err == nil {
+		err = room.Join(ctx, l)
+	}
+	if err != nil {
+		l.Hangup(core.ReasonOf(err))
+	}
+}
+
+// response builds a response to the INVITE within the dialog.
+func (l *leg) response(tx *serverTx, status int, body []byte) *response {
+	res := reply(tx.req, status, l.localTag)
+	res.AppendHeader(l.contact())
+	set(res, "Allow", allow)
+	set(res, "Supported", supported)
+	if body != nil {
+		set(res, "Content-Type", "application/sdp")
+	}
+	res.SetBody(body)
+	return res
+}
+
+// ringing sends 180.
+func (l *leg) ringing() {
+	if l.out || l.state != proceeding || l.incall.rang {
+		return
+	}
+	l.incall.rang = true
+	l.provision(180, nil)
+}
+
+// early sends 183 with the answer, so that the caller hears the room before
+// the call is connected (RFC 3960).
+func (l *leg) early() {
+	if l.out || l.state != proceeding || l.incall.answer == nil || l.incall.told || l.incall.waiting {
+		return
+	}
+	l.provision(183, l.incall.answer)
+}
+
+// provision sends a provisional response, reliably where it carries SDP and
+// the peer can (RFC 3262 3), or always when it demands that.
+func (l *leg) provision(status int, body []byte) {
+	in := &l.incall
+	res := l.response(in.tx, status, body)
+	if !in.mustRel && (body == nil || !in.rel) {
+		in.tx.respond(res)
+		return
+	}
+	if in.reliable != nil {
+		return // one at a time; what is lost is a mere ringing
+	}
+	in.rseq++
+	if in.rseq == 1 {
+		in.rseq = 1 + uint32(time.Now().UnixNano())&0xffff
+	}
+	set(res, "Require", "100rel")
+	set(res, "RSeq", strconv.Itoa(int(in.rseq)))
+	in.told = in.told || body != nil
+	in.reliable = &reliable{res: res, rseq: in.rseq, delay: t1}
+	in.tx.respond(res)
+	l.repeatReliable()
+}
+
+// repeatReliable sends it again until PRACK, or gives the call up after 64*T1.
+func (l *leg) repeatReliable() {
+	r := l.incall.reliable
+	r.stop = l.after(r.delay, func() {
+		if r.spent += r.delay; r.spent >= end {
+			l.refuseCall(core.Reason{Code: core.Unreachable, Detail: "no PRACK"})
+			return
+		}
+		r.delay *= 2
+		l.incall.tx.flow.send([]byte(r.res.String()), nil)
+		l.repeatReliable()
+	})
+}
+
+// prack acknowledges a reliable response (RFC 3262 3); it may carry a new
+// offer.
+func (l *leg) prack(tx *serverTx) {
+	r := l.incall.reliable
+	f := strings.Fields(first(tx.req, "RAck"))
+	if r == nil || len(f) != 3 || f[0] != strconv.Itoa(int(r.rseq)) || f[1] != strconv.Itoa(int(r.res.CSeq().SeqNo)) || !strings.EqualFold(f[2], "INVITE") {
+		tx.respond(reply(tx.req, 481, l.localTag))
+		return
+	}
+	r.stop()
+	l.incall.reliable = nil
+	res := reply(tx.req, 200, l.localTag)
+	if body := bodyOf(tx.req, "application/sdp"); body != nil {
+		if no := l.takeOffer(body); no != nil {
+			l.refuseRequest(tx, no)
+			return
+		}
+		set(res, "Content-Type", "application/sdp")
+		res.SetBody(l.incall.answer)
+	}
+	tx.respond(res)
+	if l.incall.waiting {
+		l.incall.waiting = false
+		l.answer()
+	}
+}
+
+// answer sends 200.
+func (l *leg) answer() {
+	in := &l.incall
+	if l.out || l.state != proceeding {
+		return
+	}
+	if in.reliable != nil {
+		in.waiting = true // RFC 3262 3: not before its PRACK
+		return
+	}
+	body := in.answer
+	switch {
+	case in.late:
+		body, l.offered = l.agent.Offer().Marshal(), true
+	case in.told:
+		body = nil // RFC 6337 2.2: the answer was given reliably
+	}
+	res := l.response(in.tx, 200, body)
+	l.putSessionTimer(res, in.tx.req)
+	l.state, in.status = answered, 200
+	l.startMedia()
+	l.accept(in.tx, res)
+	if !in.late {
+		l.watchMedia()
+	}
+	l.log.Info("SIP call answered", "codec", l.Info().Audio.Name)
+	l.e.trace(TraceEvent{Kind: Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: 200, Info: l.Info()})
+}
+
+// accept sends a 2xx to an INVITE and repeats it until the ACK, over every
+// transport (RFC 3261 13.3.1.4).
+func (l *leg) accept(tx *serverTx, res *response) {
+	tx.respond(res)
+	b := []byte(res.String())
+	delay, spent := t1, time.Duration(0)
+	var again func()
+	again = func() {
+		if spent += delay; spent >= end {
+			l.state = confirmed
+			l.bye(core.Reason{Code: core.Failure, Detail: "no ACK"})
+			return
+		}
+		delay = min(2*delay, t2)
+		tx.flow.send(b, nil)
+		l.incall.stopAck = l.after(delay, again)
+	}
+	l.incall.stopAck = l.after(delay, again)
+}
+
+// ack ends the wait of accept; it carries the answer to an offer of ours.
+func (l *leg) ack(req *request) {
+	in := &l.incall
+	if l.state == over || in.stopAck == nil {
+		return // repeated
+	}
+	in.stopAck()
+	in.stopAck, l.theirs = nil, nil
+	if l.state == answered {
+		l.state = confirmed
+	}
+	if l.offered {
+		l.offered = false
+		if err := l.takeAnswer(bodyOf(req, "application/sdp")); err != nil {
+			l.bye(core.ReasonOf(err))
+			return
+		}
+		if in.late {
+			in.late = false
+			l.watchMedia()
+		}
+	}
+	if in.byeLater != nil {
+		l.bye(*in.byeLater)
+	}
+}
+
+// takeAnswer adopts the answer to our offer; the error is a core.Reason.
+func (l *leg) takeAnswer(body []byte) error {
+	if body == nil {
+		return core.Reason{Code: core.Incompatible, Detail: "no answer to the offer"}
+	}
+	answer, err := sdp.Decode(body)
+	if err != nil {
+		return core.Reason{Code: core.Incompatible, Detail: err.Error()}
+	}
+	agreed, err := l.agent.Accept(answer)
+	if err != nil {
+		code := core.Incompatible
+		if r, ok := err.(*sdp.Refusal); ok {
+			code = r.Code
+		}
+		return core.Reason{Code: code, Detail: err.Error()}
+	}
+	l.agree(agreed)
+	return nil
+}
+
+// cancelled answers the INVITE 487, unless that is too late (RFC 3261 9.2).
+func (l *leg) cancelled(c *request) {
+	if l.state != proceeding {
+		return
+	}
+	l.incall.status = 487
+	l.incall.tx.respond(reply(l.incall.tx.req, 487, l.localTag))
+	r := byeReason(c)
+	r.Detail = strings.TrimSuffix("cancelled by the caller; "+r.Detail, "; ")
+	l.drop(r)
+}
+
+// refuseCall gives the INVITE its final response.
+func (l *leg) refuseCall(r core.Reason) {
+	if l.state != proceeding || l.out {
+		return
+	}
+	o := outcomeOf(r.Code)
+	res := reply(l.incall.tx.req, o.status, l.localTag)
+	set(res, "Reason", reasonHeader(r))
+	switch {
+	case o.status == 503:
+		set(res, "Retry-After", "10")
+	case o.status == 488:
+		text := r.Say
+		if text == "" {
+			text = string(r.Code)
+		}
+		set(res, "Warning", warning(399, l.e.domain(), text))
+	}
+	l.incall.status = o.status
+	l.incall.tx.respond(res)
+	l.e.counters.Refused.Add(1)
+	l.drop(r)
+}
+
+func (l *leg) drop(r core.Reason) {
+	if l.incall.cancel != nil {
+		l.incall.cancel()
+	}
+	l.ended(r)
+}
+
+// refuseRequest answers a request within the call; the call goes on.
+func (l *leg) refuseRequest(tx *serverTx, no *refusal) {
+	res := reply(tx.req, no.status, l.localTag)
+	for _, h := range no.set {
+		set(res, h[0], h[1])
+	}
+	tx.respond(res)
+	l.log.Info("SIP request refused within the call", "method", tx.req.Method, "status", no.status, "reason", no.reason.Error())
+}
+
+// dialogOf takes the dialog's state from the INVITE (RFC 3261 12.1.1).
+func (l *leg) dialogOf(req *request, in *flow) {
+	l.flow = in
+	l.remoteTag = param(req.From().Params, "tag")
+	l.remoteSeq = req.CSeq().SeqNo
+	l.local = party{req.To().DisplayName, req.To().Address}
+	l.remote = party{req.From().DisplayName, req.From().Address}
+	l.target = req.From().Address
+	if c := req.Contact(); c != nil && c.Address.Host != "" && !c.Address.Wildcard {
+		l.target = c.Address
+	}
+	for _, h := range req.GetHeaders("Record-Route") {
+		if rr, ok := h.(*siplib.RecordRouteHeader); ok && len(l.routes) < 16 {
+			l.routes = append(l.routes, rr.Address)
+		}
+	}
+	l.learn(req)
+}
+
+// learn notes which methods the peer allows.
+func (l *leg) learn(m message) {
+	if methods := tokens(m, "Allow"); len(methods) > 0 {
+		l.peer = make(map[siplib.RequestMethod]bool, len(methods))
+		for _, x := range methods {
+			l.peer[siplib.RequestMethod(strings.ToUpper(x))] = true
+		}
+	}
+}
