@@ -50,6 +50,9 @@ type Codec struct {
 	// whole number of milliseconds.
 	Ptimes []time.Duration
 
+	// FEC says that a packet may carry a coarse copy of the one before.
+	FEC bool
+
 	// NewEncoder makes an encoder of mono sound at one of Rates.
 	NewEncoder func(rate int, o EncoderOptions) (Encoder, error)
 	// NewDecoder makes a decoder to mono sound at one of Rates.

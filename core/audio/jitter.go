@@ -39,6 +39,7 @@ type Jitter struct {
 	playedSeq   int64
 	ptime       int64 // ticks of the latest packet
 	missed      int64 // ticks concealed or left silent since a packet played
+	lossy       int   // rises with each loss, falls with each packet
 	waitQuiet   int64 // ticks played while too deep
 	delays      window
 	lastTransit int64
@@ -107,6 +108,10 @@ const (
 	patience = 2 * time.Second
 	// concealFor is how long a gap is concealed before it counts as silence.
 	concealFor = 80 * time.Millisecond
+	// lossyStep packets make up for one lost; from a loss in 50 on, a few
+	// losses in a row reach lossyFrom.
+	lossyStep = 50
+	lossyFrom = 100
 	// giveUp is the silence after which the next packet starts afresh.
 	giveUp = 200 * time.Millisecond
 )
@@ -323,8 +328,15 @@ func (j *Jitter) start(now int64) bool {
 // played, if it is played at now; ns.
 func (j *Jitter) depth(now, ts int64) int64 { return now - j.delays.base() - j.ns(ts) }
 
-// target is the least depth that today's jitter allows.
-func (j *Jitter) target() int64 { return min(j.delays.spread()+margin, j.max) }
+// target is the least depth that today's jitter allows; while packets are lost,
+// deep enough to have the one after, which may repair them.
+func (j *Jitter) target() int64 {
+	t := j.delays.spread() + margin
+	if j.codec.FEC && j.lossy > lossyFrom {
+		t += j.ns(j.ptime)
+	}
+	return min(t, j.max)
+}
 
 // bound keeps the hard maximum by leaving out what is too old.
 func (j *Jitter) bound(now int64) {
@@ -350,7 +362,7 @@ func (j *Jitter) gap(next *slot) Coded {
 		j.pos += n
 		return j.nothing(n)
 	}
-	j.stats.lost.Add(1)
+	j.countLost(j.playedSeq + 2)
 	lastOne := next.seq == j.playedSeq+2 && next.ts-j.pos <= j.ptime
 	j.playedSeq++
 	if lastOne {
@@ -405,6 +417,7 @@ func (j *Jitter) play(s *slot, now int64, quiet bool) Coded {
 	j.countLost(s.seq)
 	j.pos, j.missed = s.ts+s.ticks, 0
 	j.playedEnd, j.playedSeq = j.pos, s.seq
+	j.lossy = max(j.lossy-1, 0)
 	j.stats.delay.Store(depth)
 	return Coded{Status: Ready, Payload: s.payload, Ticks: int(s.ticks), Level: s.level}
 }
@@ -413,6 +426,7 @@ func (j *Jitter) play(s *slot, now int64, quiet bool) Coded {
 func (j *Jitter) countLost(due int64) {
 	if n := due - 1 - j.playedSeq; n > 0 {
 		j.stats.lost.Add(uint64(n))
+		j.lossy = min(j.lossy+lossyStep, 4*lossyFrom)
 	}
 }
 

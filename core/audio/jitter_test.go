@@ -2,6 +2,7 @@ package audio_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -134,28 +135,77 @@ func TestJitterReorderedAndDuplicatePackets(t *testing.T) {
 }
 
 func TestJitterLossIsConcealedWithTheNextAtHand(t *testing.T) {
-	n := newNetwork(t)
-	lost, next := 0, 0
-	for i := range 200 {
-		if i%10 == 5 {
-			n.skip()
-		} else {
-			n.send(n.now + 5*ms)
-		}
-		for _, c := range n.step(false) {
-			if i > 2 && c.Status == audio.Lost {
-				lost++
-				if c.Next != nil {
-					next++
+	for _, fec := range []bool{false, true} {
+		codec := *g711.Mu
+		codec.FEC = fec
+		n := newNetwork(t)
+		n.j = audio.NewJitter(audio.JitterOptions{Codec: &codec})
+		lost, next := 0, 0
+		for i := range 400 {
+			if i%10 == 5 {
+				n.skip()
+			} else {
+				n.send(n.now + 5*ms)
+			}
+			for _, c := range n.step(i%10 == 1) {
+				if i > 2 && c.Status == audio.Lost {
+					lost++
+					if c.Next != nil {
+						next++
+					}
 				}
 			}
 		}
+		if lost != 40 || n.j.Stats().Lost != 40 {
+			t.Errorf("%d concealed, %d counted, want 40", lost, n.j.Stats().Lost)
+		}
+		if fec && next < 35 {
+			t.Errorf("the packet after a loss was there %d times of %d", next, lost)
+		}
+		if d := n.j.Stats().Delay; !fec && d > 30*ms {
+			t.Errorf("delay %v, though no packet can repair another", d)
+		}
 	}
-	if lost != 20 || n.j.Stats().Lost != 20 {
-		t.Errorf("%d concealed, %d counted, want 20", lost, n.j.Stats().Lost)
+}
+
+// Sockets are read every 10 ms, just before the mixers step every 20 ms, so
+// packets seem to arrive in bursts, and the reading itself is late at times.
+func TestJitterBridgeDelay(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	var delays []time.Duration
+	missing := 0
+	for range 40 {
+		n := newNetwork(t)
+		phase := time.Duration(rng.Int64N(int64(20 * ms)))
+		came := map[byte]time.Duration{}
+		var sent time.Duration
+		for i := range 500 {
+			for sent+phase <= n.now+20*ms {
+				at := sent + phase + time.Duration(rng.Int64N(int64(ms)))
+				poll := (at + 10*ms - 1).Truncate(10 * ms) // next poll
+				came[byte(n.seq)] = at
+				n.send(poll + time.Duration(rng.Int64N(int64(ms/2))) - ms/2)
+				sent += 20 * ms
+			}
+			for _, c := range n.step(false) {
+				if i < 100 {
+					continue
+				}
+				if c.Status != audio.Ready {
+					missing++
+					continue
+				}
+				delays = append(delays, n.now-came[c.Payload[0]])
+			}
+		}
 	}
-	if next == 0 {
-		t.Log("the buffer is shallower than a packet: no forward error correction here")
+	slices.Sort(delays)
+	p50, p99 := delays[len(delays)/2], delays[len(delays)*99/100]
+	if p50 > 30*ms || p99 > 40*ms {
+		t.Errorf("delay p50 %v, p99 %v, want at most 30 and 40 ms", p50, p99)
+	}
+	if missing > 40 {
+		t.Errorf("%d of %d packets concealed, none was lost", missing, len(delays))
 	}
 }
 

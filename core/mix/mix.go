@@ -124,7 +124,7 @@ func New(o Options) *Mixer {
 // here, so they must not block.
 func (m *Mixer) Step(now time.Duration) {
 	l := m.lists.Load()
-	m.now = now
+	m.keepTime(now)
 	m.settleRate(l.rate)
 	m.listen(l)
 	m.choose(l)
@@ -138,6 +138,17 @@ func (m *Mixer) Step(now time.Duration) {
 	}
 	m.step++
 	m.steps.Add(1)
+}
+
+// maxLate is how late steps may come before the mixer's time follows them.
+const maxLate = 100 * time.Millisecond
+
+// keepTime moves m.now on by a step. A step that comes late, and those that
+// then catch up, must not look like jitter of the network.
+func (m *Mixer) keepTime(now time.Duration) {
+	if m.now += audio.Frame; m.now > now || now-m.now > maxLate {
+		m.now = now
+	}
 }
 
 // settleRate begins, or ends, a change of the mix rate.

@@ -21,6 +21,7 @@ var Codec = &audio.Codec{
 	Ptimes: []time.Duration{
 		10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond, 60 * time.Millisecond,
 	},
+	FEC:        true,
 	NewEncoder: newEncoder,
 	NewDecoder: newDecoder,
 	Ticks:      Ticks,

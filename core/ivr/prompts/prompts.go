@@ -23,7 +23,6 @@ var files embed.FS
 type Set struct {
 	lang  string
 	clips map[string]*mix.Clip
-	music *mix.Clip
 }
 
 var load = struct {
@@ -71,7 +70,7 @@ func read(lang string) (*Set, error) {
 			return nil, err
 		}
 	}
-	s.music, err = clip("music.wav")
+	s.clips["music"], err = clip("music.wav")
 	return s, err
 }
 
@@ -88,7 +87,8 @@ func clip(name string) (*mix.Clip, error) {
 	return c, nil
 }
 
-// Clip is the prompt of that name; nil if there is none.
+// Clip is the prompt of that name; nil if there is none. "music" is for those
+// who wait; it loops.
 func (s *Set) Clip(name string) *mix.Clip { return s.clips[name] }
 
 // Clips are the prompts of those names; unknown ones are left out.
@@ -101,9 +101,6 @@ func (s *Set) Clips(names ...string) []*mix.Clip {
 	}
 	return clips
 }
-
-// Music is for those who wait; it loops.
-func (s *Set) Music() *mix.Clip { return s.music }
 
 // Number is n in words, from 0 to 999; larger ones digit by digit.
 func (s *Set) Number(n int) []*mix.Clip {
