@@ -16,6 +16,10 @@ const (
 	// blindAtOnce is how many voices without a level in their packets are
 	// decoded in one step just to measure them.
 	blindAtOnce = 8
+	// A sender that states more than it sends, by falseBy dB for falseFor steps
+	// more than not, is believed no longer: it would keep others from being heard.
+	falseBy  = 20
+	falseFor = 50
 )
 
 // listen takes in what has arrived and rates each voice. It sees packets a
@@ -26,12 +30,9 @@ func (m *Mixer) listen(l *lists) {
 		if in.closed.Load() && in.gain == 0 {
 			m.removeInput(in)
 		}
-		level := in.jitter.Poll(m.now)
-		if in.blind = level == core.LevelUnknown; in.blind {
+		level := in.trust(in.jitter.Poll(m.now))
+		if in.blind {
 			m.blind++
-			level = in.measured
-		} else if in.gain > 0 {
-			level = max(level, in.measured) // believe what is heard, not what is said
 		}
 		if s := float64(level); s < in.score {
 			in.score = s
@@ -40,6 +41,23 @@ func (m *Mixer) listen(l *lists) {
 		}
 		in.level.Store(uint32(in.score))
 	}
+}
+
+// trust is the level to go by, given the one that the last packets state.
+func (in *Input) trust(stated uint8) uint8 {
+	in.blind = stated == core.LevelUnknown || in.doubt > falseFor
+	if in.gain == 0 || stated == core.LevelUnknown {
+		if in.blind {
+			return in.measured
+		}
+		return stated
+	}
+	if in.measured > stated+falseBy {
+		in.doubt = min(in.doubt+1, 2*falseFor)
+	} else if stated < audible {
+		in.doubt = max(in.doubt-1, 0)
+	}
+	return max(stated, in.measured)
 }
 
 // choose picks the speakers: those heard stay until they fall silent or another

@@ -41,7 +41,8 @@ type Input struct {
 	// What follows belongs to Step.
 	score    float64 // -dBov, quick to rise and slow to fall
 	louder   int     // steps in which it was louder than the least of the heard
-	blind    bool    // its packets tell no level
+	blind    bool    // its packets tell no level, or none to believe
+	doubt    int     // how often they told too much
 	measured uint8   // of the last decoded frame; audio.Silence if none was
 	target   float32 // gain to reach: 1 if heard, else 0
 	gain     float32
