@@ -128,11 +128,11 @@ func (c *Clock) note(late time.Duration) {
 	}
 }
 
-// Lateness tells how many ticks there were, how many came over 5 ms late, and
-// the worst since the last call.
-func (c *Clock) Lateness() (ticks, late uint64, worst time.Duration) {
-	return c.ticks.Load(), c.late.Load(), time.Duration(c.worst.Swap(0))
-}
+// Lateness tells how many ticks there were, and how many came over 5 ms late.
+func (c *Clock) Lateness() (ticks, late uint64) { return c.ticks.Load(), c.late.Load() }
+
+// Worst is how late the latest tick was since Worst was last called.
+func (c *Clock) Worst() time.Duration { return time.Duration(c.worst.Swap(0)) }
 
 // StepAll runs one tick by hand, for tests: everything is due.
 func (c *Clock) StepAll(now time.Duration) {

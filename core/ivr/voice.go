@@ -6,6 +6,7 @@ package ivr
 import (
 	"fmt"
 
+	"bridgehead/core/audio"
 	"bridgehead/core/ivr/prompts"
 	"bridgehead/core/mix"
 )
@@ -33,17 +34,11 @@ func (v *Voice) Say(name string) []*mix.Clip {
 // Music is what those who wait hear, in a loop.
 func (v *Voice) Music() *mix.Clip { return v.set.Clip("music") }
 
-// Count speaks a number from 0 to 999; above, "many" would be as good.
-func (v *Voice) Count(n int) (clips []*mix.Clip) {
-	if n >= 100 {
-		clips = append(clips, v.Count(n/100%10)...)
-		clips = append(clips, v.Say("hundred")...)
-		if n %= 100; n == 0 {
-			return clips
-		}
-	}
-	if n > 20 && n%10 != 0 {
-		return append(append(clips, v.Say(fmt.Sprint(n-n%10))...), v.Say(fmt.Sprint(n%10))...)
-	}
-	return append(clips, v.Say(fmt.Sprint(n))...)
-}
+// ringback is made once; clips may be played by many at a time.
+var ringback = mix.NewClip(8000, audio.Ringback.PCM(8000))
+
+// Ringback is what a caller hears while another is rung, in a loop.
+func (v *Voice) Ringback() *mix.Clip { return ringback }
+
+// Count speaks a number.
+func (v *Voice) Count(n int) []*mix.Clip { return v.set.Number(n) }

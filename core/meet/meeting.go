@@ -194,7 +194,11 @@ func (m *Meeting) do(f func()) bool {
 
 // Update changes the settings; those inside stay.
 func (m *Meeting) Update(s Settings) {
-	m.do(func() { m.set, m.dirty = s, true })
+	m.do(func() {
+		if m.set != s {
+			m.set, m.dirty = s, true
+		}
+	})
 }
 
 // Settings as they are now.

@@ -11,11 +11,11 @@ import (
 // third ends it, and per source across calls and protocols, so that calling
 // again does not help.
 type Guard struct {
-	Tries  int           // from one source within Window
-	Window time.Duration // in which they count
-	now    func() time.Time
+	now func() time.Time
 
 	mu      sync.Mutex
+	tries   int           // from one source within window
+	window  time.Duration // in which they count
 	sources map[string][]time.Time
 	calls   map[string]tally
 }
@@ -33,7 +33,14 @@ const (
 
 // NewGuard refuses a source after tries wrong answers within the window.
 func NewGuard(tries int, window time.Duration) *Guard {
-	return &Guard{Tries: tries, Window: window, now: time.Now, sources: map[string][]time.Time{}, calls: map[string]tally{}}
+	return &Guard{tries: tries, window: window, now: time.Now, sources: map[string][]time.Time{}, calls: map[string]tally{}}
+}
+
+// Set changes the limits.
+func (g *Guard) Set(tries int, window time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tries, g.window = tries, window
 }
 
 // sourceOf is what tries count against: a caller's number on the telephone
@@ -57,7 +64,7 @@ var errThrottled = core.Reason{Code: core.Throttled, Say: "Too many wrong tries.
 func (g *Guard) Allowed(who core.Info) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.recent(sourceOf(who))) >= g.Tries {
+	if len(g.recent(sourceOf(who))) >= g.tries {
 		return errThrottled
 	}
 	return nil
@@ -65,7 +72,7 @@ func (g *Guard) Allowed(who core.Info) error {
 
 func (g *Guard) recent(source string) []time.Time {
 	list := g.sources[source]
-	for len(list) > 0 && g.now().Sub(list[0]) > g.Window {
+	for len(list) > 0 && g.now().Sub(list[0]) > g.window {
 		list = list[1:]
 	}
 	if len(list) == 0 {
@@ -102,7 +109,7 @@ func (g *Guard) forget() {
 		g.recent(s)
 	}
 	for id, c := range g.calls {
-		if g.now().Sub(c.at) > g.Window {
+		if g.now().Sub(c.at) > g.window {
 			delete(g.calls, id)
 		}
 	}
@@ -122,10 +129,9 @@ func (g *Guard) Blocked() (list []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for s := range g.sources {
-		if len(g.recent(s)) >= g.Tries {
+		if len(g.recent(s)) >= g.tries {
 			list = append(list, s)
 		}
 	}
 	return list
 }
-

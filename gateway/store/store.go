@@ -75,6 +75,12 @@ func (s *Store) migrate(ctx context.Context) error {
 // Close closes the database.
 func (s *Store) Close() error { return s.db.Close() }
 
+// Version changes whenever anything configured does, by whichever process.
+func (s *Store) Version(ctx context.Context) (n int64, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT n FROM changes`).Scan(&n)
+	return n, err
+}
+
 // exec runs a statement that must change a row, and translates its error.
 func (s *Store) exec(ctx context.Context, query string, args ...any) error {
 	r, err := s.db.ExecContext(ctx, query, args...)

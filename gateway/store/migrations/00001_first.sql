@@ -68,6 +68,55 @@ CREATE TABLE retired (                     -- numbers of one-time meetings, not 
   number TEXT PRIMARY KEY,
   at     INTEGER NOT NULL
 );
+-- Counts the changes of what is configured, so that a running server notices
+-- what the command line did.
+CREATE TABLE changes (n INTEGER NOT NULL);
+INSERT INTO changes VALUES (0);
+-- +goose StatementBegin
+CREATE TRIGGER meetings_insert AFTER INSERT ON meetings BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER meetings_update AFTER UPDATE ON meetings BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER meetings_delete AFTER DELETE ON meetings BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER trunks_insert AFTER INSERT ON trunks BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER trunks_update AFTER UPDATE ON trunks BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER trunks_delete AFTER DELETE ON trunks BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER numbers_insert AFTER INSERT ON numbers BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER numbers_update AFTER UPDATE ON numbers BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER numbers_delete AFTER DELETE ON numbers BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER devices_insert AFTER INSERT ON devices BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER devices_update AFTER UPDATE ON devices BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER devices_delete AFTER DELETE ON devices BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER users_insert AFTER INSERT ON users BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER users_update AFTER UPDATE ON users BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER users_delete AFTER DELETE ON users BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
 -- +goose Down
-DROP TABLE retired; DROP TABLE calls; DROP TABLE devices; DROP TABLE numbers; DROP TABLE trunks;
+DROP TABLE changes; DROP TABLE retired; DROP TABLE calls; DROP TABLE devices; DROP TABLE numbers; DROP TABLE trunks;
 DROP TABLE meetings; DROP TABLE tokens; DROP TABLE users;

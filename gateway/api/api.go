@@ -1,0 +1,217 @@
+// Package api is the HTTP side of the gateway: the JSON API with its OpenAPI
+// description, events, metrics and health; it also serves the web client and
+// leads browsers' signalling to the WebRTC edge. Errors are RFC 9457 problem
+// details.
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"bridgehead/core"
+	"bridgehead/core/meet"
+	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/records"
+	"bridgehead/gateway/store"
+)
+
+// Registration is a live registration of a device.
+type Registration struct {
+	User     string    `json:"user"`
+	Contact  string    `json:"contact"`
+	Protocol string    `json:"protocol"`
+	Source   string    `json:"source"`
+	Since    time.Time `json:"since"`
+	Expires  time.Time `json:"expires"`
+}
+
+// TrunkState is how a trunk is doing.
+type TrunkState struct {
+	State  string `json:"state"` // up, down, registered, unknown, disabled
+	Detail string `json:"detail,omitempty"`
+	Calls  int    `json:"calls"`
+}
+
+// CheckLine is one line of a trunk check.
+type CheckLine struct {
+	What   string `json:"what"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Options of [New].
+type Options struct {
+	Store *store.Store
+	Plan  *dialplan.Plan
+	Guard *dialplan.Guard
+	Book  *records.Book
+	Hub   *Hub
+	// Health tells what is not up yet; nothing when all is.
+	Health func() []string
+	// Registrations and RevokeDevice reach the registrars.
+	Registrations func() []Registration
+	RevokeDevice  func(user string)
+	// TrunksChanged is called when trunks or numbers were changed.
+	TrunksChanged func()
+	TrunkState    func(name string) TrunkState
+	CheckTrunk    func(ctx context.Context, t store.Trunk) []CheckLine
+	// Signalling serves browsers on /ws and WHIP on /whip/.
+	Signalling http.Handler
+	Web        fs.FS
+	Metrics    prometheus.Gatherer
+	// Dial places calls that belong to no meeting's host.
+	Domain func() string
+	Log    *slog.Logger
+}
+
+// server carries out the operations.
+type server struct {
+	Options
+	logins *dialplan.Guard
+}
+
+// New makes the handler of the whole HTTPS listener.
+func New(o Options) http.Handler {
+	s := &server{Options: o, logins: dialplan.NewGuard(20, 10*time.Minute)}
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("Bridgehead", "1")
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
+	config.CreateHooks = nil
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer": {Type: "http", Scheme: "bearer", Description: "A token from POST /api/v1/login or `bridgehead token add`."},
+	}
+	api := humago.New(mux, config)
+	api.UseMiddleware(s.authenticate(api))
+	s.people(api)
+	s.meetings(api)
+	s.moderation(api)
+	s.calls(api)
+	s.lines(api)
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /api/v1/events", s.events)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
+	if o.Signalling != nil {
+		mux.Handle("/ws", o.Signalling)
+		mux.Handle("/whip/", o.Signalling)
+	}
+	mux.Handle("GET /", static(o.Web))
+	return guarded(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// guarded sets the headers that keep the pages of the gateway its own.
+func guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; connect-src 'self' wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self)")
+		if r.TLS != nil {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		if r.Body != nil && !strings.HasPrefix(r.URL.Path, "/ws") {
+			r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Server is an HTTP server with time-outs that idle and slow clients cannot
+// exhaust.
+func Server(h http.Handler, tlsConfig *tls.Config, log *slog.Logger) *http.Server {
+	return &http.Server{Handler: h, TLSConfig: tlsConfig, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+}
+
+func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if missing := s.Health(); len(missing) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		w.Write([]byte(strings.Join(missing, "\n") + "\n"))
+		return
+	}
+	w.Write([]byte("ok\n"))
+}
+
+// static serves the web client; paths without a file are its own pages.
+func static(files fs.FS) http.Handler {
+	server := http.FileServerFS(files)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := strings.TrimPrefix(r.URL.Path, "/")
+		if strings.HasPrefix(name, "api/") {
+			http.NotFound(w, r)
+			return
+		}
+		if f, err := fs.Stat(files, name); name == "" || err != nil || f.IsDir() {
+			if strings.HasPrefix(name, "assets/") {
+				http.NotFound(w, r)
+				return
+			}
+			w.Header().Set("Cache-Control", "no-cache")
+			http.ServeFileFS(w, r, files, "index.html")
+			return
+		}
+		if strings.HasPrefix(name, "assets/") { // named by their content
+			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
+		server.ServeHTTP(w, r)
+	})
+}
+
+// fail translates an error to a problem.
+func fail(err error) error {
+	var status huma.StatusError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &status):
+		return err
+	case errors.Is(err, store.ErrNotFound):
+		return huma.Error404NotFound("There is nothing by this name.")
+	case errors.Is(err, store.ErrExists):
+		return huma.Error409Conflict("This name or number is taken already.")
+	case errors.Is(err, store.ErrLastAdministrator):
+		return huma.Error409Conflict("This is the last administrator; make another one first.")
+	}
+	r := core.ReasonOf(err)
+	text := r.Say
+	if text == "" {
+		text = "That did not work."
+	}
+	switch r.Code {
+	case core.NotFound:
+		return huma.Error404NotFound(text)
+	case core.Forbidden, core.Unauthorized:
+		return huma.Error403Forbidden(text)
+	case core.Incompatible:
+		return huma.Error422UnprocessableEntity(text)
+	case core.Busy, core.Full, core.Locked:
+		return huma.Error409Conflict(text)
+	case core.Unreachable, core.NoAnswer:
+		return huma.Error502BadGateway(text)
+	case core.Overload, core.Shutdown, core.Throttled:
+		return huma.Error503ServiceUnavailable(text)
+	}
+	slog.Error("API operation failed", "error", err)
+	return huma.Error500InternalServerError(text)
+}
+
+// party finds a running meeting.
+func (s *server) running(number string) (*meet.Meeting, error) {
+	if m := s.Plan.Live.Running(number); m != nil {
+		return m, nil
+	}
+	return nil, huma.Error404NotFound("Nobody is in this meeting.")
+}

@@ -1,0 +1,281 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bridgehead/core"
+	"bridgehead/gateway/store"
+)
+
+// who is the key of the signed-in user in a context.
+type who struct{}
+
+const cookie = "bridgehead_session"
+
+// rank orders the roles.
+var rank = []store.Role{store.RoleUser, store.RoleSuperuser, store.RoleAdministrator}
+
+// needs is an operation's least role; "" is for everybody.
+func needs(role store.Role) map[string]any { return map[string]any{"role": role} }
+
+func allowed(have, need store.Role) bool {
+	return slices.Index(rank, have) >= slices.Index(rank, need)
+}
+
+// authenticate lets an operation be called by those who may.
+func (s *server) authenticate(api huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		need, _ := ctx.Operation().Metadata["role"].(store.Role)
+		user, err := s.signedIn(ctx.Context(), ctx.Header("Authorization"), ctx.Header("Cookie"))
+		switch {
+		case need == "":
+		case err != nil:
+			ctx.SetHeader("WWW-Authenticate", "Bearer")
+			_ = huma.WriteErr(api, ctx, http.StatusUnauthorized, "Sign in first, or send a valid token.")
+			return
+		case !allowed(user.Role, need):
+			_ = huma.WriteErr(api, ctx, http.StatusForbidden, "Your role does not allow this.")
+			return
+		}
+		next(huma.WithValue(ctx, who{}, user))
+	}
+}
+
+func (s *server) signedIn(ctx context.Context, authorization, cookies string) (store.User, error) {
+	token, ok := strings.CutPrefix(authorization, "Bearer ")
+	if !ok {
+		jar, _ := http.ParseCookie(cookies)
+		for _, c := range jar {
+			if c.Name == cookie {
+				token = c.Value
+			}
+		}
+	}
+	if token == "" {
+		return store.User{}, store.ErrNotFound
+	}
+	return s.Store.Authenticate(ctx, token)
+}
+
+// userOf is who calls the operation.
+func userOf(ctx context.Context) store.User {
+	u, _ := ctx.Value(who{}).(store.User)
+	return u
+}
+
+// operation is a short form of huma.Operation.
+func operation(method, path, id, summary string, role store.Role, tag string) huma.Operation {
+	o := huma.Operation{Method: method, Path: "/api/v1" + path, OperationID: id, Summary: summary, Tags: []string{tag}, Metadata: needs(role)}
+	if role != "" {
+		o.Security = []map[string][]string{{"bearer": {}}}
+		o.Errors = []int{401, 403, 404, 409}
+	}
+	switch method {
+	case http.MethodPost:
+		o.DefaultStatus = http.StatusOK
+	case http.MethodDelete:
+		o.DefaultStatus = http.StatusNoContent
+	}
+	return o
+}
+
+// The shapes of requests and answers that recur.
+type (
+	nothing     struct{}
+	body[T any] struct{ Body T }
+	byID        struct {
+		ID string `path:"id" maxLength:"128"`
+	}
+)
+
+func answer[T any](v T, err error) (*body[T], error) {
+	if err != nil {
+		return nil, fail(err)
+	}
+	return &body[T]{v}, nil
+}
+
+type loginInput struct {
+	remote netip.AddrPort
+	Body   struct {
+		User     string `json:"user" maxLength:"254" doc:"e-mail address"`
+		Password string `json:"password" maxLength:"1024"`
+	}
+}
+
+// Resolve takes the caller's address, against which wrong passwords count.
+func (i *loginInput) Resolve(ctx huma.Context) []error {
+	i.remote, _ = netip.ParseAddrPort(ctx.RemoteAddr())
+	return nil
+}
+
+type session struct {
+	Token   string     `json:"token"`
+	Role    store.Role `json:"role"`
+	Expires time.Time  `json:"expires"`
+}
+
+type loginOutput struct {
+	SetCookie http.Cookie `header:"Set-Cookie"`
+	Body      session
+}
+
+const sessionTTL = 12 * time.Hour
+
+func (s *server) login(ctx context.Context, in *loginInput) (*loginOutput, error) {
+	source := core.Info{ID: in.remote.String(), Source: in.remote.Addr()}
+	if err := s.logins.Allowed(source); err != nil {
+		return nil, huma.Error429TooManyRequests("Too many wrong passwords from this address. Try again in ten minutes.")
+	}
+	u, err := s.Store.CheckPassword(ctx, in.Body.User, in.Body.Password)
+	if err != nil {
+		s.logins.Wrong(source, core.Reason{})
+		return nil, huma.Error401Unauthorized("E-mail address or password is wrong.")
+	}
+	secret, t, err := s.Store.AddToken(ctx, u.ID, "session", sessionTTL)
+	if err != nil {
+		return nil, fail(err)
+	}
+	return &loginOutput{
+		SetCookie: http.Cookie{Name: cookie, Value: secret, Path: "/", Expires: t.Expires, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode},
+		Body:      session{Token: secret, Role: u.Role, Expires: t.Expires},
+	}, nil
+}
+
+type logoutInput struct {
+	Authorization string `header:"Authorization"`
+	Cookie        string `header:"Cookie"`
+}
+
+type logoutOutput struct {
+	SetCookie http.Cookie `header:"Set-Cookie"`
+}
+
+func (s *server) logout(ctx context.Context, in *logoutInput) (*logoutOutput, error) {
+	token, ok := strings.CutPrefix(in.Authorization, "Bearer ")
+	if !ok {
+		jar, _ := http.ParseCookie(in.Cookie)
+		for _, c := range jar {
+			if c.Name == cookie {
+				token = c.Value
+			}
+		}
+	}
+	_ = s.Store.RemoveToken(ctx, token)
+	return &logoutOutput{http.Cookie{Name: cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}}, nil
+}
+
+type userBody struct {
+	Email       string     `json:"email" maxLength:"254" format:"email"`
+	DisplayName string     `json:"display_name" maxLength:"64" required:"false"`
+	Password    string     `json:"password" minLength:"10" maxLength:"1024"`
+	Role        store.Role `json:"role" enum:"user,superuser,administrator" default:"user" required:"false"`
+}
+
+type userPatch struct {
+	DisplayName *string     `json:"display_name,omitempty" maxLength:"64"`
+	Password    *string     `json:"password,omitempty" minLength:"10" maxLength:"1024"`
+	Role        *store.Role `json:"role,omitempty" enum:"user,superuser,administrator"`
+}
+
+// people are accounts and sign-in.
+func (s *server) people(api huma.API) {
+	const tag = "People"
+	huma.Register(api, operation("POST", "/login", "login", "Sign in", "", tag), s.login)
+	huma.Register(api, operation("POST", "/logout", "logout", "Sign out: the token is revoked", "", tag), s.logout)
+	huma.Register(api, operation("GET", "/me", "me", "Who is signed in", store.RoleUser, tag), func(ctx context.Context, _ *nothing) (*body[store.User], error) {
+		return answer(userOf(ctx), nil)
+	})
+	huma.Register(api, operation("GET", "/users", "list-users", "List accounts", store.RoleSuperuser, tag), func(ctx context.Context, _ *nothing) (*body[[]store.User], error) {
+		return answer(s.Store.Users(ctx))
+	})
+	huma.Register(api, operation("POST", "/users", "add-user", "Make an account", store.RoleSuperuser, tag), s.addUser)
+	huma.Register(api, operation("PATCH", "/users/{id}", "change-user", "Change an account", store.RoleSuperuser, tag), s.changeUser)
+	huma.Register(api, operation("DELETE", "/users/{id}", "remove-user", "Remove an account", store.RoleSuperuser, tag), s.removeUser)
+}
+
+func (s *server) addUser(ctx context.Context, in *body[userBody]) (*body[store.User], error) {
+	if !allowed(userOf(ctx).Role, in.Body.Role) {
+		return nil, huma.Error403Forbidden("You cannot give a role above your own.")
+	}
+	b := in.Body
+	return answer(s.Store.AddUser(ctx, store.User{Email: b.Email, DisplayName: b.DisplayName, Role: b.Role}, b.Password))
+}
+
+// touchable finds an account that the caller may change: nobody above itself.
+func (s *server) touchable(ctx context.Context, id string) (store.User, error) {
+	u, err := s.Store.User(ctx, id)
+	if err != nil {
+		return u, fail(err)
+	}
+	if !allowed(userOf(ctx).Role, u.Role) {
+		return u, huma.Error403Forbidden("This account is above your role.")
+	}
+	return u, nil
+}
+
+func (s *server) changeUser(ctx context.Context, in *struct {
+	byID
+	Body userPatch
+}) (*body[store.User], error) {
+	u, err := s.touchable(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if p := in.Body; p.DisplayName != nil {
+		u.DisplayName = *p.DisplayName
+	}
+	if r := in.Body.Role; r != nil && *r != u.Role {
+		if !allowed(userOf(ctx).Role, *r) {
+			return nil, huma.Error403Forbidden("You cannot give a role above your own.")
+		}
+		if err := s.notLast(ctx, u); err != nil {
+			return nil, fail(err)
+		}
+		u.Role = *r
+	}
+	password := ""
+	if in.Body.Password != nil {
+		password = *in.Body.Password
+	}
+	return answer(u, s.Store.UpdateUser(ctx, u, password))
+}
+
+// notLast keeps one administrator.
+func (s *server) notLast(ctx context.Context, u store.User) error {
+	if u.Role != store.RoleAdministrator {
+		return nil
+	}
+	all, err := s.Store.Users(ctx)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, x := range all {
+		if x.Role == store.RoleAdministrator {
+			n++
+		}
+	}
+	if n < 2 {
+		return store.ErrLastAdministrator
+	}
+	return nil
+}
+
+func (s *server) removeUser(ctx context.Context, in *byID) (*nothing, error) {
+	u, err := s.touchable(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.notLast(ctx, u); err != nil {
+		return nil, fail(err)
+	}
+	return nil, fail(s.Store.RemoveUser(ctx, u.ID))
+}

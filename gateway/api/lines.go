@@ -1,0 +1,359 @@
+package api
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bridgehead/gateway/store"
+)
+
+// trunkBody makes or changes a trunk. The password goes in and never comes
+// out.
+type trunkBody struct {
+	Name            *string   `json:"name,omitempty" minLength:"1" maxLength:"64"`
+	Mode            *string   `json:"mode,omitempty" enum:"static,register,both"`
+	Transport       *string   `json:"transport,omitempty" enum:"udp,tcp,tls"`
+	Host            *string   `json:"host,omitempty" maxLength:"255" doc:"name or address, with :port if it is not the usual one; without sip:"`
+	Username        *string   `json:"username,omitempty" maxLength:"255"`
+	Password        *string   `json:"password,omitempty" maxLength:"255"`
+	Realm           *string   `json:"realm,omitempty" maxLength:"255"`
+	Source          *[]string `json:"source,omitempty" maxItems:"256" doc:"networks (CIDR) that calls may come from; empty: none"`
+	MediaEncryption *string   `json:"media_encryption,omitempty" enum:"none,optional,required"`
+	Enabled         *bool     `json:"enabled,omitempty"`
+	OverrideCheck   *bool     `json:"override_check,omitempty" doc:"enable although the check has not passed"`
+	Codecs          *[]string `json:"codecs,omitempty" maxItems:"16" doc:"PCMA, PCMU, G722, opus in order of preference"`
+	Country         *string   `json:"country,omitempty" pattern:"^([A-Z]{2})?$" doc:"ISO code, for numbers without country code"`
+	CallerID        *string   `json:"caller_id,omitempty" maxLength:"32"`
+	Prefix          *string   `json:"prefix,omitempty" pattern:"^[+0-9]{0,16}$"`
+	Strip           *int      `json:"strip,omitempty" minimum:"0" maximum:"16"`
+	Priority        *int      `json:"priority,omitempty" minimum:"0" maximum:"1000"`
+	Weight          *int      `json:"weight,omitempty" minimum:"0" maximum:"1000"`
+	MaxChannels     *int      `json:"max_channels,omitempty" minimum:"0" maximum:"10000" doc:"calls at one time; 0: no limit"`
+	CallsPerSecond  *int      `json:"calls_per_second,omitempty" minimum:"0" maximum:"1000"`
+	InsecureTLS     *bool     `json:"insecure_tls,omitempty" doc:"do not check the far end's certificate"`
+}
+
+func (b trunkBody) apply(t *store.Trunk) {
+	set(&t.Name, b.Name)
+	set(&t.Mode, b.Mode)
+	set(&t.Transport, b.Transport)
+	set(&t.Host, b.Host)
+	set(&t.Username, b.Username)
+	set(&t.Password, b.Password)
+	set(&t.Realm, b.Realm)
+	set(&t.Source, b.Source)
+	set(&t.MediaEncryption, b.MediaEncryption)
+	set(&t.Enabled, b.Enabled)
+	set(&t.OverrideCheck, b.OverrideCheck)
+	set(&t.Codecs, b.Codecs)
+	set(&t.Country, b.Country)
+	set(&t.CallerID, b.CallerID)
+	set(&t.Prefix, b.Prefix)
+	set(&t.Strip, b.Strip)
+	set(&t.Priority, b.Priority)
+	set(&t.Weight, b.Weight)
+	set(&t.MaxChannels, b.MaxChannels)
+	set(&t.CallsPerSecond, b.CallsPerSecond)
+	set(&t.Insecure, b.InsecureTLS)
+}
+
+type trunkView struct {
+	store.Trunk
+	HasPassword bool `json:"has_password"`
+	TrunkState
+}
+
+func (s *server) viewTrunk(t store.Trunk) trunkView {
+	if t.Source == nil {
+		t.Source = []string{}
+	}
+	v := trunkView{Trunk: t, HasPassword: t.Password != ""}
+	v.TrunkState = s.TrunkState(t.Name)
+	if !t.Enabled {
+		v.State = "disabled"
+	}
+	return v
+}
+
+// NewTrunk is a trunk with the defaults that nothing was said about.
+func NewTrunk() store.Trunk {
+	return store.Trunk{TrunkSettings: store.TrunkSettings{Mode: "static", Transport: "tls", MediaEncryption: "", Source: []string{}, Weight: 1, CallsPerSecond: 5}}
+}
+
+// CheckTrunkSettings says what is wrong with a trunk's settings.
+func CheckTrunkSettings(t *store.Trunk) error {
+	bad := func(text string) error { return huma.Error422UnprocessableEntity(text) }
+	if t.MediaEncryption == "" {
+		t.MediaEncryption = map[bool]string{true: "required", false: "none"}[t.Transport == "tls"]
+	}
+	switch {
+	case t.Name == "":
+		return bad("name is missing: give the trunk a name.")
+	case t.Host == "" && t.Mode != "static":
+		return bad("host is missing: a trunk that registers needs its registrar.")
+	case strings.Contains(t.Host, "sip:") || strings.ContainsAny(t.Host, " /@"):
+		return bad("host is a name or address only: leave out sip: and the user.")
+	case t.Transport == "tls" && t.MediaEncryption != "required":
+		return bad("media_encryption must be required when transport is tls: signalling that carries keys would be wasted otherwise.")
+	case t.Transport != "tls" && t.MediaEncryption == "required":
+		return bad("media_encryption required needs transport tls: the keys travel in the signalling.")
+	case t.Mode != "static" && (t.Username == "" || t.Password == ""):
+		return bad("username and password are missing: a trunk that registers needs them.")
+	}
+	for i, src := range t.Source {
+		if a, err := netip.ParseAddr(src); err == nil {
+			src = netip.PrefixFrom(a, a.BitLen()).String()
+		}
+		p, err := netip.ParsePrefix(src)
+		if err != nil {
+			return bad("source " + t.Source[i] + " is not a network: write 203.0.113.0/24 or 203.0.113.7.")
+		}
+		t.Source[i] = p.Masked().String()
+	}
+	return nil
+}
+
+// lines are trunks, numbers and devices, and the tokens of the API.
+func (s *server) lines(api huma.API) {
+	s.trunks(api)
+	s.numbers(api)
+	s.devices(api)
+	s.tokens(api)
+}
+
+func (s *server) trunks(api huma.API) {
+	const tag, admin = "Trunks", store.RoleAdministrator
+	huma.Register(api, operation("GET", "/trunks", "list-trunks", "List trunks", admin, tag), func(ctx context.Context, _ *nothing) (*body[[]trunkView], error) {
+		all, err := s.Store.Trunks(ctx)
+		list := []trunkView{}
+		for _, t := range all {
+			list = append(list, s.viewTrunk(t))
+		}
+		return answer(list, err)
+	})
+	huma.Register(api, operation("GET", "/trunks/{id}", "get-trunk", "Show a trunk", admin, tag), func(ctx context.Context, in *byID) (*body[trunkView], error) {
+		t, err := s.Store.Trunk(ctx, in.ID)
+		return answer(s.viewTrunk(t), err)
+	})
+	huma.Register(api, operation("POST", "/trunks", "add-trunk", "Make a trunk", admin, tag), func(ctx context.Context, in *body[trunkBody]) (*body[trunkView], error) {
+		t := NewTrunk()
+		in.Body.apply(&t)
+		if err := s.ready(ctx, &t); err != nil {
+			return nil, err
+		}
+		t, err := s.Store.AddTrunk(ctx, t)
+		s.TrunksChanged()
+		return answer(s.viewTrunk(t), err)
+	})
+	huma.Register(api, operation("PATCH", "/trunks/{id}", "change-trunk", "Change a trunk", admin, tag), func(ctx context.Context, in *struct {
+		byID
+		Body trunkBody
+	}) (*body[trunkView], error) {
+		t, err := s.Store.Trunk(ctx, in.ID)
+		if err != nil {
+			return nil, fail(err)
+		}
+		in.Body.apply(&t)
+		if err := s.ready(ctx, &t); err != nil {
+			return nil, err
+		}
+		err = s.Store.UpdateTrunk(ctx, t)
+		s.TrunksChanged()
+		return answer(s.viewTrunk(t), err)
+	})
+	huma.Register(api, operation("DELETE", "/trunks/{id}", "remove-trunk", "Remove a trunk", admin, tag), func(ctx context.Context, in *byID) (*nothing, error) {
+		err := s.Store.RemoveTrunk(ctx, in.ID)
+		s.TrunksChanged()
+		return nil, fail(err)
+	})
+	huma.Register(api, operation("POST", "/trunks/{id}/check", "check-trunk", "Try a trunk: resolution, reachability, registration", admin, tag), func(ctx context.Context, in *byID) (*body[[]CheckLine], error) {
+		t, err := s.Store.Trunk(ctx, in.ID)
+		if err != nil {
+			return nil, fail(err)
+		}
+		return answer(s.CheckTrunk(ctx, t), nil)
+	})
+}
+
+// ready checks a trunk before it is kept: one is enabled only when its check
+// passes, or on the operator's word.
+func (s *server) ready(ctx context.Context, t *store.Trunk) error {
+	if err := CheckTrunkSettings(t); err != nil {
+		return err
+	}
+	if !t.Enabled || t.OverrideCheck {
+		return nil
+	}
+	for _, line := range s.CheckTrunk(ctx, *t) {
+		if !line.OK {
+			return huma.Error409Conflict("The check of this trunk failed, so it stays disabled: " + line.What + ": " + line.Detail + " " + line.Remedy + " Set override_check to enable it all the same.")
+		}
+	}
+	return nil
+}
+
+type numberBody struct {
+	Number   string `json:"number" pattern:"^\\+[1-9][0-9]{4,14}$" doc:"E.164"`
+	Trunk    string `json:"trunk" maxLength:"64"`
+	Target   string `json:"target" pattern:"^(reception|meeting:[0-9]+|user:.+)$" maxLength:"255"`
+	Country  string `json:"country,omitempty" pattern:"^([A-Z]{2})?$"`
+	Language string `json:"language,omitempty" pattern:"^([a-z]{2})?$"`
+	Label    string `json:"label,omitempty" maxLength:"64"`
+}
+
+func (s *server) numbers(api huma.API) {
+	const tag, admin = "Numbers", store.RoleAdministrator
+	type byNumber struct {
+		Number string `path:"number" maxLength:"32"`
+	}
+	check := func(ctx context.Context, n store.Number) error {
+		if _, err := s.Store.Trunk(ctx, n.Trunk); err != nil {
+			return huma.Error422UnprocessableEntity("There is no trunk named " + n.Trunk + ".")
+		}
+		return nil
+	}
+	huma.Register(api, operation("GET", "/numbers", "list-numbers", "List numbers", admin, tag), func(ctx context.Context, _ *nothing) (*body[[]store.Number], error) {
+		return answer(s.Store.Numbers(ctx))
+	})
+	huma.Register(api, operation("POST", "/numbers", "add-number", "Let a telephone number lead somewhere", admin, tag), func(ctx context.Context, in *body[numberBody]) (*body[store.Number], error) {
+		n := store.Number(in.Body)
+		if err := check(ctx, n); err != nil {
+			return nil, err
+		}
+		err := s.Store.AddNumber(ctx, n)
+		s.TrunksChanged()
+		return answer(n, err)
+	})
+	huma.Register(api, operation("PATCH", "/numbers/{number}", "change-number", "Change where a number leads", admin, tag), func(ctx context.Context, in *struct {
+		byNumber
+		Body struct {
+			Trunk  *string `json:"trunk,omitempty" maxLength:"64"`
+			Target *string `json:"target,omitempty" pattern:"^(reception|meeting:[0-9]+|user:.+)$" maxLength:"255"`
+			Label  *string `json:"label,omitempty" maxLength:"64"`
+		}
+	}) (*body[store.Number], error) {
+		n, err := s.Store.Number(ctx, in.Number)
+		if err != nil {
+			return nil, fail(err)
+		}
+		set(&n.Trunk, in.Body.Trunk)
+		set(&n.Target, in.Body.Target)
+		set(&n.Label, in.Body.Label)
+		if err := check(ctx, n); err != nil {
+			return nil, err
+		}
+		err = s.Store.UpdateNumber(ctx, n)
+		s.TrunksChanged()
+		return answer(n, err)
+	})
+	huma.Register(api, operation("DELETE", "/numbers/{number}", "remove-number", "Remove a number", admin, tag), func(ctx context.Context, in *byNumber) (*nothing, error) {
+		err := s.Store.RemoveNumber(ctx, in.Number)
+		s.TrunksChanged()
+		return nil, fail(err)
+	})
+}
+
+type deviceBody struct {
+	User      string `json:"user" pattern:"^[A-Za-z0-9._-]{1,64}$"`
+	Password  string `json:"password" minLength:"8" maxLength:"128"`
+	Name      string `json:"name,omitempty" maxLength:"64"`
+	Extension string `json:"extension,omitempty" pattern:"^([0-9]{2,10})?$"`
+}
+
+type deviceView struct {
+	store.Device
+	Registrations []Registration `json:"registrations"`
+}
+
+func (s *server) viewDevice(d store.Device) deviceView {
+	v := deviceView{Device: d, Registrations: []Registration{}}
+	for _, r := range s.Registrations() {
+		if r.User == d.User {
+			v.Registrations = append(v.Registrations, r)
+		}
+	}
+	return v
+}
+
+func (s *server) devices(api huma.API) {
+	const tag, admin = "Devices", store.RoleAdministrator
+	huma.Register(api, operation("GET", "/devices", "list-devices", "List devices with their live registrations", admin, tag), func(ctx context.Context, _ *nothing) (*body[[]deviceView], error) {
+		all, err := s.Store.Devices(ctx)
+		list := []deviceView{}
+		for _, d := range all {
+			list = append(list, s.viewDevice(d))
+		}
+		return answer(list, err)
+	})
+	huma.Register(api, operation("POST", "/devices", "add-device", "Let a SIP or H.323 endpoint register", admin, tag), func(ctx context.Context, in *body[deviceBody]) (*body[deviceView], error) {
+		b := in.Body
+		d, err := s.Store.AddDevice(ctx, store.Device{User: b.User, Password: b.Password, Name: b.Name, Extension: b.Extension})
+		return answer(s.viewDevice(d), err)
+	})
+	huma.Register(api, operation("PATCH", "/devices/{id}", "change-device", "Change a device", admin, tag), func(ctx context.Context, in *struct {
+		byID
+		Body struct {
+			Password  *string `json:"password,omitempty" minLength:"8" maxLength:"128"`
+			Name      *string `json:"name,omitempty" maxLength:"64"`
+			Extension *string `json:"extension,omitempty" pattern:"^([0-9]{2,10})?$"`
+		}
+	}) (*body[deviceView], error) {
+		d, err := s.Store.Device(ctx, in.ID)
+		if err != nil {
+			return nil, fail(err)
+		}
+		set(&d.Password, in.Body.Password)
+		set(&d.Name, in.Body.Name)
+		set(&d.Extension, in.Body.Extension)
+		err = s.Store.UpdateDevice(ctx, d)
+		if in.Body.Password != nil {
+			s.RevokeDevice(d.User)
+		}
+		return answer(s.viewDevice(d), err)
+	})
+	huma.Register(api, operation("DELETE", "/devices/{id}", "remove-device", "Revoke a device: its registration and calls end at once", admin, tag), func(ctx context.Context, in *byID) (*nothing, error) {
+		d, err := s.Store.Device(ctx, in.ID)
+		if err == nil {
+			err = s.Store.RemoveDevice(ctx, d.ID)
+			s.RevokeDevice(d.User)
+		}
+		return nil, fail(err)
+	})
+}
+
+type tokenBody struct {
+	Name string `json:"name" minLength:"1" maxLength:"64"`
+	Days int    `json:"days,omitempty" minimum:"0" maximum:"3650" doc:"0: does not expire"`
+}
+
+type tokenView struct {
+	store.Token
+	Secret string `json:"token"`
+}
+
+func (s *server) tokens(api huma.API) {
+	const tag = "People"
+	huma.Register(api, operation("GET", "/tokens", "list-tokens", "List your tokens", store.RoleUser, tag), func(ctx context.Context, _ *nothing) (*body[[]store.Token], error) {
+		return answer(s.Store.Tokens(ctx, userOf(ctx).ID))
+	})
+	huma.Register(api, operation("POST", "/tokens", "add-token", "Make a token; it is shown only once", store.RoleUser, tag), func(ctx context.Context, in *body[tokenBody]) (*body[tokenView], error) {
+		secret, t, err := s.Store.AddToken(ctx, userOf(ctx).ID, in.Body.Name, time.Duration(in.Body.Days)*24*time.Hour)
+		return answer(tokenView{t, secret}, err)
+	})
+	huma.Register(api, operation("DELETE", "/tokens/{id}", "remove-token", "Revoke one of your tokens", store.RoleUser, tag), func(ctx context.Context, in *byID) (*nothing, error) {
+		mine, err := s.Store.Tokens(ctx, userOf(ctx).ID)
+		if err != nil {
+			return nil, fail(err)
+		}
+		for _, t := range mine {
+			if t.ID == in.ID {
+				return nil, fail(s.Store.RemoveToken(ctx, t.ID))
+			}
+		}
+		return nil, fail(store.ErrNotFound)
+	})
+}

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bridgehead/gateway/api"
+	"bridgehead/gateway/store"
+)
+
+// adminCommands administer from the shell. They work on the database, so the
+// server may run or not; a running one notices within a second.
+func adminCommands() []*cobra.Command {
+	return []*cobra.Command{userCommand(), meetingCommand(), trunkCommand(), numberCommand(), deviceCommand(), tokenCommand()}
+}
+
+// group is a command with add, list and remove below it.
+func group(name, short string, sub ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short}
+	c.PersistentFlags().String("data", envOr("BRIDGEHEAD_DATA", "./data"), "directory of all state")
+	c.PersistentFlags().Bool("json", false, "print JSON")
+	c.AddCommand(sub...)
+	return c
+}
+
+func envOr(name, fallback string) string {
+	if v, ok := os.LookupEnv(name); ok {
+		return v
+	}
+	return fallback
+}
+
+// with runs f on the database and prints what it returns.
+func with(f func(ctx context.Context, s *store.Store, args []string) (any, error)) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		dir, _ := cmd.Flags().GetString("data")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		s, err := store.Open(cmd.Context(), dir)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		v, err := f(cmd.Context(), s, args)
+		if err != nil {
+			return fmt.Errorf("%s: %w", cmd.CommandPath(), plain(err))
+		}
+		asJSON, _ := cmd.Flags().GetBool("json")
+		return show(cmd, v, asJSON)
+	}
+}
+
+// plain makes an API problem a line of text.
+func plain(err error) error {
+	if err == store.ErrNotFound {
+		return fmt.Errorf("there is nothing by this name")
+	}
+	if err == store.ErrExists {
+		return fmt.Errorf("this name or number is taken already")
+	}
+	return err
+}
+
+// show prints a value as JSON, or its fields as a table.
+func show(cmd *cobra.Command, v any, asJSON bool) error {
+	out := cmd.OutOrStdout()
+	if v == nil {
+		if asJSON {
+			fmt.Fprintln(out, "{}")
+			return nil
+		}
+		fmt.Fprintln(out, "done")
+		return nil
+	}
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		fmt.Fprintln(out, string(data))
+		return nil
+	}
+	rows, err := table(data)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+// table turns a JSON object, or a list of them, into rows with a heading.
+func table(data []byte) ([][]string, error) {
+	var list []json.RawMessage
+	if json.Unmarshal(data, &list) != nil {
+		list = []json.RawMessage{data}
+	}
+	var rows [][]string
+	for i, item := range list {
+		d := json.NewDecoder(strings.NewReader(string(item)))
+		var head, row []string
+		for depth := 0; ; {
+			t, err := d.Token()
+			if err != nil {
+				break
+			}
+			if delim, ok := t.(json.Delim); ok && delim == '{' && depth == 0 {
+				depth++
+				continue
+			}
+			key, ok := t.(string)
+			if !ok {
+				continue
+			}
+			var v json.RawMessage
+			if err := d.Decode(&v); err != nil {
+				return nil, err
+			}
+			head, row = append(head, strings.ToUpper(key)), append(row, strings.Trim(string(v), `"`))
+		}
+		if i == 0 {
+			rows = append(rows, head)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func userCommand() *cobra.Command {
+	var name, password, role string
+	add := &cobra.Command{Use: "add EMAIL", Short: "Make an account; without --password one is chosen and printed", Args: cobra.ExactArgs(1),
+		RunE: with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+			chosen := password
+			if chosen == "" {
+				chosen = store.NewSecret()
+			}
+			switch store.Role(role) {
+			case store.RoleUser, store.RoleSuperuser, store.RoleAdministrator:
+			default:
+				return nil, fmt.Errorf("role %q: write user, superuser or administrator", role)
+			}
+			u, err := s.AddUser(ctx, store.User{Email: args[0], DisplayName: name, Role: store.Role(role)}, chosen)
+			if password != "" || err != nil {
+				return u, err
+			}
+			return struct {
+				store.User
+				Password string `json:"password"`
+			}{u, chosen}, nil
+		})}
+	add.Flags().StringVar(&name, "name", "", "name to show")
+	add.Flags().StringVar(&password, "password", "", "password")
+	add.Flags().StringVar(&role, "role", "user", "user, superuser or administrator")
+	return group("user", "Accounts that sign in", add,
+		&cobra.Command{Use: "list", Short: "List accounts", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Users(ctx) })},
+		remove("EMAIL", "Remove an account", (*store.Store).RemoveUser))
+}
+
+func remove(what, short string, f func(*store.Store, context.Context, string) error) *cobra.Command {
+	return &cobra.Command{Use: "remove " + what, Short: short, Args: cobra.ExactArgs(1),
+		RunE: with(func(ctx context.Context, s *store.Store, args []string) (any, error) { return nil, f(s, ctx, args[0]) })}
+}
+
+// meetingLine is a meeting without its passcodes.
+type meetingLine struct {
+	Number    string `json:"number"`
+	Name      string `json:"name"`
+	Kind      string `json:"kind"`
+	Admission string `json:"admission"`
+	Hidden    bool   `json:"hidden"`
+	Passcodes string `json:"passcodes"`
+}
+
+func lineOf(m store.Meeting) meetingLine {
+	var has []string
+	if m.HostPasscode != "" {
+		has = append(has, "host")
+	}
+	if m.GuestPasscode != "" {
+		has = append(has, "guest")
+	}
+	return meetingLine{m.Number, m.Name, m.Kind, m.Admission, m.Hidden, strings.Join(has, "+")}
+}
+
+func meetingCommand() *cobra.Command {
+	m := store.Meeting{}
+	oneTime := false
+	add := &cobra.Command{Use: "add [NUMBER]", Short: "Make a meeting; without NUMBER one is chosen", Args: cobra.MaximumNArgs(1),
+		RunE: with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+			if len(args) == 1 {
+				m.Number = args[0]
+			}
+			m.Kind = map[bool]string{true: "one-time", false: "permanent"}[oneTime]
+			for what, v := range map[string]string{"NUMBER": m.Number, "host passcode": m.HostPasscode, "guest passcode": m.GuestPasscode} {
+				if strings.Trim(v, "0123456789") != "" {
+					return nil, fmt.Errorf("%s: write digits only", what)
+				}
+			}
+			made, err := s.AddMeeting(ctx, m)
+			return lineOf(made), err
+		})}
+	f := add.Flags()
+	f.StringVar(&m.Name, "name", "", "name to show")
+	f.StringVar(&m.HostPasscode, "host-passcode", "", "digits that make a host")
+	f.StringVar(&m.GuestPasscode, "guest-passcode", "", "digits that guests must enter")
+	f.StringVar(&m.Admission, "admission", "open", "open, or accept: a host accepts each guest")
+	f.BoolVar(&m.EncryptedOnly, "encrypted-only", false, "take encrypted calls only")
+	f.BoolVar(&m.Hidden, "hidden", false, "do not list it")
+	f.BoolVar(&oneTime, "one-time", false, "delete it when it ends")
+	f.IntVar(&m.MaxParticipants, "max-participants", 0, "0: no limit")
+	return group("meeting", "Meetings", add,
+		&cobra.Command{Use: "list", Short: "List meetings", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) {
+			all, err := s.Meetings(ctx)
+			lines := []meetingLine{}
+			for _, m := range all {
+				lines = append(lines, lineOf(m))
+			}
+			return lines, err
+		})}, remove("NUMBER", "Delete a meeting", (*store.Store).RemoveMeeting))
+}
+
+func trunkCommand() *cobra.Command {
+	t := api.NewTrunk()
+	disabled := false
+	add := &cobra.Command{Use: "add NAME", Short: "Make a trunk", Args: cobra.ExactArgs(1),
+		RunE: with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+			t.Name, t.Enabled, t.OverrideCheck = args[0], !disabled, true
+			if err := api.CheckTrunkSettings(&t); err != nil {
+				return nil, err
+			}
+			return s.AddTrunk(ctx, t)
+		})}
+	f := add.Flags()
+	f.StringVar(&t.Mode, "mode", t.Mode, "static, register or both")
+	f.StringVar(&t.Transport, "transport", t.Transport, "udp, tcp or tls")
+	f.StringVar(&t.Host, "host", "", "the carrier's host name or address, with :port if unusual")
+	f.StringVar(&t.Username, "username", "", "user name for digest authentication")
+	f.StringVar(&t.Password, "password", "", "its password")
+	f.StringSliceVar(&t.Source, "source", nil, "networks that calls may come from; none when empty")
+	f.StringVar(&t.MediaEncryption, "media-encryption", "", "none, optional or required")
+	f.StringVar(&t.Country, "country", "", "ISO code, for numbers without country code")
+	f.StringVar(&t.CallerID, "caller-id", "", "number shown to those called")
+	f.BoolVar(&disabled, "disabled", false, "do not use it yet")
+	return group("trunk", "Lines to the telephone network", add,
+		&cobra.Command{Use: "list", Short: "List trunks", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Trunks(ctx) })},
+		remove("NAME", "Remove a trunk", (*store.Store).RemoveTrunk))
+}
+
+func numberCommand() *cobra.Command {
+	n := store.Number{}
+	add := &cobra.Command{Use: "add +NUMBER", Short: "Let a telephone number lead to the reception, a meeting or a user", Args: cobra.ExactArgs(1),
+		RunE: with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+			n.Number = args[0]
+			if !strings.HasPrefix(n.Number, "+") || strings.Trim(n.Number[1:], "0123456789") != "" {
+				return nil, fmt.Errorf("number %q: write it with country code, such as +15550100", n.Number)
+			}
+			if _, err := s.Trunk(ctx, n.Trunk); err != nil {
+				return nil, fmt.Errorf("trunk %q: there is none by this name", n.Trunk)
+			}
+			return n, s.AddNumber(ctx, n)
+		})}
+	f := add.Flags()
+	f.StringVar(&n.Trunk, "trunk", "", "name of the trunk that it comes over")
+	f.StringVar(&n.Target, "target", "reception", "reception, meeting:NUMBER or user:NAME")
+	f.StringVar(&n.Label, "label", "", "label in invitations")
+	return group("number", "Telephone numbers", add,
+		&cobra.Command{Use: "list", Short: "List numbers", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Numbers(ctx) })},
+		remove("+NUMBER", "Remove a number", (*store.Store).RemoveNumber))
+}
+
+func deviceCommand() *cobra.Command {
+	d := store.Device{}
+	add := &cobra.Command{Use: "add USER", Short: "Let a SIP or H.323 endpoint register; without --password one is chosen and printed", Args: cobra.ExactArgs(1),
+		RunE: with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+			d.User = args[0]
+			chosen := d.Password == ""
+			if chosen {
+				d.Password = store.NewSecret()
+			}
+			made, err := s.AddDevice(ctx, d)
+			if !chosen || err != nil {
+				return made, err
+			}
+			return struct {
+				store.Device
+				Password string `json:"password"`
+			}{made, d.Password}, nil
+		})}
+	f := add.Flags()
+	f.StringVar(&d.Password, "password", "", "password")
+	f.StringVar(&d.Name, "name", "", "name to show")
+	f.StringVar(&d.Extension, "extension", "", "number that it is dialled by")
+	return group("device", "SIP and H.323 endpoints", add,
+		&cobra.Command{Use: "list", Short: "List devices", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Devices(ctx) })},
+		remove("USER", "Revoke a device", (*store.Store).RemoveDevice))
+}
+
+func tokenCommand() *cobra.Command {
+	var user, name string
+	var days int
+	add := &cobra.Command{Use: "add", Short: "Make an API token; it is printed only once", Args: cobra.NoArgs,
+		RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) {
+			u, err := s.User(ctx, user)
+			if err != nil {
+				return nil, fmt.Errorf("user %q: there is none by this name", user)
+			}
+			secret, t, err := s.AddToken(ctx, u.ID, name, time.Duration(days)*24*time.Hour)
+			return struct {
+				store.Token
+				Secret string `json:"token"`
+			}{t, secret}, err
+		})}
+	f := add.Flags()
+	f.StringVar(&user, "user", firstAdministrator, "whose token it is")
+	f.StringVar(&name, "name", "shell", "what it is for")
+	f.IntVar(&days, "days", 0, "days that it is valid; 0: until removed")
+	return group("token", "API tokens", add,
+		&cobra.Command{Use: "list", Short: "List tokens", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Tokens(ctx, "") })},
+		remove("ID", "Revoke a token", (*store.Store).RemoveToken))
+}

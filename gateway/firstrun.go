@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"path/filepath"
+
+	"bridgehead/gateway/store"
+)
+
+// login is what DIR/first-login.json holds.
+type login struct {
+	URL      string `json:"url"`
+	User     string `json:"user"`
+	Password string `json:"password"`
+	Token    string `json:"token"`
+}
+
+const firstAdministrator = "admin@localhost"
+
+// firstRun makes the administrator and the demo meeting on an empty data
+// directory, and prints how to use them. There is no default password.
+func firstRun(ctx context.Context, s *store.Store, dir string, at addresses, out io.Writer) error {
+	users, err := s.Users(ctx)
+	if err != nil || len(users) > 0 {
+		return err
+	}
+	l := login{URL: at.web(), User: firstAdministrator, Password: store.NewSecret()}
+	admin, err := s.AddUser(ctx, store.User{Email: l.User, DisplayName: "Administrator", Role: store.RoleAdministrator}, l.Password)
+	if err != nil {
+		return fmt.Errorf("first administrator: %w", err)
+	}
+	if l.Token, _, err = s.AddToken(ctx, admin.ID, "first login", 0); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(l, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "first-login.json"), append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	demo, err := s.AddMeeting(ctx, store.Meeting{Name: "Demo meeting", Kind: "permanent", Admission: "open", Owner: admin.ID,
+		GuestPasscode: digits(6), HostPasscode: digits(8)})
+	if err != nil {
+		return fmt.Errorf("demo meeting: %w", err)
+	}
+	fmt.Fprintf(out, `
+Welcome to Bridgehead. This is the first start, so two things were made for you:
+
+  Administrator   %s
+  Password        %s
+                  (also in %s; printed only this once)
+
+  Demo meeting    %s
+  Passcode        %s   (host: %s)
+    in a browser  %s
+    SIP over TLS  %s
+`, l.User, l.Password, filepath.Join(dir, "first-login.json"), demo.Number, demo.GuestPasscode, demo.HostPasscode,
+		at.join(demo.Number), at.dial(demo.Number, demo.GuestPasscode))
+	if at["h323"] != "" {
+		fmt.Fprintf(out, "    H.323         %s**%s@%s\n", demo.Number, demo.GuestPasscode, at["h323"])
+	}
+	fmt.Fprintln(out)
+	return nil
+}
+
+// digits is a random number of n digits without a leading zero.
+func digits(n int) string {
+	low := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n-1)), nil)
+	x, err := rand.Int(rand.Reader, new(big.Int).Mul(low, big.NewInt(9)))
+	if err != nil {
+		panic(err) // the system has no randomness
+	}
+	return x.Add(x, low).String()
+}

@@ -1,0 +1,368 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bridgehead/config"
+	"bridgehead/core"
+	"bridgehead/core/clock"
+	"bridgehead/core/ivr"
+	"bridgehead/core/meet"
+	"bridgehead/core/rtpio"
+	"bridgehead/gateway/api"
+	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/records"
+	"bridgehead/gateway/store"
+	"bridgehead/gateway/web"
+	"bridgehead/pstn"
+	"bridgehead/sip"
+	"bridgehead/webrtc"
+)
+
+// gateway is the whole: everything is made and joined here, and nowhere else.
+type gateway struct {
+	cfg    atomic.Pointer[config.Config]
+	log    *slog.Logger
+	store  *store.Store
+	clock  *clock.Clock
+	ports  *rtpio.Ports
+	cert   *certificate
+	book   *records.Book
+	guard  *dialplan.Guard
+	plan   *dialplan.Plan
+	hub    *api.Hub
+	sip    *sip.Edge
+	pstn   *pstn.Edge
+	webrtc *webrtc.Edge
+
+	https   net.Listener
+	handler http.Handler
+	ready   atomic.Bool
+	trunks  *trunkBoard
+}
+
+// newGateway makes everything and opens every port. Nothing is answered yet.
+func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gateway, err error) {
+	g = &gateway{log: log, clock: clock.New(log), hub: api.NewHub(), cert: &certificate{}}
+	g.cfg.Store(cfg)
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := g.cert.load(cfg); err != nil {
+		return nil, err
+	}
+	if g.store, err = store.Open(ctx, cfg.Data); err != nil {
+		return nil, err
+	}
+	if err := g.openRooms(cfg); err != nil {
+		return nil, err
+	}
+	if err := g.openEdges(cfg); err != nil {
+		return nil, err
+	}
+	return g, g.openAPI(cfg)
+}
+
+// openRooms makes what calls can lead to.
+func (g *gateway) openRooms(cfg *config.Config) error {
+	voice, err := ivr.NewVoice(cfg.Language)
+	if err != nil {
+		return err
+	}
+	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.WindowDuration())
+	g.book = records.New(g.store, g.log)
+	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Guard: g.guard, Book: g.book, Notify: g.changed, Log: g.log})
+	return nil
+}
+
+func address(s string) netip.Addr {
+	a, _ := netip.ParseAddr(s)
+	return a
+}
+
+// advertised is the address told to peers, as far as it is configured.
+func advertised(cfg *config.Config) (list []netip.Addr) {
+	if a := address(cfg.RTP.Advertise); a.IsValid() {
+		list = append(list, a)
+	}
+	return list
+}
+
+// openEdges opens the ports of every protocol.
+func (g *gateway) openEdges(cfg *config.Config) (err error) {
+	first, last := cfg.RTPPorts()
+	if g.ports, err = rtpio.New(rtpio.Options{Bind: address(cfg.RTP.Bind), First: first, Last: last, Log: g.log}); err != nil {
+		return err
+	}
+	for _, p := range g.ports.Pollers() {
+		g.clock.Read(p)
+	}
+	g.sip, err = sip.New(sip.Options{
+		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tlsConfig { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
+		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Devices: devices{g.store},
+		MaxCalls: cfg.Limits.Calls, Trace: g.traceSIP, Log: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := g.sip.Listen(); err != nil {
+		return err
+	}
+	g.pstn = pstn.New(pstn.Options{Log: g.log})
+	g.plan.Dialer(g.sip, "sip", "sips", "device")
+	g.plan.Dialer(g.pstn, "tel")
+	if cfg.Listen.WebRTC == "" {
+		return nil
+	}
+	g.webrtc, err = webrtc.New(webrtc.Options{
+		Listen: cfg.Listen.WebRTC, ListenTCP: cfg.Listen.WebRTCTCP, TURN: cfg.Listen.TURN, TURNS: cfg.Listen.TURNS, TLS: g.cert.config(),
+		Advertise: advertised(cfg), Origins: cfg.WebRTC.Origins, PublicHost: cfg.Domain, MaxLegs: cfg.Limits.Calls,
+		MaxPerSource: cfg.Limits.CallsPerSrc, Log: g.log,
+		Authenticate: func(ctx context.Context, token string) (string, error) {
+			u, err := g.store.Authenticate(ctx, token)
+			return u.ID, err
+		},
+	})
+	return err
+}
+
+// openAPI opens the HTTPS port.
+func (g *gateway) openAPI(cfg *config.Config) (err error) {
+	g.trunks = &trunkBoard{g: g}
+	var signalling http.Handler
+	if g.webrtc != nil {
+		signalling = g.webrtc.Handler()
+	}
+	metrics := prometheus.NewRegistry()
+	g.register(metrics)
+	g.handler = api.New(api.Options{
+		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Health: g.health, Registrations: g.registrations,
+		RevokeDevice: g.sip.Revoke, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check,
+		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
+	})
+	if cfg.Listen.HTTPS == "" {
+		return nil
+	}
+	if g.https, err = net.Listen("tcp", cfg.Listen.HTTPS); err != nil {
+		return fmt.Errorf("listen.https: %w", err)
+	}
+	return nil
+}
+
+// run answers calls until ctx ends.
+func (g *gateway) run(ctx context.Context, out io.Writer) error {
+	defer g.close()
+	cfg := g.cfg.Load()
+	if err := g.store.CloseOpenCalls(ctx); err != nil {
+		return err
+	}
+	g.trunks.load()
+	at := g.addresses()
+	if err := firstRun(ctx, g.store, cfg.Data, at, out); err != nil {
+		return err
+	}
+	var names []string
+	for name := range at {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		g.log.Info("listening", "on", name, "address", at[name])
+	}
+	if err := at.write(cfg.Data); err != nil {
+		return fmt.Errorf("addresses.json: %w", err)
+	}
+	return g.serve(ctx)
+}
+
+// serve runs every part; the first that fails ends all.
+func (g *gateway) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts, behind sync.WaitGroup
+	part := func(name string, f func(context.Context) error) {
+		parts.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	late, stop := context.WithCancel(context.WithoutCancel(ctx)) // media and records go on while calls are ended
+	defer stop()
+	behind.Go(func() { g.clock.Run(late) })
+	behind.Go(func() { g.book.Run(late) })
+	edges := []core.Edge{g.sip, g.pstn}
+	if g.webrtc != nil {
+		edges = append(edges, g.webrtc)
+	}
+	edgeCtx, stopEdges := context.WithCancel(late)
+	defer stopEdges()
+	for _, e := range edges {
+		parts.Go(func() {
+			if err := e.Serve(edgeCtx, g.plan); err != nil && edgeCtx.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", e.Name(), err))
+			}
+		})
+	}
+	part("https", g.serveHTTPS)
+	part("housekeeping", g.housekeep)
+	g.ready.Store(true)
+	<-ctx.Done()
+	g.ready.Store(false)
+	g.plan.Live.Shutdown()
+	time.Sleep(farewell) // for BYE and close messages to go out
+	stopEdges()
+	parts.Wait()
+	stop()
+	behind.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// farewell is the time that calls have to be ended in order at shutdown.
+const farewell = 300 * time.Millisecond
+
+func (g *gateway) serveHTTPS(ctx context.Context) error {
+	if g.https == nil {
+		return nil
+	}
+	s := api.Server(g.handler, g.cert.config("h2", "http/1.1"), g.log)
+	context.AfterFunc(ctx, func() { s.Close() })
+	if err := s.ServeTLS(g.https, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// housekeep notices what the command line changed in the database, and deletes
+// what has been kept long enough.
+func (g *gateway) housekeep(ctx context.Context) error {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	purge := time.NewTicker(time.Hour)
+	defer purge.Stop()
+	seen, _ := g.store.Version(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+			if v, err := g.store.Version(ctx); err == nil && v != seen {
+				seen = v
+				g.changedOutside(ctx)
+			}
+		case <-purge.C:
+			if err := g.store.PurgeCalls(ctx, time.Now().AddDate(0, 0, -g.cfg.Load().Records.Days)); err != nil {
+				g.log.Error("old call records not deleted", "error", err)
+			}
+		}
+	}
+}
+
+// changedOutside takes up changes that another process made.
+func (g *gateway) changedOutside(ctx context.Context) {
+	g.trunks.load()
+	for _, r := range g.sip.Registrations() {
+		if _, err := g.store.Device(ctx, r.User); errors.Is(err, store.ErrNotFound) {
+			g.sip.Revoke(r.User)
+		}
+	}
+	for _, m := range g.plan.Live.All() {
+		kept, err := g.store.Meeting(ctx, m.Name())
+		if errors.Is(err, store.ErrNotFound) {
+			m.End(core.Reason{Code: core.Ended, Say: "This meeting has been deleted.", Detail: "deleted from the command line"})
+		} else if err == nil {
+			g.plan.Live.Update(kept)
+		}
+	}
+}
+
+// changed passes on what happens in meetings.
+func (g *gateway) changed(c meet.Change) {
+	topic := "participant"
+	if c.Party.ID == "" {
+		topic = "meeting"
+	}
+	g.hub.Send(api.Event{Topic: topic, Data: c})
+}
+
+// reload takes up a new configuration, as far as calls need not be dropped.
+func (g *gateway) reload(_ context.Context, cfg *config.Config) error {
+	old := g.cfg.Load()
+	if err := g.cert.load(cfg); err != nil {
+		return err
+	}
+	g.cfg.Store(cfg)
+	g.guard.Set(cfg.Passcode.Tries, cfg.Passcode.WindowDuration())
+	g.trunks.load()
+	if keys := needRestart(old, cfg); len(keys) > 0 {
+		g.log.Warn("some changes take effect at the next restart", "keys", keys)
+	}
+	return nil
+}
+
+func (g *gateway) health() []string {
+	if !g.ready.Load() {
+		return []string{"starting or stopping"}
+	}
+	return nil
+}
+
+// addresses lists where everything really listens.
+func (g *gateway) addresses() addresses {
+	at := addresses{}
+	if g.https != nil {
+		at["https"] = g.https.Addr().String()
+	}
+	for name, a := range g.sip.Addresses() {
+		at[name] = a.String()
+	}
+	if g.webrtc != nil {
+		for name, a := range g.webrtc.Addresses() {
+			at[name] = a
+		}
+	}
+	return at
+}
+
+func (g *gateway) registrations() (list []api.Registration) {
+	for _, r := range g.sip.Registrations() {
+		list = append(list, api.Registration{User: r.User, Contact: r.Contact, Protocol: "sip", Source: r.Source.String(), Expires: r.Expires})
+	}
+	return list
+}
+
+func (g *gateway) close() {
+	if g.https != nil {
+		g.https.Close()
+	}
+	if g.sip != nil {
+		g.sip.Close()
+	}
+	if g.store != nil {
+		g.store.Close()
+	}
+	_ = os.Remove(filepath.Join(g.cfg.Load().Data, "addresses.json"))
+}

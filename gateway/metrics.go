@@ -1,0 +1,52 @@
+package main
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// register names what Prometheus may ask for.
+func (g *gateway) register(r *prometheus.Registry) {
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gauge := func(name, help string, f func() float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bridgehead_" + name, Help: help}, f))
+	}
+	counter := func(name, help string, f func() float64) {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "bridgehead_" + name, Help: help}, f))
+	}
+	gauge("meetings", "Meetings that run.", func() float64 { return float64(len(g.plan.Live.All())) })
+	gauge("participants", "Parties in meetings and waiting rooms.", func() float64 {
+		n := 0
+		for _, m := range g.plan.Live.All() {
+			here, _ := m.Size()
+			n += here
+		}
+		return float64(n)
+	})
+	gauge("sip_calls", "SIP and PSTN calls under way.", func() float64 { return float64(g.sip.Calls()) })
+	gauge("rtp_ports_in_use", "RTP port pairs in use.", func() float64 { return float64(g.ports.InUse()) })
+	gauge("throttled_sources", "Sources refused for wrong passcodes.", func() float64 { return float64(len(g.guard.Blocked())) })
+	counter("clock_ticks_total", "Ticks of the media clock.", func() float64 { ticks, _ := g.clock.Lateness(); return float64(ticks) })
+	counter("clock_late_ticks_total", "Ticks of the media clock over 5 ms late.", func() float64 { _, late := g.clock.Lateness(); return float64(late) })
+	gauge("clock_worst_lateness_seconds", "Worst lateness of a tick since it was last asked for.", func() float64 { return g.clock.Worst().Seconds() })
+	gauge("start_time_seconds", "When the gateway was started.", func() float64 { return float64(started.Unix()) })
+	c := g.sip.Counters()
+	for name, v := range map[string]struct {
+		help string
+		n    *atomic.Uint64
+	}{
+		"sip_refused_total":   {"SIP calls refused with an answer.", &c.Refused},
+		"sip_unlisted_total":  {"SIP datagrams and connections dropped unanswered: no trunk's source.", &c.Unlisted},
+		"sip_throttled_total": {"SIP messages dropped: too many from one source.", &c.Throttled},
+		"sip_malformed_total": {"SIP messages that could not be read.", &c.Malformed},
+		"sip_calls_total":     {"SIP and PSTN calls begun.", &c.Calls},
+		"sip_faults_total":    {"Faults of ours survived while handling SIP.", &c.Panics},
+	} {
+		counter(name, v.help, func() float64 { return float64(v.n.Load()) })
+	}
+}
+
+var started = time.Now()

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"strings"
+
+	"bridgehead/core"
+	"bridgehead/gateway/store"
+	"bridgehead/sip"
+)
+
+type tlsConfig = tls.Config
+
+// devices lets the SIP registrar find devices in the store.
+type devices struct{ store *store.Store }
+
+// Device implements sip.Devices.
+func (d devices) Device(user string) (sip.Device, bool) {
+	found, err := d.store.Device(context.Background(), user)
+	if err != nil || found.User != user {
+		return sip.Device{}, false
+	}
+	return sip.Device{Name: found.Name, HA1: func(algorithm, realm string) string {
+		return sip.HA1(algorithm, found.User, realm, found.Password)
+	}}, true
+}
+
+// Extension implements sip.Devices.
+func (d devices) Extension(number string) (string, bool) {
+	found, err := d.store.Device(context.Background(), number)
+	return found.User, err == nil
+}
+
+// traceSIP turns what happens on SIP into ladders and records. Calls that were
+// routed are recorded by the dial plan; here are those refused before.
+func (g *gateway) traceSIP(t sip.TraceEvent) {
+	id := t.Leg
+	if id == "" {
+		id = t.CallID
+	}
+	switch t.Kind {
+	case sip.Sent, sip.Received:
+		if t.Leg == "" {
+			return // belongs to no call
+		}
+		s := store.Step{At: t.Time, From: t.Flow.Local.String(), To: t.Flow.Remote.String(), What: t.Text, Text: string(t.Message)}
+		if t.Kind == sip.Received {
+			s.From, s.To = s.To, s.From
+		}
+		g.book.Step(t.Leg, s)
+	case sip.Alarm:
+		g.book.Step(id, store.Step{At: t.Time, What: "alarm", Text: t.Text})
+	case sip.Answered:
+		g.book.Update(t.Leg, func(c *store.Call) { c.Detail.Status = 200 })
+	case sip.Refused:
+		info := t.Info
+		if info.ID == "" {
+			info = core.Info{ID: id, Protocol: core.SIP, Direction: core.In, Source: t.Flow.Remote.Addr()}
+		}
+		g.book.Refused(core.Call{To: called(t.To), From: t.From, Info: info, Trunk: t.Trunk}, t.Reason, t.Status)
+	case sip.Ended:
+		if t.Status != 0 {
+			g.book.Update(t.Leg, func(c *store.Call) { c.Detail.Status = t.Status })
+		}
+		if t.Info.ID != "" {
+			g.book.End(t.Info, t.Reason)
+		}
+	}
+}
+
+// called cuts a passcode off an address.
+func called(to string) string {
+	if number, rest, has := strings.Cut(to, "**"); has {
+		_, host, _ := strings.Cut(rest, "@")
+		return number + "**…@" + host
+	}
+	return to
+}
