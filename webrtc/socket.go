@@ -1,0 +1,523 @@
+package webrtc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"bridgehead/core"
+
+	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
+)
+
+// Times of the signalling; docs/signalling.md states them.
+const (
+	joinTimeout  = 10 * time.Second
+	retryTimeout = 2 * time.Minute // people type passcodes
+	pingEvery    = 20 * time.Second
+	writeTimeout = 10 * time.Second
+	passcodes    = 3 // tries at a passcode
+)
+
+// closeCodes of the WebSocket.
+var closeCodes = map[core.Code]websocket.StatusCode{
+	core.Normal: websocket.StatusNormalClosure, core.Failure: 4000, core.Ended: 4001, core.Removed: 4002,
+	core.Rejected: 4003, core.NotFound: 4004, core.WrongPasscode: 4005, core.Throttled: 4006, core.Full: 4007,
+	core.Locked: 4008, core.NotEncrypted: 4009, core.Incompatible: 4010, core.Forbidden: 4011,
+	core.Unauthorized: 4012, core.Busy: 4013, core.MediaTimeout: 4014, core.Overload: 4015, core.Revoked: 4016,
+	core.Shutdown: 4017, codeReplaced: 4018, codeBadMessage: 4020, codeTimeout: 4021,
+}
+
+// Codes of the signalling itself, beyond those of core.
+const (
+	codeReplaced      core.Code = "replaced"
+	codeResumeUnknown core.Code = "resume-unknown"
+	codeBadMessage    core.Code = "bad-message"
+	codeTimeout       core.Code = "timeout"
+)
+
+func closeCode(c core.Code) websocket.StatusCode {
+	if code, ok := closeCodes[c]; ok {
+		return code
+	}
+	return 4000
+}
+
+// socket is one WebSocket of a client.
+type socket struct {
+	edge   *Edge
+	conn   *websocket.Conn
+	ctx    context.Context
+	cancel context.CancelFunc
+	source netip.Addr
+	info   core.Info
+	msgs   *rate.Limiter
+	offers *rate.Limiter
+
+	once   sync.Once
+	final  core.Reason
+	ending chan struct{} // closed once final is set: the writer says bye and closes
+}
+
+// Handler serves the signalling: GET /ws.
+func (e *Edge) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ws", e.serveSocket)
+	return mux
+}
+
+func (e *Edge) serveSocket(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	ctx := e.ctx
+	e.mu.Unlock()
+	if ctx == nil || ctx.Err() != nil {
+		http.Error(w, "not serving", http.StatusServiceUnavailable)
+		return
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		http.Error(w, "unknown source", http.StatusBadRequest)
+		return
+	}
+	source := from.Addr().Unmap()
+	if !e.openSocket(source) {
+		http.Error(w, "too many connections", http.StatusTooManyRequests)
+		return
+	}
+	defer e.closeSocket(source)
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		OriginPatterns: e.o.Origins, Subprotocols: []string{"bridgehead.v1"}, CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return // Accept has answered
+	}
+	defer func() { _ = conn.CloseNow() }()
+	conn.SetReadLimit(maxMessage)
+	s := &socket{
+		edge: e, conn: conn, source: source,
+		msgs: rate.NewLimiter(20, 60), offers: rate.NewLimiter(1, 10),
+		ending: make(chan struct{}),
+	}
+	s.info = core.Info{
+		Protocol: core.WebRTC, Direction: core.In, Source: source,
+		Security: core.Security{Signalling: "tls", Media: "dtls-srtp"},
+	}
+	if e.o.Clear && r.TLS == nil {
+		s.info.Security.Signalling = "clear"
+	}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
+	defer s.cancel()
+	s.run()
+}
+
+// openSocket bounds the sockets of a source, joined or not.
+func (e *Edge) openSocket(source netip.Addr) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sockets[source] >= 2*e.o.MaxPerSource {
+		return false
+	}
+	e.sockets[source]++
+	return true
+}
+
+func (e *Edge) closeSocket(source netip.Addr) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sockets[source]--; e.sockets[source] <= 0 {
+		delete(e.sockets, source)
+	}
+}
+
+// run is the socket's life: join, then messages until it closes.
+func (s *socket) run() {
+	l, why := s.join()
+	if l == nil {
+		if why.Code != "" {
+			s.close(why)
+		}
+		return
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		s.write(l)
+	}()
+	err := s.read(l)
+	l.detach(s)
+	var r core.Reason
+	if errors.As(err, &r) {
+		s.end(r)
+	} else {
+		s.cancel()
+	}
+	<-written
+}
+
+// next reads a message, at the rate allowed.
+func (s *socket) next(ctx context.Context) (request, error) {
+	if err := s.msgs.Wait(ctx); err != nil {
+		return request{}, err
+	}
+	kind, b, err := s.conn.Read(ctx)
+	if err != nil {
+		return request{}, err
+	}
+	m, err := parse(b)
+	if err != nil || kind != websocket.MessageText {
+		return m, core.Reason{Code: codeBadMessage, Say: "The message was not understood."}
+	}
+	return m, nil
+}
+
+// join admits the client, however many tries it takes; nil and the reason to
+// close with if it is not admitted.
+func (s *socket) join() (*Leg, core.Reason) {
+	wrong := 0
+	wait := joinTimeout
+	for {
+		late := time.AfterFunc(wait, func() { s.close(core.Reason{Code: codeTimeout, Say: "No join in time."}) })
+		m, err := s.next(s.ctx)
+		late.Stop()
+		switch {
+		case err != nil:
+			var r core.Reason
+			errors.As(err, &r)
+			return nil, r
+		case m.Type == "ping":
+			s.send(simpleMsg{Type: "pong", T: &m.T})
+			continue
+		case m.Type != "join":
+			return nil, core.Reason{Code: codeBadMessage, Say: "The first message must be join."}
+		}
+		wait = retryTimeout
+		if m.Resume != "" {
+			if l := s.edge.resume(m.Resume); l != nil && l.attach(s) {
+				return l, core.Reason{}
+			}
+			s.send(errorMsg{Type: "error", Code: codeResumeUnknown, Message: "The call is over. Join again.", Retry: true})
+			continue
+		}
+		l, err := s.enter(m)
+		if err == nil {
+			return l, core.Reason{}
+		}
+		r := core.ReasonOf(err)
+		switch {
+		case r.Code == core.WrongPasscode && m.Passcode == "":
+			s.send(simpleMsg{Type: "need-passcode", Message: say(r)})
+		case r.Code == core.WrongPasscode && wrong+1 < passcodes:
+			wrong++
+			left := passcodes - wrong
+			s.send(errorMsg{Type: "error", Code: r.Code, Message: say(r), Retry: true, TriesLeft: &left})
+		default:
+			s.send(errorMsg{Type: "error", Code: r.Code, Message: say(r)})
+			return nil, r
+		}
+	}
+}
+
+// enter routes the call and joins the room.
+func (s *socket) enter(m request) (*Leg, error) {
+	info := s.info
+	info.Name = m.Name
+	if m.Token != "" {
+		if s.edge.o.Authenticate == nil {
+			return nil, core.Reason{Code: core.Unauthorized}
+		}
+		user, err := s.edge.o.Authenticate(s.ctx, m.Token)
+		if err != nil {
+			return nil, core.Reason{Code: core.Unauthorized, Detail: "token refused"}
+		}
+		info.User = user
+	}
+	l := newLeg(s.edge, info)
+	to := m.Meeting
+	if m.Passcode != "" {
+		to += "**" + m.Passcode
+	}
+	room, err := s.edge.plan.Route(s.ctx, core.Call{To: to, From: m.Name, Info: l.Info()})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.edge.admit(l, s.source); err != nil {
+		return nil, err
+	}
+	if err := room.Join(s.ctx, l); err != nil {
+		l.Hangup(core.ReasonOf(err))
+		<-l.done
+		return nil, err
+	}
+	l.log.Info("call", "meeting", m.Meeting, "source", s.source)
+	l.attach(s)
+	return l, nil
+}
+
+// attach gives the leg this socket, in place of any before; false if the leg
+// has ended meanwhile and this is a resume.
+func (l *Leg) attach(s *socket) bool {
+	l.mu.Lock()
+	resumed := l.socketOff > 0 || l.socket != nil
+	if l.ended {
+		why := l.why
+		l.mu.Unlock()
+		if !resumed {
+			s.end(why)
+		}
+		return !resumed
+	}
+	old := l.socket
+	l.socket, l.socketOff = s, 0
+	msg := joinedMsg{"joined", l.id, l.token, resumed, list(l.edge.iceServers(l.id))}
+	l.mu.Unlock()
+	if old != nil {
+		old.end(core.Reason{Code: codeReplaced, Say: "The call goes on elsewhere."})
+	}
+	s.send(msg)
+	if resumed {
+		l.out.again()
+		l.toRoom(core.Changed{})
+	}
+	return true
+}
+
+// detach notes that the socket is gone. The leg stays for Options.Resume.
+func (l *Leg) detach(s *socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.socket == s {
+		l.socket, l.socketOff = nil, core.Now()
+	}
+}
+
+// read carries out the client's messages until the socket ends.
+func (s *socket) read(l *Leg) error {
+	for {
+		m, err := s.next(s.ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.do(l, m); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *socket) do(l *Leg, m request) error {
+	switch m.Type {
+	case "offer":
+		s.offer(l, m)
+	case "ping":
+		l.out.put(simpleMsg{Type: "pong", T: &m.T})
+	case "leave":
+		l.Hangup(core.Reason{Code: core.Normal})
+	case "candidate", "join":
+		// The server needs no candidates, and the client has joined.
+	default:
+		e, err := m.event()
+		if err != nil {
+			return core.Reason{Code: codeBadMessage, Say: "The message was not understood."}
+		}
+		l.note(m)
+		if e != nil {
+			l.toRoom(e)
+		}
+	}
+	return nil
+}
+
+// note keeps what the edge itself must know of a message.
+func (l *Leg) note(m request) {
+	switch {
+	case m.Type == "mute" && m.Source == core.Screen:
+		l.screenOff.Store(m.On)
+	case m.Type == "rename" && m.Name != "":
+		l.mu.Lock()
+		l.info.Name = m.Name
+		l.mu.Unlock()
+	case m.Type == "view":
+		hints := map[want]string{}
+		for _, w := range m.Wants {
+			hints[want{Party: w.Party, Source: w.Source}] = w.Mid
+		}
+		l.mu.Lock()
+		l.hints = hints
+		l.mu.Unlock()
+	}
+}
+
+func (s *socket) offer(l *Leg, m request) {
+	refuse := func(r core.Reason) {
+		l.log.Info("offer refused", "code", r.Code, "detail", r.Detail)
+		l.out.put(errorMsg{Type: "error", Code: r.Code, Message: say(r), ID: &m.ID})
+	}
+	if !s.offers.Allow() {
+		refuse(core.Reason{Code: core.Throttled, Say: "Too many offers."})
+		return
+	}
+	answer, err := l.offer(s.ctx, m)
+	if err != nil {
+		refuse(core.ReasonOf(err))
+		return
+	}
+	l.out.put(answerMsg{"answer", m.ID, answer})
+	l.negotiated()
+}
+
+// write sends what is queued until the socket ends.
+func (s *socket) write(l *Leg) {
+	defer s.cancel()
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.ending:
+			s.close(s.final)
+			return
+		case <-l.out.wake:
+			for _, m := range l.out.take() {
+				if _, ok := m.(slotsChanged); ok {
+					m = l.slots()
+				} else if e, ok := m.(core.Event); ok {
+					m = message(e)
+				}
+				if m != nil && !s.send(m) {
+					return
+				}
+			}
+		case <-ping.C:
+			ctx, cancel := context.WithTimeout(s.ctx, pingEvery)
+			err := s.conn.Ping(ctx)
+			cancel()
+			if err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *socket) send(m any) bool {
+	b, err := json.Marshal(m)
+	if err != nil {
+		s.edge.log.Error("signalling message", "error", err)
+		return true
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, writeTimeout)
+	defer cancel()
+	return s.conn.Write(ctx, websocket.MessageText, b) == nil
+}
+
+// end makes the writer say bye and close. Only the first reason counts.
+func (s *socket) end(r core.Reason) {
+	s.once.Do(func() {
+		s.final = r
+		close(s.ending)
+	})
+}
+
+func (s *socket) close(r core.Reason) {
+	s.send(byeMsg{"bye", r.Code, say(r)})
+	_ = s.conn.Close(closeCode(r.Code), string(r.Code))
+}
+
+// say is what the client is to read: never the operator's detail.
+func say(r core.Reason) string {
+	if r.Say != "" {
+		return r.Say
+	}
+	switch r.Code {
+	case core.Normal:
+		return "The call has ended."
+	case core.NotFound:
+		return "There is no such meeting."
+	case core.WrongPasscode:
+		return "The passcode is wrong."
+	case core.Failure:
+		return "The server has a fault."
+	}
+	return "The call has ended: " + strings.ReplaceAll(string(r.Code), "-", " ") + "."
+}
+
+// slotsChanged stands in the outbox for the slots as they are when it is sent.
+type slotsChanged struct{}
+
+// outbox is the bounded queue to the client. Of what tells a whole state only
+// the newest is kept, so a slow client gets fewer messages, not older ones.
+type outbox struct {
+	wake chan struct{}
+
+	mu    sync.Mutex
+	queue []any
+	state map[reflect.Type]any // to be sent again after a resume
+}
+
+const maxQueue = 256
+
+func newOutbox() *outbox {
+	return &outbox{wake: make(chan struct{}, 1), state: map[reflect.Type]any{}}
+}
+
+func (o *outbox) put(m any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t := reflect.TypeOf(m)
+	switch m.(type) {
+	case core.Placed, core.Roster, core.Speaking, slotsChanged:
+		o.state[t] = m
+		o.drop(t)
+	case core.Levels, statsMsg, needSlotsMsg:
+		o.drop(t)
+	}
+	if len(o.queue) >= maxQueue {
+		o.queue = append(o.queue[:0], o.queue[1:]...)
+	}
+	o.queue = append(o.queue, m)
+	o.signal()
+}
+
+func (o *outbox) drop(t reflect.Type) {
+	for i, q := range o.queue {
+		if reflect.TypeOf(q) == t {
+			o.queue = append(o.queue[:i], o.queue[i+1:]...)
+			return
+		}
+	}
+}
+
+func (o *outbox) take() []any {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	q := o.queue
+	o.queue = nil
+	return q
+}
+
+// again queues the present state for a client that has come back.
+func (o *outbox) again() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range []any{core.Placed{}, core.Roster{}, slotsChanged{}, core.Speaking{}} {
+		t := reflect.TypeOf(s)
+		if m, ok := o.state[t]; ok {
+			o.drop(t)
+			o.queue = append(o.queue, m)
+		}
+	}
+	o.signal()
+}
+
+func (o *outbox) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
