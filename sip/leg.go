@@ -341,6 +341,8 @@ func (l *leg) hangup(r core.Reason) {
 		l.refuseCall(r)
 	case l.state == answered:
 		l.incall.byeLater = &r // RFC 3261 15: not before the ACK
+		l.epoch.Add(1)         // but nothing is heard any more, either way
+		l.media.Receive(nil)
 	default:
 		l.bye(r)
 	}

@@ -75,6 +75,7 @@ type news struct {
 	rings bool
 	err   error
 	again bool // another server may do better
+	left  bool // the caller went away: the leg winds up by itself
 }
 
 // attempt is one INVITE under way.
@@ -196,8 +197,11 @@ func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, er
 			patience = dialTime
 		}
 		n := l.await(ctx, flows, targets, i, patience)
-		if n.rings {
+		switch {
+		case n.rings:
 			return l, nil
+		case n.left:
+			return nil, n.err
 		}
 		last = n.err
 		if len(targets) > 0 && n.again {
@@ -282,7 +286,7 @@ func (l *leg) await(ctx context.Context, flows []*flow, targets []target, i int,
 	case <-ctx.Done():
 		r := core.Reason{Code: core.Normal, Detail: "given up by the caller"}
 		l.Hangup(r)
-		return news{err: r}
+		return news{err: r, left: true}
 	}
 }
 
@@ -407,6 +411,7 @@ func (l *leg) cancelAll(r core.Reason) {
 		return
 	}
 	o.closing = &r
+	l.tell(news{err: r, left: true})
 	open := false
 	for _, a := range o.attempts {
 		open = open || !a.done

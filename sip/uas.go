@@ -405,10 +405,10 @@ func (l *leg) repeatReliable() {
 	r := l.incall.reliable
 	r.stop = l.after(r.delay, func() {
 		if r.spent += r.delay; r.spent >= end {
-			l.refuseCall(core.Reason{Code: core.Unreachable, Detail: "no PRACK"})
+			l.refuseCall(core.Reason{Code: core.Failure, Detail: "no PRACK"})
 			return
 		}
-		r.delay *= 2
+		r.delay = min(2*r.delay, end-r.spent)
 		l.incall.tx.flow.send([]byte(r.res.String()), nil)
 		l.repeatReliable()
 	})
