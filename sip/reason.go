@@ -56,7 +56,7 @@ func codeOf(status int) core.Code {
 		return core.Forbidden
 	case 404, 410, 484, 485, 604:
 		return core.NotFound
-	case 408, 480, 487:
+	case 480, 487:
 		return core.NoAnswer
 	case 486, 600:
 		return core.Busy
@@ -66,7 +66,7 @@ func codeOf(status int) core.Code {
 		return core.Incompatible
 	case 494:
 		return core.NotEncrypted
-	case 502, 504:
+	case 408, 502, 504:
 		return core.Unreachable
 	case 503:
 		return core.Overload
