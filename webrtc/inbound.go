@@ -163,12 +163,10 @@ func coreCodec(p webrtc.RTPCodecParameters) core.Codec {
 // askAgain sends a NACK for what is missing.
 func (in *inbound) askAgain(now time.Duration) {
 	in.mu.Lock()
-	missing := in.nack.due(now, in.leg.roundTrip())
+	pairs := rtcp.NackPairsFromSequenceNumbers(in.nack.due(now, in.leg.roundTrip()))
 	in.mu.Unlock()
-	if len(missing) > 0 {
-		in.leg.writeRTCP(&rtcp.TransportLayerNack{
-			SenderSSRC: in.leg.ssrc, MediaSSRC: in.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(missing),
-		})
+	if len(pairs) > 0 {
+		in.leg.writeRTCP(&rtcp.TransportLayerNack{SenderSSRC: in.leg.ssrc, MediaSSRC: in.ssrc, Nacks: pairs})
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"bridgehead/core"
@@ -36,7 +35,7 @@ type peer struct {
 	suite   string
 
 	arrivals arrivals
-	streams  atomic.Int32
+	rids     rids
 }
 
 // profiles in order of preference: GCM costs a quarter of the others.
@@ -165,7 +164,7 @@ func codecs() (*webrtc.MediaEngine, error) {
 		{audioLevelURI, webrtc.RTPCodecTypeAudio},
 		{midURI, webrtc.RTPCodecTypeAudio},
 		{midURI, webrtc.RTPCodecTypeVideo},
-		{"urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", webrtc.RTPCodecTypeVideo},
+		{ridURI, webrtc.RTPCodecTypeVideo},
 		{"urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", webrtc.RTPCodecTypeVideo},
 		{twccURI, webrtc.RTPCodecTypeVideo},
 	} {
@@ -176,7 +175,10 @@ func codecs() (*webrtc.MediaEngine, error) {
 	return m, err
 }
 
-const midURI = "urn:ietf:params:rtp-hdrext:sdes:mid"
+const (
+	midURI = "urn:ietf:params:rtp-hdrext:sdes:mid"
+	ridURI = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+)
 
 // buffer makes what the library writes received packets of a stream into.
 func (p *peer) buffer(kind packetio.BufferPacketType, ssrc uint32) packetBuffer {
@@ -212,8 +214,13 @@ func (p *peer) answer(ctx context.Context, offer string, sections []section, sou
 	}
 	for _, t := range p.pc.GetTransceivers() {
 		for _, x := range t.Receiver().GetParameters().HeaderExtensions {
-			if x.URI == twccURI {
+			switch x.URI {
+			case twccURI:
 				p.arrivals.extension.Store(uint32(x.ID))
+			case midURI:
+				p.rids.mid.Store(uint32(x.ID))
+			case ridURI:
+				p.rids.rid.Store(uint32(x.ID))
 			}
 		}
 	}

@@ -21,8 +21,9 @@ type packetBuffer = io.ReadWriteCloser
 // read; it notes their arrival for congestion control on the way.
 type rtpBuffer struct {
 	*packetio.Buffer
-	peer *peer
-	ssrc uint32
+	peer  *peer
+	ssrc  uint32
+	named bool // its rid is known; owned by the library's reading goroutine
 }
 
 func (b *rtpBuffer) Write(p []byte) (int, error) { return b.WriteWithAttributes(p, nil) }
@@ -33,11 +34,52 @@ func (b *rtpBuffer) Read(p []byte) (int, error) {
 
 func (b *rtpBuffer) WriteWithAttributes(p []byte, a packetio.Attributes) (int, error) {
 	b.peer.arrivals.note(b.ssrc, p)
+	if !b.named && !b.peer.rids.claim(b, p) {
+		_ = b.Close()
+		return len(p), nil
+	}
 	return b.Buffer.Write(p, a)
 }
 
 func (b *rtpBuffer) ReadWithAttributes(p []byte, a packetio.Attributes) (int, packetio.Attributes, error) {
 	return b.Buffer.Read(p, a)
+}
+
+// rids keeps each simulcast stream to one SSRC. The library replaces a stream
+// under its reader when a second SSRC claims the same rid, which no browser
+// does and a hostile client must not make it do.
+type rids struct {
+	mid, rid atomic.Uint32 // extension ids; 0: not negotiated
+	mu       sync.Mutex
+	ssrc     map[string]uint32 // by mid and rid
+}
+
+// claim tells whether the packet's stream may have its rid.
+func (r *rids) claim(b *rtpBuffer, packet []byte) bool {
+	id := r.rid.Load()
+	if id == 0 {
+		return true
+	}
+	rid := headerExtension(packet, uint8(id))
+	if rid == nil {
+		return true
+	}
+	key := string(headerExtension(packet, uint8(r.mid.Load()))) + " " + string(rid)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ssrc == nil {
+		r.ssrc = map[string]uint32{}
+	}
+	owner, taken := r.ssrc[key]
+	if !taken && len(r.ssrc) >= maxInbound {
+		return false
+	}
+	if !taken {
+		r.ssrc[key] = b.ssrc
+		owner = b.ssrc
+	}
+	b.named = owner == b.ssrc
+	return b.named
 }
 
 // arrivals is the receiver's side of transport-wide congestion control.

@@ -153,11 +153,10 @@ type client struct {
 }
 
 type received struct {
-	packets, bytes int
-	first, last    uint16
-	seen           map[uint16]bool
-	layers         map[byte]int
-	rate           [8]int
+	packets     int
+	first, last uint16
+	seen        map[uint16]bool
+	layers      map[byte]int
 }
 
 // connect opens the socket only.
@@ -381,7 +380,7 @@ func (c *client) picture(i int, n uint32, seq *uint16) {
 		tr := c.pc.GetTransceivers()[1]
 		c.extend(&h, tr.Sender(), map[string][]byte{
 			midURI: []byte(tr.Mid()),
-			"urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id": []byte(c.cams[i].RID()),
+			ridURI: []byte(c.cams[i].RID()),
 		})
 		b := []byte{0x80, 0x80, 0x80 | byte(pid>>8), byte(pid), 1}
 		if part == 0 {
