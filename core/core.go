@@ -79,11 +79,6 @@ type Edge interface {
 	Serve(context.Context, Dialplan) error
 	// Dial calls an address and, once it is answered, joins it to the room.
 	// The leg is returned while it still rings; the end of ctx before the
-	// answer gives up. A room that is a [Caller] is told if nobody answers.
+	// answer gives up. A room that is a [Watcher] is told how it goes.
 	Dial(ctx context.Context, to string, into Room) (Leg, error)
-}
-
-// Caller is a Room that wants to know of a call into it that came to nothing.
-type Caller interface {
-	Unanswered(Leg, Reason)
 }

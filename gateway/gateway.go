@@ -128,8 +128,8 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	if err := g.sip.Listen(); err != nil {
 		return err
 	}
-	g.pstn = pstn.New(pstn.Options{Log: g.log})
-	g.plan.Dialer(g.sip, "sip", "sips", "device")
+	g.pstn = pstn.New(pstn.Options{Log: g.log, Lines: func(name string) (pstn.Line, bool) { return g.sip.Line(name) }})
+	g.plan.Dialer(g.sip, "sip", "sips")
 	g.plan.Dialer(g.pstn, "tel")
 	if cfg.Listen.WebRTC == "" {
 		return nil

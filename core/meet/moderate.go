@@ -277,11 +277,34 @@ func (m *Meeting) dial(by *party, c core.Command) error {
 		asker = &info
 		m.say(by, "dialling")
 	}
+	room := outcall{m.DoorFor(core.Guest), m, by}
 	go func() {
-		if _, err := m.opt.Dial(c.Value, "", asker, m.DoorFor(core.Guest)); err != nil && by != nil {
-			r := core.ReasonOf(err)
-			by.leg.Signal(core.Notice{Code: string(r.Code), Text: r.Say})
+		if _, err := m.opt.Dial(c.Value, "", asker, room); err != nil {
+			room.Failed(nil, core.ReasonOf(err))
 		}
 	}()
 	return nil
+}
+
+// outcall is the way in for one whom a host calls; the host hears how it goes.
+type outcall struct {
+	core.Room
+	m  *Meeting
+	by *party
+}
+
+// Ringing implements core.Watcher.
+func (outcall) Ringing(core.Leg) {}
+
+// Failed implements core.Watcher.
+func (o outcall) Failed(_ core.Leg, why core.Reason) {
+	if o.by == nil {
+		return
+	}
+	o.by.leg.Signal(core.Notice{Code: string(why.Code), Text: why.Say})
+	prompt := map[core.Code]string{core.Busy: "busy", core.NoAnswer: "no-answer", core.Unreachable: "unreachable", core.Forbidden: "not-permitted"}[why.Code]
+	if prompt == "" {
+		prompt = "unreachable"
+	}
+	o.m.queue.put(func() { o.m.say(o.by, prompt) })
 }

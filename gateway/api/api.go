@@ -106,7 +106,7 @@ func New(o Options) http.Handler {
 		mux.Handle("/ws", o.Signalling)
 		mux.Handle("/whip/", o.Signalling)
 	}
-	mux.Handle("GET /", static(o.Web))
+	mux.Handle("/", static(o.Web))
 	return guarded(http.NewCrossOriginProtection().Handler(mux))
 }
 
@@ -150,8 +150,8 @@ func static(files fs.FS) http.Handler {
 	server := http.FileServerFS(files)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/")
-		if strings.HasPrefix(name, "api/") {
-			http.NotFound(w, r)
+		if strings.HasPrefix(name, "api/") || r.Method != http.MethodGet && r.Method != http.MethodHead {
+			problem(w, http.StatusNotFound, "There is nothing here.")
 			return
 		}
 		if f, err := fs.Stat(files, name); name == "" || err != nil || f.IsDir() {

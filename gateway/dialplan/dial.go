@@ -30,15 +30,16 @@ func (p *Plan) DialOut(to, name string, by *core.Info, into core.Room) (core.Leg
 	to = strings.TrimSpace(to)
 	scheme, _, ok := strings.Cut(to, ":")
 	if !ok {
-		if _, err := p.opt.Store.Device(context.Background(), to); err != nil {
+		device, err := p.opt.Store.Device(context.Background(), to)
+		if err != nil {
 			return nil, core.Reason{Code: core.NotFound, Say: "There is nobody with this address. Write sip:…, sips:… or tel:+….", Detail: "dial-out to unknown device"}
 		}
-		scheme = "device"
+		scheme, to = "sip", "sip:"+device.User+"@local"
 	}
 	for _, d := range p.edges {
 		for _, s := range d.schemes {
 			if strings.EqualFold(s, scheme) {
-				return p.dialVia(d.edge, strings.TrimPrefix(to, "device:"), by, into)
+				return p.dialVia(d.edge, to, by, into)
 			}
 		}
 	}
@@ -73,11 +74,19 @@ func (o outgoing) Join(ctx context.Context, leg core.Leg) error {
 	return o.book.Watch(o.Room).Join(ctx, leg)
 }
 
-// Unanswered closes the call's record and tells who placed it.
-func (o outgoing) Unanswered(leg core.Leg, why core.Reason) {
+// Ringing implements core.Watcher.
+func (o outgoing) Ringing(leg core.Leg) {
+	o.book.Step(leg.Info().ID, step("ringing", ""))
+	if w, ok := o.inside.(core.Watcher); ok {
+		w.Ringing(leg)
+	}
+}
+
+// Failed closes the call's record and tells who placed it.
+func (o outgoing) Failed(leg core.Leg, why core.Reason) {
 	o.book.End(leg.Info(), why)
-	if c, ok := o.inside.(core.Caller); ok {
-		c.Unanswered(leg, why)
+	if w, ok := o.inside.(core.Watcher); ok {
+		w.Failed(leg, why)
 	}
 }
 
@@ -159,7 +168,11 @@ func (c *callee) Join(ctx context.Context, leg core.Leg) error {
 	return err
 }
 
-func (c *callee) Unanswered(_ core.Leg, why core.Reason) {
+// Ringing implements core.Watcher; the caller hears ringback anyway.
+func (c *callee) Ringing(core.Leg) {}
+
+// Failed implements core.Watcher.
+func (c *callee) Failed(_ core.Leg, why core.Reason) {
 	select {
 	case c.answer <- why:
 	default:

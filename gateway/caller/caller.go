@@ -1,0 +1,237 @@
+// Package caller is the party at this end of a call that `bridgehead call`
+// places: it plays a sound, presses keys, records what it hears and measures
+// it. It is a Room of one, so that any edge can call for it.
+package caller
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/core/audio"
+	"bridgehead/core/audio/codecs"
+	"bridgehead/core/mix"
+)
+
+// Options of [New].
+type Options struct {
+	// Play is said in a loop; nil: silence.
+	Play *mix.Clip
+	// Digits are pressed once the call is answered; "," waits a second.
+	Digits string
+	// Keep bounds what is kept of what is heard; 0: ten minutes.
+	Keep time.Duration
+}
+
+// Rate of what is kept, in Hz.
+const Rate = 16000
+
+// Caller is a core.Room for one call. Step it by the media clock.
+type Caller struct {
+	opt      Options
+	mixer    *mix.Mixer
+	answered chan struct{}
+	over     chan struct{}
+
+	mu     sync.Mutex
+	leg    core.Leg
+	ear    *ear
+	pcm    []int16
+	reason core.Reason
+	done   bool
+	events []core.Event
+}
+
+// New makes a caller.
+func New(o Options) *Caller {
+	if o.Keep == 0 {
+		o.Keep = 10 * time.Minute
+	}
+	c := &Caller{opt: o, mixer: mix.New(mix.Options{}), answered: make(chan struct{}), over: make(chan struct{})}
+	if o.Play != nil {
+		c.mixer.Music(o.Play, true)
+	}
+	return c
+}
+
+// Name of the room.
+func (c *Caller) Name() string { return "caller" }
+
+// Join takes the answered call.
+func (c *Caller) Join(_ context.Context, leg core.Leg) error {
+	c.mu.Lock()
+	c.leg = leg
+	c.mu.Unlock()
+	leg.Sit(c)
+	if err := c.listen(leg); err != nil {
+		return err
+	}
+	close(c.answered)
+	go c.press(leg)
+	return nil
+}
+
+// listen sends the leg what is played.
+func (c *Caller) listen(leg core.Leg) error {
+	info := leg.Info()
+	sink, err := leg.Subscribe(core.Track{Source: core.Mix, Codec: info.Audio})
+	if err != nil {
+		return err
+	}
+	_, err = c.mixer.AddOutput(mix.OutputOptions{Party: info.ID, Codec: info.Audio, Sink: sink})
+	return err
+}
+
+const keyPause = 250 * time.Millisecond
+
+func (c *Caller) press(leg core.Leg) {
+	for _, k := range []byte(c.opt.Digits) {
+		wait := keyPause
+		if k == ',' {
+			wait = time.Second
+		} else {
+			leg.Signal(core.Digit{Key: k})
+		}
+		select {
+		case <-time.After(wait):
+		case <-c.over:
+			return
+		}
+	}
+}
+
+// Publish takes what the far end says.
+func (c *Caller) Publish(t core.Track) (core.Sink, error) {
+	if t.Source.Kind() != core.Audio {
+		return nowhere{}, nil
+	}
+	codec, ok := codecs.Lookup(t.Codec)
+	if !ok {
+		return nil, core.Reason{Code: core.Incompatible, Detail: "codec " + t.Codec.Name}
+	}
+	dec, err := codec.NewDecoder(codec.Rate(Rate))
+	if err != nil {
+		return nil, err
+	}
+	e := &ear{codec: codec, dec: dec, res: audio.NewResampler(codec.Rate(Rate), Rate), jitter: audio.NewJitter(audio.JitterOptions{Codec: codec})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ear = e
+	return e, nil
+}
+
+type nowhere struct{}
+
+func (nowhere) Write(*core.Packet) error { return nil }
+func (nowhere) Close() error             { return nil }
+
+// ear turns what arrives to sound.
+type ear struct {
+	codec  *audio.Codec
+	dec    audio.Decoder
+	res    *audio.Resampler
+	jitter *audio.Jitter
+	ticks  int
+}
+
+// Write implements core.Sink.
+func (e *ear) Write(p *core.Packet) error {
+	e.jitter.Put(p)
+	return nil
+}
+
+// Close implements core.Sink.
+func (e *ear) Close() error { return nil }
+
+// hear appends 20 ms to pcm.
+func (e *ear) hear(pcm []int16, now time.Duration) []int16 {
+	e.jitter.Poll(now)
+	rate := e.codec.Rate(Rate)
+	for step := e.codec.ClockRate / 50; e.ticks < step; {
+		c := e.jitter.Get(now, false)
+		if c.Ticks == 0 {
+			break
+		}
+		e.ticks += c.Ticks
+		work := make([]int16, max(c.Ticks*rate/e.codec.ClockRate, rate/8))
+		n := c.Ticks * rate / e.codec.ClockRate
+		switch c.Status {
+		case audio.Ready:
+			if m, err := e.dec.Decode(work, c.Payload); err == nil {
+				n = m
+			}
+		case audio.Lost:
+			e.dec.Conceal(work[:n])
+		}
+		out := make([]int16, n*Rate/rate+16)
+		pcm = append(pcm, out[:e.res.Process(out, work[:n])]...)
+	}
+	e.ticks -= e.codec.ClockRate / 50
+	return pcm
+}
+
+// Step is called by the media clock once a frame.
+func (c *Caller) Step(now time.Duration) {
+	c.mixer.Step(now)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ear != nil && len(c.pcm) < int(c.opt.Keep.Seconds()*Rate) {
+		c.pcm = c.ear.hear(c.pcm, now)
+	}
+}
+
+// Signal takes the far end's events.
+func (c *Caller) Signal(e core.Event) {
+	c.mu.Lock()
+	leg := c.leg
+	if len(c.events) < 1000 {
+		c.events = append(c.events, e)
+	}
+	c.mu.Unlock()
+	if _, ok := e.(core.Changed); ok && leg != nil {
+		_ = c.listen(leg)
+	}
+}
+
+// Leave: the call has ended.
+func (c *Caller) Leave(r core.Reason) { c.end(r) }
+
+// Ringing implements core.Watcher.
+func (c *Caller) Ringing(core.Leg) {}
+
+// Failed implements core.Watcher.
+func (c *Caller) Failed(_ core.Leg, r core.Reason) { c.end(r) }
+
+func (c *Caller) end(r core.Reason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.done {
+		c.done, c.reason = true, r
+		close(c.over)
+	}
+}
+
+// Answered is closed when the far end answers, Over when the call has ended.
+func (c *Caller) Answered() <-chan struct{} { return c.answered }
+
+// Over is closed when the call has ended; Reason then tells why.
+func (c *Caller) Over() <-chan struct{} { return c.over }
+
+// Reason of the end.
+func (c *Caller) Reason() core.Reason {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reason
+}
+
+// Heard is a copy of what was heard so far, mono at [Rate].
+func (c *Caller) Heard() []int16 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.pcm)
+}
+
+// Close frees what the caller held.
+func (c *Caller) Close() { c.mixer.Close() }

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bridgehead/core"
+	"bridgehead/core/audio"
+	"bridgehead/core/clock"
+	"bridgehead/core/mix"
+	"bridgehead/core/rtpio"
+	"bridgehead/gateway/caller"
+	"bridgehead/gateway/records"
+	"bridgehead/sip"
+)
+
+// callOptions are the flags of `bridgehead call`.
+type callOptions struct {
+	from, user, password, dtmf, play, record, video, recordVideo string
+	name, bind, tone                                             string
+	codecs                                                       []string
+	duration, ring                                               time.Duration
+	asJSON, insecure, clear, verbose                             bool
+}
+
+func callCommand() *cobra.Command {
+	var o callOptions
+	cmd := &cobra.Command{Use: "call URI", Args: cobra.ExactArgs(1),
+		Short: "Place a test call to a sip: or sips: address and measure it",
+		Long: "Places a real call to any server's address, plays a sound, presses keys, records what is heard,\n" +
+			"and prints set-up time, codec, encryption, loss, jitter and the tones heard with their levels.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return call(cmd.Context(), cmd.OutOrStdout(), args[0], o)
+		}}
+	f := cmd.Flags()
+	f.StringVar(&o.from, "from", "", "address of the caller")
+	f.StringVar(&o.name, "name", "", "name of the caller")
+	f.StringVar(&o.user, "user", "", "user name, if the server asks")
+	f.StringVar(&o.password, "password", "", "its password")
+	f.StringVar(&o.dtmf, "dtmf", "", `keys to press once answered; "," waits a second`)
+	f.StringVar(&o.play, "play", "", "WAV file to play, over and over")
+	f.StringVar(&o.tone, "tone", "", "tone to play instead, such as 440 (Hz)")
+	f.StringVar(&o.record, "record", "", "WAV file to write what is heard to")
+	f.StringVar(&o.video, "video", "", "send video: test, or an H.264 file (not in this version yet)")
+	f.StringVar(&o.recordVideo, "record-video", "", "file to write the video to (not in this version yet)")
+	f.StringVar(&o.bind, "bind", "", "local address")
+	f.StringSliceVar(&o.codecs, "codecs", nil, "opus, G722, PCMA, PCMU in order of preference")
+	f.DurationVar(&o.duration, "duration", 10*time.Second, "length of the call once answered")
+	f.DurationVar(&o.ring, "ring", time.Minute, "how long to let it ring")
+	f.BoolVar(&o.asJSON, "json", false, "print JSON")
+	f.BoolVar(&o.insecure, "insecure", false, "do not check the server's certificate")
+	f.BoolVar(&o.clear, "clear", false, "allow a call without encryption to a sip: address")
+	f.BoolVar(&o.verbose, "verbose", false, "log what happens")
+	return cmd
+}
+
+// callReport is what a test call has shown.
+type callReport struct {
+	To        string        `json:"to"`
+	Answered  bool          `json:"answered"`
+	Code      string        `json:"code"`
+	Reason    string        `json:"reason,omitempty"`
+	SetupMS   float64       `json:"setup_ms"`
+	DurationS float64       `json:"duration_s"`
+	Security  core.Security `json:"security"`
+	Audio     records.Stats `json:"audio"`
+	MOS       float64       `json:"mos"`
+	LevelDBov int           `json:"level_dbov"`
+	Hears     []caller.Tone `json:"hears"`
+}
+
+func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
+	if o.video != "" || o.recordVideo != "" {
+		return fmt.Errorf("call: video calls are not in this version yet; leave --video and --record-video out")
+	}
+	if scheme, _, _ := strings.Cut(to, ":"); scheme == "h323" || scheme == "tel" {
+		return fmt.Errorf("call: %s: addresses are not in this version yet; write a sip: or sips: address", scheme)
+	}
+	play, err := o.sound()
+	if err != nil {
+		return err
+	}
+	edge, media, err := callingEdge(o)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	party := caller.New(caller.Options{Play: play, Digits: o.dtmf, Keep: o.duration + time.Second})
+	defer party.Close()
+	media.Mix(party)
+	go media.Run(ctx)
+	served := make(chan struct{})
+	go func() { defer close(served); _ = edge.Serve(ctx, nobody{}) }()
+	defer func() { cancel(); edge.Close(); <-served }()
+	r := place(ctx, edge, party, to, o)
+	if o.record != "" {
+		if err := writeWAV(o.record, party.Heard()); err != nil {
+			return err
+		}
+	}
+	if err := r.print(out, o.asJSON); err != nil {
+		return err
+	}
+	if !r.Answered {
+		return exitCode(1)
+	}
+	return nil
+}
+
+// callingEdge is a SIP edge that only calls.
+func callingEdge(o callOptions) (*sip.Edge, *clock.Clock, error) {
+	log := slog.New(slog.DiscardHandler)
+	if o.verbose {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	var bind netip.Addr
+	if o.bind != "" {
+		var err error
+		if bind, err = netip.ParseAddr(o.bind); err != nil {
+			return nil, nil, fmt.Errorf("call: --bind %s: write an IP address", o.bind)
+		}
+	}
+	ports, err := rtpio.New(rtpio.Options{Bind: bind, Log: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	media := clock.New(log)
+	for _, p := range ports.Pollers() {
+		media.Read(p)
+	}
+	edge, err := sip.New(sip.Options{Ports: ports, Legacy: true, Advertise: bind, Log: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	return edge, media, edge.Listen()
+}
+
+// nobody is the dial plan of an edge that only calls.
+type nobody struct{}
+
+func (nobody) Route(context.Context, core.Call) (core.Room, error) {
+	return nil, core.Reason{Code: core.NotFound}
+}
+
+func place(ctx context.Context, edge *sip.Edge, party *caller.Caller, to string, o callOptions) callReport {
+	r := callReport{To: sip.MaskPasscode(to), LevelDBov: -audio.Silence, Hears: []caller.Tone{}}
+	opt := sip.DialOptions{From: o.from, Name: o.name, User: o.user, Password: o.password, Codecs: o.codecs, Clear: o.clear}
+	if o.insecure {
+		opt.TLS = &tls.Config{InsecureSkipVerify: true}
+	}
+	ringing, stop := context.WithTimeout(ctx, o.ring)
+	defer stop()
+	began := time.Now()
+	leg, err := edge.DialWith(ringing, to, party, opt)
+	if err != nil {
+		return r.failed(core.ReasonOf(err))
+	}
+	select {
+	case <-party.Answered():
+	case <-party.Over():
+		return r.failed(party.Reason())
+	case <-ringing.Done():
+		leg.Hangup(core.Reason{Code: core.NoAnswer})
+		return r.failed(core.Reason{Code: core.NoAnswer, Detail: "nobody answered"})
+	}
+	r.Answered, r.SetupMS = true, float64(time.Since(began).Microseconds())/1000
+	answered := time.Now()
+	info := leg.Info()
+	select {
+	case <-time.After(o.duration):
+		info = leg.Info()
+		leg.Hangup(core.Reason{Code: core.Normal})
+		select {
+		case <-party.Over():
+		case <-time.After(5 * time.Second):
+		}
+	case <-party.Over():
+		info = leg.Info()
+	}
+	r.DurationS = time.Since(answered).Seconds()
+	r.measure(info, party)
+	return r
+}
+
+func (r callReport) failed(why core.Reason) callReport {
+	r.Code, r.Reason = string(why.Code), cmp.Or(why.Detail, why.Say)
+	return r
+}
+
+func (r *callReport) measure(info core.Info, party *caller.Caller) {
+	r.Code, r.Reason = string(party.Reason().Code), party.Reason().Detail
+	r.Security, r.Audio, r.MOS = info.Security, records.Media(info.AudioStats, info.RTT), rtpio.MOS(info.AudioStats, info.RTT)
+	heard := party.Heard()
+	if len(heard) > 0 {
+		r.LevelDBov = -int(audio.Level(heard))
+	}
+	if tones := caller.Tones(heard, caller.Rate); tones != nil {
+		r.Hears = tones
+	}
+}
+
+func (r callReport) print(out io.Writer, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	if !r.Answered {
+		_, err := fmt.Fprintf(out, "%s: not answered: %s %s\n", r.To, r.Code, r.Reason)
+		return err
+	}
+	var hears []string
+	for _, t := range r.Hears {
+		hears = append(hears, t.String())
+	}
+	if hears == nil {
+		hears = []string{"no steady tone"}
+	}
+	suite := cmp.Or(r.Security.Suite, r.Security.Media)
+	_, err := fmt.Fprintf(out, "%s: answered after %.0f ms, %.1f s long, ended: %s %s\n  codec %s, signalling %s, media %s\n"+
+		"  received %d packets, lost %d, jitter %.1f ms, round trip %.1f ms, MOS %.2f\n  level %d dBov; hears %s\n",
+		r.To, r.SetupMS, r.DurationS, r.Code, r.Reason, r.Audio.Codec, r.Security.Signalling, suite,
+		r.Audio.PacketsReceived, r.Audio.PacketsLost, r.Audio.JitterMS, r.Audio.RTTMS, r.MOS, r.LevelDBov, strings.Join(hears, ", "))
+	return err
+}
+
+// sound is what to play.
+func (o callOptions) sound() (*mix.Clip, error) {
+	if o.tone != "" {
+		var hz float64
+		if _, err := fmt.Sscanf(o.tone, "%f", &hz); err != nil || hz < 20 || hz > 20000 {
+			return nil, fmt.Errorf("call: --tone %s: write a frequency in Hz from 20 to 20000", o.tone)
+		}
+		pcm := make([]int16, 16000) // a whole number of periods at any whole hertz
+		audio.NewTone(16000, -18, hz).Read(pcm)
+		return mix.NewClip(16000, pcm), nil
+	}
+	if o.play == "" {
+		return nil, nil
+	}
+	f, err := os.Open(o.play)
+	if err != nil {
+		return nil, fmt.Errorf("call: --play: %w", err)
+	}
+	defer f.Close()
+	clip, err := mix.ReadClip(f)
+	if err != nil {
+		return nil, fmt.Errorf("call: --play %s: %w", o.play, err)
+	}
+	return clip, nil
+}
+
+func writeWAV(file string, pcm []int16) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("call: --record: %w", err)
+	}
+	w := audio.WAV{Rate: caller.Rate, Channels: 1, PCM: pcm}
+	_, err = w.WriteTo(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
