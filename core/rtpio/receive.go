@@ -44,7 +44,7 @@ func (s *Session) poll(in *inbox, now time.Duration, rtcpToo bool) {
 	}
 	for i := range in.read(s.rtcp) {
 		if f != nil {
-			s.control(f, in.packet(i), in.from(i), now)
+			s.control(f, in.packet(i), in.from(i), in.arrival(i, now))
 		}
 	}
 	if f != nil {

@@ -206,9 +206,9 @@ func (b *bucket) take(now time.Duration) bool {
 	return true
 }
 
-// control takes one compound RTCP packet.
-func (s *Session) control(f *flow, b []byte, from netip.AddrPort, now time.Duration) {
-	if len(b) < 8 || b[0]>>6 != 2 || !s.in.rtcpIn.take(now) {
+// control takes one compound RTCP packet that arrived at the time at.
+func (s *Session) control(f *flow, b []byte, from netip.AddrPort, at time.Duration) {
+	if len(b) < 8 || b[0]>>6 != 2 || !s.in.rtcpIn.take(at) {
 		s.counters.refused.Add(1)
 		return
 	}
@@ -228,19 +228,19 @@ func (s *Session) control(f *flow, b []byte, from netip.AddrPort, now time.Durat
 		return
 	}
 	for _, p := range packets {
-		s.controlled(f, p, now)
+		s.controlled(f, p, at)
 	}
 }
 
-func (s *Session) controlled(f *flow, p rtcp.Packet, now time.Duration) {
+func (s *Session) controlled(f *flow, p rtcp.Packet, at time.Duration) {
 	switch p := p.(type) {
 	case *rtcp.SenderReport:
 		if p.SSRC == s.in.source.ssrc {
-			s.in.source.lastSR, s.in.source.lastSRAt = uint32(p.NTPTime>>16), now
+			s.in.source.lastSR, s.in.source.lastSRAt = uint32(p.NTPTime>>16), at
 		}
-		s.reported(f, p.Reports)
+		s.reported(f, p.Reports, at)
 	case *rtcp.ReceiverReport:
-		s.reported(f, p.Reports)
+		s.reported(f, p.Reports, at)
 	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest, *rtcp.TransportLayerNack, *rtcp.RawPacket:
 		if f.OnFeedback != nil {
 			f.OnFeedback(p)
@@ -249,7 +249,7 @@ func (s *Session) controlled(f *flow, p rtcp.Packet, now time.Duration) {
 }
 
 // reported reads what the peer says of our sound.
-func (s *Session) reported(f *flow, blocks []rtcp.ReceptionReport) {
+func (s *Session) reported(f *flow, blocks []rtcp.ReceptionReport, at time.Duration) {
 	for _, r := range blocks {
 		if r.SSRC != s.ssrc {
 			continue
@@ -261,7 +261,9 @@ func (s *Session) reported(f *flow, blocks []rtcp.ReceptionReport) {
 		if r.LastSenderReport == 0 {
 			continue
 		}
-		rtt := uint32(ntp(time.Now())>>16) - r.LastSenderReport - r.Delay
+		arrived := time.Now().Add(at - core.Now())
+		// In units of 1/65536 s; clocks may make a short way look negative.
+		rtt := max(1, int32(uint32(ntp(arrived)>>16)-r.LastSenderReport-r.Delay))
 		if d := time.Duration(float64(rtt) / 65536 * float64(time.Second)); d < 10*time.Second {
 			s.counters.rtt.Store(int64(d))
 		}
