@@ -266,8 +266,8 @@ func has(m message, name, token string) bool {
 // param finds a parameter, whose name knows no case (RFC 3261 7.3.1).
 func param(p siplib.HeaderParams, name string) string {
 	for _, kv := range p {
-		if strings.EqualFold(kv.K, name) {
-			return strings.Trim(kv.V, `"`)
+		if strings.EqualFold(strings.TrimSpace(kv.K), name) {
+			return strings.Trim(strings.TrimSpace(kv.V), `"`)
 		}
 	}
 	return ""
@@ -275,7 +275,7 @@ func param(p siplib.HeaderParams, name string) string {
 
 func hasParam(p siplib.HeaderParams, name string) bool {
 	for _, kv := range p {
-		if strings.EqualFold(kv.K, name) {
+		if strings.EqualFold(strings.TrimSpace(kv.K), name) {
 			return true
 		}
 	}

@@ -86,8 +86,10 @@ type attempt struct {
 	target      target
 	uri         uri
 	provisional bool
-	done        bool
-	cancelled   bool
+	done        bool // answered finally, or left
+	left        bool // for another server
+	cancelled   bool // not wanted any more …
+	cancelSent  bool // … and the peer knows
 	logins      int
 	rseq        uint32
 }
@@ -302,7 +304,7 @@ func (l *leg) giveUp() {
 		}
 	}
 	for _, a := range l.outcall.attempts {
-		a.cancelled, a.done = true, true
+		a.cancelled, a.done, a.left = true, true, true
 	}
 	l.tell(news{err: core.Reason{Code: core.Unreachable, Detail: "no answer"}, again: true})
 }
@@ -425,21 +427,21 @@ func (l *leg) cancelAll(r core.Reason) {
 // cancelAttempt sends CANCEL once the peer has answered provisionally; before
 // that it only notes the wish.
 func (l *leg) cancelAttempt(a *attempt) {
-	if a.done || a.cancelled && !a.provisional {
+	if a.done && !a.left {
 		return
 	}
-	was := a.cancelled
 	a.cancelled = true
-	if a.provisional && !was {
-		r := core.Reason{Code: core.Normal}
-		if l.state == confirmed {
-			a.tx.cancel(`SIP;cause=200;text="Call completed elsewhere"`)
-			return
-		}
-		if l.outcall.closing != nil {
-			r = *l.outcall.closing
-		}
-		a.tx.cancel(reasonHeader(r))
+	if !a.provisional || a.cancelSent {
+		return
+	}
+	a.cancelSent = true
+	switch {
+	case l.state == confirmed:
+		a.tx.cancel(`SIP;cause=200;text="Call completed elsewhere"`)
+	case l.outcall.closing != nil:
+		a.tx.cancel(reasonHeader(*l.outcall.closing))
+	default:
+		a.tx.cancel("")
 	}
 }
 
@@ -491,15 +493,11 @@ func (l *leg) challenged(a *attempt, res *response) {
 // provisional: ringing, early media, and PRACK where it is asked for.
 func (l *leg) provisional(a *attempt, res *response) {
 	a.provisional = true
-	if l.state != proceeding {
-		return
-	}
 	if a.cancelled {
-		a.cancelled = false
 		l.cancelAttempt(a)
 		return
 	}
-	if res.StatusCode == 100 {
+	if l.state != proceeding || res.StatusCode == 100 {
 		return
 	}
 	tag := param(res.To().Params, "tag")

@@ -260,8 +260,11 @@ func (d *decoder) payload(v string) (*core.Codec, string, bool) {
 func (d *decoder) rtpmap(v string) string {
 	c, rest, ok := d.payload(v)
 	f := strings.Split(rest, "/")
-	if !ok || len(f) < 2 || len(f) > 3 || f[0] == "" {
+	if !ok || len(f) > 3 || f[0] == "" {
 		return "rtpmap must be a payload type and name/rate"
+	}
+	if len(f) == 1 {
+		return "" // some leave out the rate (so do RFC 4475's examples): a format of no use
 	}
 	rate, err := strconv.ParseUint(f[1], 10, 31)
 	channels := uint64(1)
