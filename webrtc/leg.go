@@ -48,6 +48,11 @@ type Leg struct {
 	needAudio int
 	needVideo int
 
+	// A player by WHEP follows the room.
+	plays           bool
+	screen, speaker string
+	watching        core.Want
+
 	// Owned by tick.
 	ticks    int
 	told     int // last Bitrate
@@ -88,6 +93,7 @@ func (l *Leg) Info() core.Info {
 	i.RTT = l.roundTrip()
 	if p := l.peer; p != nil {
 		i.Audio, i.Video = p.audio(), p.video()
+		i.Forwarded = p.forwarded()
 		i.Security.Suite = p.suite
 		i.AudioStats, i.VideoStats = p.stats(webrtc.RTPCodecTypeAudio), p.stats(webrtc.RTPCodecTypeVideo)
 		i.VideoStats.BitsPerSec = l.bwe.target()
@@ -112,6 +118,10 @@ func (l *Leg) Sit(s core.Seat) {
 func (l *Leg) Signal(e core.Event) {
 	if k, ok := e.(core.NeedKeyframe); ok {
 		l.keyframe(k.Track)
+		return
+	}
+	if l.plays {
+		l.watch(e)
 		return
 	}
 	l.out.put(e)

@@ -82,6 +82,8 @@ func (e *Edge) newPeer(l *Leg) (*peer, error) {
 func (e *Edge) settings(p *peer) (webrtc.SettingEngine, error) {
 	s := webrtc.SettingEngine{LoggerFactory: logFactory{e.log}}
 	s.SetLite(true)
+	// The senders made here must share what the connection negotiates.
+	s.DisableMediaEngineCopy(true)
 	s.SetICEUDPMux(e.udpMux)
 	types := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
 	if e.tcpMux != nil {
@@ -319,6 +321,18 @@ func (p *peer) video() []core.Codec {
 		return list
 	}
 	return nil
+}
+
+// forwarded tells whether the client takes microphones unmixed. One that has a
+// single section for sound wants everything mixed in it.
+func (p *peer) forwarded() bool {
+	n := 0
+	for _, s := range p.slots {
+		if s.kind == webrtc.RTPCodecTypeAudio {
+			n++
+		}
+	}
+	return n != 1
 }
 
 // audio is the codec of sound that the client takes; zero if none.

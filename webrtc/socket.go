@@ -66,10 +66,16 @@ type socket struct {
 	ending chan struct{} // closed once final is set: the writer says bye and closes
 }
 
-// Handler serves the signalling: GET /ws.
+// Handler serves the signalling: GET /ws, and /whip/ and /whep/.
 func (e *Edge) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", e.serveSocket)
+	mux.HandleFunc("POST /whip/{number}", func(w http.ResponseWriter, r *http.Request) { e.servePost(w, r, false) })
+	mux.HandleFunc("POST /whep/{number}", func(w http.ResponseWriter, r *http.Request) { e.servePost(w, r, true) })
+	for _, path := range []string{"/whip/{number}/{session}", "/whep/{number}/{session}"} {
+		mux.HandleFunc("PATCH "+path, e.servePatch)
+		mux.HandleFunc("DELETE "+path, e.serveDelete)
+	}
 	return mux
 }
 
@@ -81,12 +87,12 @@ func (e *Edge) serveSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not serving", http.StatusServiceUnavailable)
 		return
 	}
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	info, err := e.caller(r)
 	if err != nil {
 		http.Error(w, "unknown source", http.StatusBadRequest)
 		return
 	}
-	source := from.Addr().Unmap()
+	source := info.Source
 	if !e.openSocket(source) {
 		http.Error(w, "too many connections", http.StatusTooManyRequests)
 		return
@@ -101,20 +107,25 @@ func (e *Edge) serveSocket(w http.ResponseWriter, r *http.Request) {
 	defer func() { _ = conn.CloseNow() }()
 	conn.SetReadLimit(maxMessage)
 	s := &socket{
-		edge: e, conn: conn, source: source,
+		edge: e, conn: conn, source: source, info: info, ending: make(chan struct{}),
 		msgs: rate.NewLimiter(20, 60), offers: rate.NewLimiter(1, 10),
-		ending: make(chan struct{}),
-	}
-	s.info = core.Info{
-		Protocol: core.WebRTC, Direction: core.In, Source: source,
-		Security: core.Security{Signalling: "tls", Media: "dtls-srtp"},
-	}
-	if e.o.Clear && r.TLS == nil {
-		s.info.Security.Signalling = "clear"
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	defer s.cancel()
 	s.run()
+}
+
+// caller is what a request tells of who makes it.
+func (e *Edge) caller(r *http.Request) (core.Info, error) {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	info := core.Info{
+		Protocol: core.WebRTC, Direction: core.In, Source: from.Addr().Unmap(),
+		Security: core.Security{Signalling: "tls", Media: "dtls-srtp"},
+	}
+	if e.o.Clear && r.TLS == nil {
+		info.Security.Signalling = "clear"
+	}
+	return info, err
 }
 
 // openSocket bounds the sockets of a source, joined or not.

@@ -3,9 +3,11 @@ package webrtc
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -145,6 +147,7 @@ type client struct {
 	keys   [2]atomic.Bool // a keyframe of q, f was asked for
 	asks   atomic.Int64
 	offers int
+	player bool // receives one sound and one picture only
 	single bool // one stream of video and no simulcast
 
 	mu   sync.Mutex
@@ -282,6 +285,11 @@ func (c *client) open() {
 	c.Cleanup(func() { _ = pc.Close(); _ = udp.Close() })
 	pc.OnTrack(c.onTrack)
 
+	if c.player {
+		c.receive(webrtc.RTPCodecTypeAudio)
+		c.receive(webrtc.RTPCodecTypeVideo)
+		return
+	}
 	c.mic, err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus}, "mic", "mic")
 	c.must(err)
 	_, err = pc.AddTransceiverFromTrack(c.mic, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
@@ -850,5 +858,75 @@ func TestShutdownSaysBye(t *testing.T) {
 	}
 	if _, err := e.Dial(ctx, "x", nil); core.ReasonOf(err).Code != core.Unreachable {
 		t.Error("dialled a browser")
+	}
+}
+
+func TestWHIPAndWHEP(t *testing.T) {
+	w := newWorld(t, nil)
+	w.m.plan = func(c core.Call) error {
+		if c.To != "4711**123" {
+			return core.Reason{Code: core.WrongPasscode}
+		}
+		return nil
+	}
+	base := "http" + strings.TrimSuffix(strings.TrimPrefix(w.url, "ws"), "/ws")
+	post := func(c *client, path, pass string) *http.Response {
+		offer, err := c.pc.CreateOffer(nil)
+		c.must(err)
+		c.must(c.pc.SetLocalDescription(offer))
+		req, err := http.NewRequestWithContext(w.ctx, "POST", base+path, strings.NewReader(offer.SDP))
+		c.must(err)
+		req.Header.Set("Content-Type", "application/sdp")
+		req.Header.Set("Authorization", "Bearer "+pass)
+		resp, err := http.DefaultClient.Do(req)
+		c.must(err)
+		t.Cleanup(func() { _ = resp.Body.Close() })
+		if resp.StatusCode == http.StatusCreated {
+			answer, err := io.ReadAll(resp.Body)
+			c.must(err)
+			c.must(c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}))
+		}
+		return resp
+	}
+	fresh := func() *client {
+		return &client{world: w, got: map[string]*received{}, news: make(chan struct{}, 1), loss: new(atomic.Int64)}
+	}
+	wrong := fresh()
+	wrong.open()
+	if r := post(wrong, "/whip/4711", "1"); r.StatusCode != http.StatusUnauthorized {
+		t.Errorf("wrong passcode: %v", r.Status)
+	}
+	camera := fresh()
+	camera.open()
+	location := post(camera, "/whip/4711", "123").Header.Get("Location")
+	camera.run()
+	publisher := <-w.m.legs
+
+	player := fresh()
+	player.player = true
+	player.open()
+	post(player, "/whep/4711", "123")
+	leg := <-w.m.legs
+	if leg.Info().Forwarded {
+		t.Error("a player with one section for sound is to get it mixed")
+	}
+	leg.Signal(core.Speaking{Parties: []string{publisher.Info().ID}})
+	player.until("picture of who speaks", packets("1", 50))
+
+	req, err := http.NewRequestWithContext(w.ctx, "DELETE", base+location, nil)
+	camera.must(err)
+	for _, status := range []int{200, 404} {
+		resp, err := http.DefaultClient.Do(req)
+		camera.must(err)
+		_ = resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("DELETE: %v", resp.Status)
+		}
+		if status == 200 {
+			if r := <-w.m.left; r.Code != core.Normal {
+				t.Errorf("left: %v", r)
+			}
+			<-publisher.(*Leg).done
+		}
 	}
 }
