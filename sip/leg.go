@@ -431,3 +431,6 @@ func (l *leg) alarm(text string) {
 	l.log.Warn("SIP call: " + text)
 	l.e.trace(TraceEvent{Kind: Alarm, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Text: text, Trunk: l.trunkName()})
 }
+
+// String keeps keys out of what prints a leg by accident.
+func (l *leg) String() string { return l.info.ID }

@@ -435,9 +435,12 @@ func (l *leg) prack(tx *serverTx) {
 		res.SetBody(l.incall.answer)
 	}
 	tx.respond(res)
-	if l.incall.waiting {
+	switch {
+	case l.incall.waiting:
 		l.incall.waiting = false
 		l.answer()
+	case l.seat != nil:
+		l.early() // it had to wait for the PRACK of the ringing
 	}
 }
 
