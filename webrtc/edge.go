@@ -142,7 +142,7 @@ func (e *Edge) listen() error {
 		return fmt.Errorf("webrtc: %w", err)
 	}
 	e.tcpMux = ice.NewTCPMuxDefault(ice.TCPMuxParams{
-		Listener: e.tcp, Logger: logs.NewLogger("ice"),
+		Listener: bounded(e.tcp, 2*e.o.MaxLegs, 2*e.o.MaxPerSource), Logger: logs.NewLogger("ice"),
 		ReadBufferSize: 64,
 		// Bounded, and full means dropped, so that media never waits for a
 		// slow connection.

@@ -45,6 +45,7 @@ type Leg struct {
 	why       core.Reason
 	socketOff time.Duration // since when there is no socket; 0: there is one
 	mediaOff  time.Duration // since when there is no media
+	said      said
 	needAudio int
 	needVideo int
 
@@ -101,16 +102,48 @@ func (l *Leg) Info() core.Info {
 	return i
 }
 
-// Sit takes the seat; each stream publishes there with its next packet.
+// said is what the client has told of its state, for the next room to know.
+type said struct {
+	view  *core.View
+	mutes [3]*core.Mute // microphone, camera, screen
+}
+
+// note keeps an event that tells a state. The caller holds leg.mu.
+func (s *said) note(e core.Event) {
+	switch e := e.(type) {
+	case core.View:
+		s.view = &e
+	case core.Mute:
+		i := slices.Index([]core.Source{core.Microphone, core.Camera, core.Screen}, e.Source)
+		if i >= 0 {
+			s.mutes[i] = &core.Mute{Source: e.Source, On: e.On}
+		}
+	}
+}
+
+// Sit takes the seat. Each stream publishes there with its next packet; what the
+// client has said of its view and mutes in the room before is said again.
 func (l *Leg) Sit(s core.Seat) {
 	l.mu.Lock()
-	ended := l.ended
+	ended, said := l.ended, l.said
 	if !ended {
 		l.seat.Store(&seating{s})
 	}
 	l.mu.Unlock()
 	if ended {
 		s.Leave(core.Reason{Code: core.Normal})
+		return
+	}
+	for _, m := range said.mutes {
+		if m != nil {
+			s.Signal(*m)
+		}
+	}
+	if said.view != nil {
+		s.Signal(*said.view)
+	}
+	if bps := l.bwe.target(); bps > 0 {
+		s.Signal(core.Bitrate{BitsPerSec: bps})
 	}
 }
 
@@ -119,6 +152,11 @@ func (l *Leg) Signal(e core.Event) {
 	if k, ok := e.(core.NeedKeyframe); ok {
 		l.keyframe(k.Track)
 		return
+	}
+	if m, ok := e.(core.Mute); ok && m.On {
+		l.mu.Lock()
+		l.said.note(m)
+		l.mu.Unlock()
 	}
 	if l.plays {
 		l.watch(e)

@@ -336,7 +336,7 @@ func (s *socket) do(l *Leg, m request) error {
 		if err != nil {
 			return core.Reason{Code: codeBadMessage, Say: "The message was not understood."}
 		}
-		l.note(m)
+		l.note(m, e)
 		if e != nil {
 			l.toRoom(e)
 		}
@@ -345,7 +345,10 @@ func (s *socket) do(l *Leg, m request) error {
 }
 
 // note keeps what the edge itself must know of a message.
-func (l *Leg) note(m request) {
+func (l *Leg) note(m request, e core.Event) {
+	l.mu.Lock()
+	l.said.note(e)
+	l.mu.Unlock()
 	switch {
 	case m.Type == "mute" && m.Source == core.Screen:
 		l.screenOff.Store(m.On)

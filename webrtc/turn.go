@@ -56,7 +56,7 @@ func newRelay(o Options, allowed func(netip.AddrPort) bool, log *slog.Logger) (_
 		}
 		gen.ip = hostOf(r.udp.LocalAddr())
 		cfg.PacketConnConfigs = []turn.PacketConnConfig{{PacketConn: r.udp, RelayAddressGenerator: gen, PermissionHandler: gen.permit}}
-		cfg.ListenerConfigs = []turn.ListenerConfig{{Listener: r.tcp, RelayAddressGenerator: gen, PermissionHandler: gen.permit}}
+		cfg.ListenerConfigs = []turn.ListenerConfig{{Listener: bounded(r.tcp, 2*o.MaxLegs, 2*o.MaxPerSource), RelayAddressGenerator: gen, PermissionHandler: gen.permit}}
 	}
 	if o.TURNS != "" {
 		if o.TLS == nil {
@@ -69,7 +69,7 @@ func newRelay(o Options, allowed func(netip.AddrPort) bool, log *slog.Logger) (_
 			gen.ip = hostOf(r.tls.Addr())
 		}
 		cfg.ListenerConfigs = append(cfg.ListenerConfigs, turn.ListenerConfig{
-			Listener: r.tls, RelayAddressGenerator: gen, PermissionHandler: gen.permit})
+			Listener: bounded(r.tls, 2*o.MaxLegs, 2*o.MaxPerSource), RelayAddressGenerator: gen, PermissionHandler: gen.permit})
 	}
 	if r.server, err = turn.NewServer(cfg); err != nil {
 		return nil, fmt.Errorf("webrtc: turn: %w", err)

@@ -517,3 +517,47 @@ func TestRelayServesTheMediaSocketOnly(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestListenerIsBounded(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := bounded(l, 10, 2)
+	defer b.Close()
+	var mine []net.Conn
+	for range 3 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		mine = append(mine, c)
+	}
+	first, err := b.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if c, err := b.Accept(); err == nil {
+			defer c.Close()
+			_, _ = c.Write([]byte("in"))
+		}
+	}()
+	// The third is closed; after the first has gone the fourth gets in.
+	if n, err := mine[2].Read(make([]byte, 9)); n != 0 || err == nil {
+		t.Errorf("the third was let in: %d %v", n, err)
+	}
+	_ = first.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if n, _ := c.Read(make([]byte, 9)); n != 2 {
+		t.Error("the fourth was not let in")
+	}
+}

@@ -135,20 +135,22 @@ func (w testLog) Write(b []byte) (int, error) { return len(b), nil }
 // client is a browser of the library's making.
 type client struct {
 	*world
-	ws     *websocket.Conn
-	msgs   chan map[string]any
-	closed chan websocket.StatusCode
-	id     string
-	token  string
-	pc     *webrtc.PeerConnection
-	loss   *atomic.Int64 // of its packets in either direction, in thousandths
-	mic    *webrtc.TrackLocalStaticRTP
-	cams   []*webrtc.TrackLocalStaticRTP
-	keys   [2]atomic.Bool // a keyframe of q, f was asked for
-	asks   atomic.Int64
-	offers int
-	player bool // receives one sound and one picture only
-	single bool // one stream of video and no simulcast
+	ws      *websocket.Conn
+	msgs    chan map[string]any
+	closed  chan websocket.StatusCode
+	id      string
+	token   string
+	servers []webrtc.ICEServer
+	pc      *webrtc.PeerConnection
+	loss    *atomic.Int64 // of its packets in either direction, in thousandths
+	mic     *webrtc.TrackLocalStaticRTP
+	cams    []*webrtc.TrackLocalStaticRTP
+	keys    [2]atomic.Bool // a keyframe of q, f was asked for
+	asks    atomic.Int64
+	offers  int
+	way     string // "", tcp or relay: how it reaches the server
+	player  bool   // receives one sound and one picture only
+	single  bool   // one stream of video and no simulcast
 
 	mu   sync.Mutex
 	got  map[string]*received // by mid
@@ -221,6 +223,14 @@ func (c *client) join() {
 	c.send(map[string]any{"type": "join", "meeting": "4711", "name": "Ann"})
 	j := c.await("joined", nil)
 	c.id, c.token = j["id"].(string), j["resume"].(string)
+	for _, v := range j["iceServers"].([]any) {
+		v := v.(map[string]any)
+		is := webrtc.ICEServer{Username: v["username"].(string), Credential: v["credential"]}
+		for _, u := range v["urls"].([]any) {
+			is.URLs = append(is.URLs, u.(string))
+		}
+		c.servers = append(c.servers, is)
+	}
 }
 
 func (w *world) enter() *client {
@@ -270,7 +280,16 @@ func (c *client) open() {
 		c.Fatal(err)
 	}
 	var s webrtc.SettingEngine
-	s.SetICEUDPMux(ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: &lossy{udp, c.loss}}))
+	var config webrtc.Configuration
+	switch c.way {
+	case "tcp":
+		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
+	case "relay":
+		config.ICETransportPolicy = webrtc.ICETransportPolicyRelay
+		config.ICEServers = c.servers
+	default:
+		s.SetICEUDPMux(ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: &lossy{udp, c.loss}}))
+	}
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetSRTPProtectionProfiles(profiles...)
 	media := &webrtc.MediaEngine{}
@@ -279,7 +298,7 @@ func (c *client) open() {
 		c.must(media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: u}, webrtc.RTPCodecTypeAudio))
 	}
 	api := webrtc.NewAPI(webrtc.WithSettingEngine(s), webrtc.WithMediaEngine(media), withDefaults(c.T, media))
-	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	pc, err := api.NewPeerConnection(config)
 	c.must(err)
 	c.pc = pc
 	c.Cleanup(func() { _ = pc.Close(); _ = udp.Close() })
@@ -930,3 +949,79 @@ func TestWHIPAndWHEP(t *testing.T) {
 		}
 	}
 }
+
+// TestBlockedUDP reaches the meeting where UDP is blocked: by ICE-TCP, and by the
+// relay.
+func TestBlockedUDP(t *testing.T) {
+	for _, way := range []string{"tcp", "relay"} {
+		t.Run(way, func(t *testing.T) {
+			w := newWorld(t, func(o *Options) {
+				if way == "tcp" {
+					o.ListenTCP = "127.0.0.1:0"
+				} else {
+					o.TURN = "127.0.0.1:0"
+				}
+			})
+			ann, bob := w.enter(), w.connect()
+			bob.way = way
+			bob.join()
+			bob.dial()
+			ann.until("sound from behind the wall", sound(50))
+			bob.until("sound to behind the wall", sound(50))
+			st := bob.pc.GetStats()
+			for _, s := range st {
+				if p, ok := s.(webrtc.ICECandidatePairStats); ok && p.Nominated {
+					local := st[p.LocalCandidateID].(webrtc.ICECandidateStats)
+					if way == "tcp" && local.Protocol != "tcp" || way == "relay" && local.CandidateType != webrtc.ICECandidateTypeRelay {
+						t.Errorf("reached by %+v", local)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestSitAnew moves a party to another room: its stream is published there and
+// what it said is said again.
+func TestSitAnew(t *testing.T) {
+	w := newWorld(t, nil)
+	ann := w.enter()
+	ann.send(map[string]any{"type": "mute", "source": "camera", "on": true})
+	ann.want("bob", 360)
+	leg := <-w.m.legs
+	for e := range w.m.events {
+		if _, ok := e.(core.View); ok {
+			break
+		}
+	}
+	next := &lobby{events: make(chan core.Event, 100), tracks: make(chan core.Track, 100)}
+	leg.Sit(next)
+	if e := <-next.events; e != (core.Mute{Source: core.Camera, On: true}) {
+		t.Errorf("%#v", e)
+	}
+	if v, ok := (<-next.events).(core.View); !ok || v.Wants[0].Party != "bob" {
+		t.Errorf("%#v", v)
+	}
+	for {
+		select {
+		case track := <-next.tracks:
+			if track.Source == core.Microphone && track.Party == ann.id {
+				return
+			}
+		case <-w.ctx.Done():
+			t.Fatal("the microphone was not published in the next room")
+		}
+	}
+}
+
+// lobby is a seat that leads nowhere.
+type lobby struct {
+	events chan core.Event
+	tracks chan core.Track
+}
+
+func (l *lobby) Publish(t core.Track) (core.Sink, error) { l.tracks <- t; return l, nil }
+func (l *lobby) Signal(e core.Event)                     { l.events <- e }
+func (l *lobby) Leave(core.Reason)                       {}
+func (l *lobby) Write(*core.Packet) error                { return nil }
+func (l *lobby) Close() error                            { return nil }

@@ -161,11 +161,13 @@ func (l *Leg) watch(e core.Event) {
 		want = core.Want{Party: l.screen, Source: core.Screen, Height: 1080}
 	}
 	changed := want != l.watching && want.Party != ""
+	view := core.View{Wants: []core.Want{want}}
 	if changed {
 		l.watching = want
+		l.said.note(view)
 	}
 	l.mu.Unlock()
 	if changed {
-		l.toRoom(core.View{Wants: []core.Want{want}})
+		l.toRoom(view)
 	}
 }
