@@ -1,7 +1,75 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bridgehead/gateway/load"
+)
 
 func loadCommand() *cobra.Command {
-	return &cobra.Command{Use: "load", Short: "Generate load and measure"}
+	o := load.Options{}
+	var bind, echo string
+	cmd := &cobra.Command{Use: "load URI...", Short: "Make many calls at once and measure what each of them hears",
+		Long: "Calls the addresses in turn, has some of the calls speak a tone, and prints one JSON report:\n" +
+			"calls set up, packets, losses, gaps, whether every call heard the speakers and not itself,\n" +
+			"and, with --pid, what it cost the server.",
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			o.To = args
+			if bind != "" {
+				if o.Bind, err = netip.ParseAddr(bind); err != nil {
+					return fmt.Errorf("load: --bind %s: write an IP address", bind)
+				}
+			}
+			if echo != "" {
+				if o.Echo, err = netip.ParseAddrPort(echo); err != nil {
+					return fmt.Errorf("load: --echo %s: write address:port", echo)
+				}
+			}
+			if len(args) == 0 && echo == "" {
+				return fmt.Errorf("load: name at least one address to call")
+			}
+			o.Progress = func(s string) { fmt.Fprintln(os.Stderr, s) }
+			r, err := load.Run(ctx, o)
+			if r != nil {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				_ = e.Encode(r)
+			}
+			return err
+		}}
+	f := cmd.Flags()
+	f.IntVar(&o.Calls, "calls", 10, "number of calls")
+	f.Float64Var(&o.PerSec, "rate", 20, "calls set up a second")
+	f.IntVar(&o.Speakers, "speakers", 3, "how many calls of each address speak, up to 3")
+	f.BoolVar(&o.Bursts, "bursts", false, "the first call speaks in bursts, to measure the delay of the bridge")
+	f.DurationVar(&o.Settle, "settle", 3*time.Second, "time between the last call's answer and the measurement")
+	f.DurationVar(&o.Duration, "duration", 10*time.Second, "time measured")
+	f.StringVar(&o.Codec, "codec", "PCMU", "PCMU, PCMA, G722 or opus; tones are verified with PCMU and PCMA")
+	f.BoolVar(&o.Clear, "clear", false, "allow calls without encryption")
+	f.StringVar(&bind, "bind", "", "local address")
+	f.IntVar(&o.PID, "pid", 0, "process of the server, to measure its CPU time and memory")
+	f.StringVar(&echo, "echo", "", "send raw RTP to this echo in place of calls")
+	cmd.AddCommand(echoCommand())
+	return cmd
+}
+
+func echoCommand() *cobra.Command {
+	var listen string
+	cmd := &cobra.Command{Use: "echo", Short: "Answer every datagram with itself: the least that a bridge can cost", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			return load.Echo(ctx, listen, func(at netip.AddrPort) { fmt.Fprintln(cmd.OutOrStdout(), at) })
+		}}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address")
+	return cmd
 }

@@ -87,7 +87,9 @@ func (m *Meeting) admit(p *party) {
 	if !p.info.Security.Encrypted() && p.info.Phone {
 		m.say(p, "leg-clear")
 	}
-	m.announce(p, "joined")
+	if !alone {
+		m.announce("joined")
+	}
 	m.changed("joined", p, core.Reason{})
 }
 
@@ -131,7 +133,7 @@ func (m *Meeting) left(s *seat, r core.Reason) {
 	wasIn := p.state != core.Waiting
 	m.changed("left", p, r)
 	if wasIn {
-		m.announce(p, "left")
+		m.announce("left")
 	}
 }
 
@@ -186,13 +188,20 @@ func (m *Meeting) refresh(p *party) {
 	m.changed("changed", p, core.Reason{})
 }
 
-// announceUpTo is the size of meeting in which comings and goings are heard.
-const announceUpTo = 30
+// Comings and goings are heard in small meetings only, and no more often than
+// one can listen to: when many come at once, one of them is announced.
+const (
+	announceUpTo  = 12
+	announceEvery = 5 * time.Second
+)
 
-func (m *Meeting) announce(p *party, prompt string) {
-	if n := len(m.inside()); n > 1 && n <= announceUpTo || prompt == "left" && n > 0 && n <= announceUpTo {
-		m.mixer.Play(m.opt.Voice.Say(prompt)...)
+func (m *Meeting) announce(prompt string) {
+	here, now := len(m.inside()), core.Now()
+	if here == 0 || here > announceUpTo || m.announced && now-m.announcedAt < announceEvery {
+		return
 	}
+	m.announced, m.announcedAt = true, now
+	m.mixer.Play(m.opt.Voice.Say(prompt)...)
 }
 
 // say plays prompts to one party alone, if it has no screen to read.

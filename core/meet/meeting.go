@@ -93,6 +93,9 @@ type Meeting struct {
 	dirty    bool // the roster changed since it was last sent
 	sentAt   time.Duration
 	speaking string // what was last sent, to send changes only
+
+	announced   bool
+	announcedAt time.Duration
 }
 
 // New starts a meeting. It runs until [Meeting.End], or [Meeting.CloseIfEmpty].

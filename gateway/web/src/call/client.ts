@@ -200,6 +200,12 @@ export class Call {
     this.feed({ type: "leave" });
   }
 
+  /** close leaves, and lets go of the devices that the pre-join page opened. */
+  close() {
+    this.leave();
+    this.stop();
+  }
+
   dismiss(id: number) {
     this.feed({ type: "dismiss", id });
   }

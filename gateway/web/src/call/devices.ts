@@ -115,3 +115,28 @@ export function remember(c: Partial<Choice & { name: string }>) {
     // private windows may refuse; then nothing is remembered
   }
 }
+
+/** chime plays three short tones to a speaker. */
+export async function chime(speaker: string) {
+  const context = new AudioContext();
+  const out = context.createMediaStreamDestination();
+  const gain = context.createGain();
+  gain.connect(out);
+  gain.gain.value = 0;
+  [523, 659, 784].forEach((frequency, i) => {
+    const tone = context.createOscillator();
+    tone.frequency.value = frequency;
+    tone.connect(gain);
+    const at = context.currentTime + 0.1 + i * 0.3;
+    gain.gain.setTargetAtTime(0.2, at, 0.02);
+    gain.gain.setTargetAtTime(0, at + 0.18, 0.04);
+    tone.start(at);
+    tone.stop(at + 0.3);
+  });
+  const sound = new Audio();
+  sound.srcObject = out.stream;
+  if (speaker && canChooseSpeaker()) await sound.setSinkId(speaker).catch(() => {});
+  await sound.play().catch(() => {});
+  await new Promise((done) => window.setTimeout(done, 1300));
+  await context.close();
+}

@@ -1,0 +1,375 @@
+package load
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/core/clock"
+	"bridgehead/core/rtpio"
+	"bridgehead/sip"
+)
+
+// Options of a run.
+type Options struct {
+	// To are the addresses called, in turn; empty: no calls, see Echo.
+	To []string
+	// Echo is a raw RTP echo to send to in place of calls.
+	Echo     netip.AddrPort
+	Calls    int
+	PerSec   float64 // calls set up a second
+	Speakers int     // of each address's calls, up to len(Tones)
+	Bursts   bool    // the first call of each address says bursts, to measure the delay
+	Settle   time.Duration
+	Duration time.Duration // measured
+	Codec    string
+	Clear    bool // allow calls without encryption
+	Bind     netip.Addr
+	// PID of the server, to measure its CPU time; 0: none.
+	PID int
+	Log *slog.Logger
+	// Progress is told what goes on; may be nil.
+	Progress func(string)
+}
+
+// Report is what a run has shown. Times are in milliseconds.
+type Report struct {
+	Calls     int               `json:"calls"`
+	Connected int               `json:"connected"`
+	Failed    map[string]int    `json:"failed,omitempty"`
+	Codec     string            `json:"codec"`
+	Suite     string            `json:"suite"`
+	SetupMS   Quantiles         `json:"setup_ms"`
+	SetupRate float64           `json:"setups_per_second"`
+	SetupCPU  float64           `json:"setup_cpu_ms_per_call,omitempty"`
+	Seconds   float64           `json:"seconds"`
+	Sent      uint64            `json:"packets_sent"`
+	Received  uint64            `json:"packets_received"`
+	Lost      uint64            `json:"packets_lost"`
+	MaxGapMS  float64           `json:"max_gap_ms"`
+	Right     int               `json:"hear_right"`
+	Wrong     int               `json:"hear_wrong"`
+	Example   string            `json:"wrong_example,omitempty"`
+	DelayMS   *Quantiles        `json:"delay_ms,omitempty"`
+	CPU       float64           `json:"server_cpu_s,omitempty"`
+	CPUCaller float64           `json:"server_cpu_ms_per_caller_s,omitempty"`
+	Memory    float64           `json:"server_memory_mib,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// Quantiles of a distribution.
+type Quantiles struct {
+	N   int     `json:"n"`
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+func quantiles(list []time.Duration) (q Quantiles) {
+	if len(list) == 0 {
+		return q
+	}
+	slices.Sort(list)
+	at := func(p float64) float64 {
+		return float64(list[min(len(list)-1, int(p*float64(len(list))))].Microseconds()) / 1000
+	}
+	return Quantiles{len(list), at(0.5), at(0.95), at(0.99), float64(list[len(list)-1].Microseconds()) / 1000}
+}
+
+// run is a run under way.
+type run struct {
+	Options
+	ports   *rtpio.Ports
+	clock   *clock.Clock
+	edge    *sip.Edge
+	parties []*Party
+	report  *Report
+	setups  []time.Duration
+}
+
+// Run makes the calls, measures, and hangs up.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	o.Speakers = min(o.Speakers, len(Tones))
+	o.Codec = cmp.Or(o.Codec, "PCMU")
+	r := &run{Options: o, clock: clock.New(o.Log), report: &Report{Calls: o.Calls, Failed: map[string]int{}}}
+	var err error
+	if r.ports, err = rtpio.New(rtpio.Options{Bind: o.Bind, Log: o.Log}); err != nil {
+		return nil, err
+	}
+	for _, p := range r.ports.Pollers() {
+		r.clock.Read(p)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go r.clock.Run(ctx)
+	if o.Echo.IsValid() {
+		err = r.echoFlows()
+	} else {
+		err = r.calls(ctx)
+	}
+	if err == nil {
+		err = r.measure(ctx)
+	}
+	r.hangup()
+	return r.report, err
+}
+
+func (r *run) codec() core.Codec { return core.Codec{Name: r.Codec} }
+
+// partyFor makes the n-th party; those of one address speak in turn.
+func (r *run) partyFor(n int) (*Party, error) {
+	place := n / max(1, len(r.To))
+	switch {
+	case r.Bursts && place == 0:
+		return newParty(burster, 0, r.codec(), &bursts{})
+	case r.Bursts:
+		return newParty(listener, 0, r.codec(), r.parties[n%max(1, len(r.To))].bursts)
+	case place < r.Speakers:
+		return newParty(speaker, place, r.codec(), nil)
+	}
+	return newParty(listener, 0, r.codec(), nil)
+}
+
+// calls sets the calls up, at the pace asked for.
+func (r *run) calls(ctx context.Context) (err error) {
+	if r.edge, err = sip.New(sip.Options{Ports: r.ports, Legacy: true, Advertise: r.Bind, MaxCalls: r.Calls + 10, Log: r.Log}); err != nil {
+		return err
+	}
+	if err := r.edge.Listen(); err != nil {
+		return err
+	}
+	go func() { _ = r.edge.Serve(ctx, nobody{}) }()
+	for n := range r.Calls {
+		p, err := r.partyFor(n)
+		if err != nil {
+			return err
+		}
+		r.parties = append(r.parties, p)
+	}
+	before := cpuTime(r.PID)
+	began := time.Now()
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	pace := time.NewTicker(time.Duration(float64(time.Second) / max(r.PerSec, 0.1)))
+	defer pace.Stop()
+	for n, p := range r.parties {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pace.C:
+		}
+		all.Go(func() {
+			took, err := r.call(ctx, p, r.To[n%len(r.To)])
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				r.report.Failed[core.ReasonOf(err).Error()]++
+				return
+			}
+			r.setups = append(r.setups, took)
+			r.clock.Mix(p)
+		})
+	}
+	all.Wait()
+	r.report.Connected = len(r.setups)
+	r.report.SetupMS = quantiles(r.setups)
+	r.report.SetupRate = float64(len(r.setups)) / time.Since(began).Seconds()
+	if r.PID != 0 && len(r.setups) > 0 {
+		r.report.SetupCPU = (cpuTime(r.PID) - before).Seconds() * 1000 / float64(len(r.setups))
+	}
+	r.Progress(fmt.Sprintf("%d of %d calls connected", r.report.Connected, r.Calls))
+	if r.report.Connected == 0 {
+		return fmt.Errorf("no call was connected: %v", r.report.Failed)
+	}
+	return nil
+}
+
+const setupLimit = 20 * time.Second
+
+func (r *run) call(ctx context.Context, p *Party, to string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, setupLimit)
+	defer cancel()
+	began := time.Now()
+	_, err := r.edge.DialWith(ctx, to, p, sip.DialOptions{From: "sip:load@localhost", Codecs: []string{r.Codec}, Clear: r.Clear,
+		TLS: &tls.Config{InsecureSkipVerify: true}})
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-p.joined:
+		return time.Since(began), nil
+	case <-p.over:
+		return 0, *p.reason.Load()
+	case <-ctx.Done():
+		return 0, core.Reason{Code: core.NoAnswer}
+	}
+}
+
+// nobody is the dial plan of an edge that only calls.
+type nobody struct{}
+
+func (nobody) Route(context.Context, core.Call) (core.Room, error) {
+	return nil, core.Reason{Code: core.NotFound}
+}
+
+// echoFlows sends raw RTP to an echo: the same packets without a bridge.
+func (r *run) echoFlows() error {
+	codec := core.Codec{Name: r.Codec, ClockRate: 8000, Channels: 1}
+	for n := range r.Calls {
+		p, err := r.partyFor(n)
+		if err != nil {
+			return err
+		}
+		s, err := r.ports.Open()
+		if err != nil {
+			return err
+		}
+		if err := s.Start(rtpio.Flow{Remote: r.Echo, Mux: true, Send: codec, Receive: []core.Codec{codec}}); err != nil {
+			return err
+		}
+		s.Receive(p)
+		var sink core.Sink = s
+		p.out.Store(&sink)
+		r.parties = append(r.parties, p)
+		r.clock.Mix(p)
+	}
+	r.report.Connected = r.Calls
+	return nil
+}
+
+// measure listens for the time asked for.
+func (r *run) measure(ctx context.Context) error {
+	if err := sleep(ctx, r.Settle); err != nil {
+		return err
+	}
+	for _, p := range r.parties {
+		p.active.Store(true)
+	}
+	before, began := cpuTime(r.PID), time.Now()
+	if err := sleep(ctx, r.Duration); err != nil {
+		return err
+	}
+	took, cpu := time.Since(began), cpuTime(r.PID)-before
+	for _, p := range r.parties {
+		p.active.Store(false)
+	}
+	time.Sleep(2 * clock.Frame) // the pollers are done with what they had begun
+	r.tally(took, cpu)
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+func (r *run) tally(took, cpu time.Duration) {
+	rep := r.report
+	rep.Seconds, rep.Codec, rep.Suite = took.Seconds(), r.Codec, "clear"
+	var delays []time.Duration
+	for _, p := range r.parties {
+		h := &p.heard
+		if h.packets == 0 && p.out.Load() == nil {
+			continue // never connected
+		}
+		rep.Received += h.packets
+		rep.Lost += h.lost
+		rep.Sent += uint64(took / clock.Frame)
+		rep.MaxGapMS = max(rep.MaxGapMS, float64(h.maxGap.Microseconds())/1000)
+		delays = append(delays, h.delays...)
+		if p.verdict(r.Speakers) {
+			rep.Right++
+		} else {
+			rep.Wrong++
+			rep.Example = fmt.Sprintf("role %d tone %d hears %.0f dBov of %v", p.role, p.tone, p.heard.levels, Tones)
+		}
+		if p.leg != nil {
+			if s := p.leg.Info().Security; s.Media != "clear" {
+				rep.Suite = s.Suite
+			}
+		}
+	}
+	if r.Bursts {
+		q := quantiles(delays)
+		rep.DelayMS = &q
+	}
+	if r.PID != 0 && rep.Connected > 0 {
+		rep.CPU = cpu.Seconds()
+		rep.CPUCaller = cpu.Seconds() * 1000 / (float64(rep.Connected) * took.Seconds())
+		rep.Memory = memory(r.PID)
+	}
+}
+
+func (r *run) hangup() {
+	for _, p := range r.parties {
+		if p.leg != nil {
+			p.leg.Hangup(core.Reason{Code: core.Normal})
+		}
+	}
+	if r.edge == nil {
+		return
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for r.edge.Calls() > 0 && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	r.edge.Close()
+}
+
+// clockTicks a second of /proc/PID/stat: fixed for user space on Linux.
+const clockTicks = 100
+
+// cpuTime is what a process has used, user and system; 0 if there is none.
+func cpuTime(pid int) time.Duration {
+	if pid == 0 {
+		return 0
+	}
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(data), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(f[11], 10, 64)
+	system, _ := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(user+system) * time.Second / clockTicks
+}
+
+// memory is the resident set of a process in MiB.
+func memory(pid int) float64 {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024
+		}
+	}
+	return 0
+}

@@ -1,0 +1,53 @@
+import { lazy, StrictMode, Suspense, useEffect } from "react";
+import { createRoot } from "react-dom/client";
+import { Home } from "./pages/home";
+import { Join } from "./pages/join";
+import { t } from "./strings";
+import "./style.css";
+import { Button, Shell, Spinner } from "./ui/kit";
+import { go, useRoute } from "./ui/route";
+
+// Those who join a meeting need not load what administers the bridge.
+const SignIn = lazy(() => import("./console/signin").then((m) => ({ default: m.SignIn })));
+const Console = lazy(() => import("./console/console").then((m) => ({ default: m.Console })));
+
+function App() {
+  const [page = "", arg = ""] = useRoute();
+  useEffect(() => {
+    document.title = page === "join" ? `${t.prejoin.title(arg)} – ${t.product}` : t.product;
+  }, [page, arg]);
+  switch (page) {
+    case "":
+      return <Home />;
+    case "join":
+      return arg ? <Join key={arg} meeting={arg} /> : <Home />;
+    case "signin":
+      return <SignIn />;
+    case "console":
+      return <Console section={arg} />;
+  }
+  return (
+    <Shell>
+      <div className="m-auto flex flex-col items-center gap-4 text-center">
+        <h1 className="text-2xl font-semibold">{t.notFound.title}</h1>
+        <Button look="primary" onClick={() => go("/")}>
+          {t.notFound.home}
+        </Button>
+      </div>
+    </Shell>
+  );
+}
+
+const waiting = (
+  <div className="grid min-h-full place-items-center">
+    <Spinner />
+  </div>
+);
+
+createRoot(document.getElementById("root")!).render(
+  <StrictMode>
+    <Suspense fallback={waiting}>
+      <App />
+    </Suspense>
+  </StrictMode>,
+);

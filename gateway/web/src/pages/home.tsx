@@ -1,0 +1,55 @@
+import { ArrowRight, ShieldCheck } from "lucide-react";
+import { useState, type FormEvent } from "react";
+import { t } from "../strings";
+import { Button, Field, Shell } from "../ui/kit";
+import { go } from "../ui/route";
+
+export function Home() {
+  const [number, setNumber] = useState("");
+  const [fault, setFault] = useState("");
+  const submit = (e: FormEvent) => {
+    e.preventDefault();
+    const digits = number.replace(/[\s-]/g, "");
+    if (!/^\d{1,32}$/.test(digits)) return setFault(t.home.invalid);
+    go(`/join/${digits}`);
+  };
+  return (
+    <Shell
+      aside={
+        <a href="/signin" className="inline-flex min-h-11 items-center rounded-md px-3 font-medium text-accent hover:underline">
+          {t.home.signIn}
+        </a>
+      }
+    >
+      <div className="m-auto w-full max-w-md py-8">
+        <h1 className="text-3xl font-semibold tracking-tight sm:text-4xl">{t.home.title}</h1>
+        <p className="mt-2 text-lg text-soft">{t.home.lead}</p>
+        <form onSubmit={submit} noValidate className="card mt-6 flex flex-col gap-5 p-6">
+          <Field
+            label={t.home.number}
+            hint={t.home.hint}
+            fault={fault}
+            value={number}
+            onChange={(e) => {
+              setNumber(e.target.value);
+              setFault("");
+            }}
+            inputMode="numeric"
+            autoComplete="off"
+            autoFocus
+            maxLength={40}
+            className="min-h-14 text-2xl tracking-widest"
+          />
+          <Button type="submit" look="primary" className="min-h-12 text-lg">
+            {t.home.join}
+            <ArrowRight aria-hidden className="size-5" />
+          </Button>
+        </form>
+        <p className="mt-5 flex items-center gap-2 text-sm text-soft">
+          <ShieldCheck aria-hidden className="size-4 shrink-0 text-good" />
+          {t.home.safe}
+        </p>
+      </div>
+    </Shell>
+  );
+}
