@@ -656,3 +656,25 @@ func TestTrunkCheck(t *testing.T) {
 		}
 	})
 }
+
+// TestOldDigest: an endpoint that gives up on SHA-256 gets MD5 alone when it
+// tries again.
+func TestOldDigest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		e, devices := tlsEdge(w, &testRoom{}, &testDevices{})
+		defer e.stop()
+		p := devices.new("10.0.0.8")
+		p.send(registerText("alice", "1", "", "600"))
+		if ask := p.expect("SIP/2.0 401"); strings.Count(ask, "WWW-Authenticate") != 2 {
+			t.Error(ask)
+		}
+		p.send(registerText("alice", "2", "", "600"))
+		ask := p.expect("SIP/2.0 401")
+		if strings.Contains(ask, SHA256) {
+			t.Error(ask)
+		}
+		p.send(registerText("alice", "3", authFor(value(ask, "WWW-Authenticate"), "alice", "alice-pw", "REGISTER", "sip:bridge.example", "00000001"), "600"))
+		p.expect("SIP/2.0 200")
+	})
+}

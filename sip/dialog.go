@@ -345,8 +345,8 @@ func (e *Edge) contactURI(f *flow, user string) uri {
 		at = f.local
 	}
 	u := uri{Scheme: "sip", User: user, Host: e.hostFor(f.local, f.remote).String(), Port: int(at.Port())}
-	if f.secure() && e.opt.Domain != "" && ok {
-		u.Host = e.opt.Domain // what the certificate names
+	if f.secure() && e.opt.Host != "" && ok {
+		u.Host = e.opt.Host
 	}
 	u.UriParams.Add("transport", f.network)
 	return u

@@ -102,6 +102,9 @@ type authenticator struct {
 
 	mu   sync.Mutex
 	used map[string]usedNonce
+	// plain are the users whose endpoints did not answer a challenge that
+	// offered SHA-256: some give up on it even with MD5 beside.
+	plain map[string]bool
 }
 
 type usedNonce struct {
@@ -110,7 +113,7 @@ type usedNonce struct {
 }
 
 func newAuthenticator(realm string, d Devices) *authenticator {
-	a := &authenticator{realm: realm, devices: d, used: map[string]usedNonce{}}
+	a := &authenticator{realm: realm, devices: d, used: map[string]usedNonce{}, plain: map[string]bool{}}
 	rand.Read(a.secret[:])
 	return a
 }
@@ -139,16 +142,41 @@ func (a *authenticator) fresh(nonce string, now time.Time) (ours, fresh bool) {
 	return true, age >= 0 && age < nonceLife
 }
 
-// challenge puts both algorithms on a 401, the stronger first (RFC 8760 2.4).
-func (a *authenticator) challenge(res *response, stale bool) {
+// challenge puts both algorithms on a 401, the stronger first (RFC 8760 2.4);
+// MD5 alone for endpoints that are known, or have shown, to know no better.
+func (a *authenticator) challenge(req *request, res *response, stale bool) {
 	nonce := a.nonce(time.Now())
-	for _, alg := range []string{SHA256, MD5} {
+	algorithms := []string{SHA256, MD5}
+	if len(all(req, "Authorization")) == 0 && a.knowsMD5Only(req) {
+		algorithms = algorithms[1:]
+	}
+	for _, alg := range algorithms {
 		v := fmt.Sprintf(`Digest realm="%s", nonce="%s", algorithm=%s, qop="auth"`, a.realm, nonce, alg)
 		if stale {
 			v += ", stale=true"
 		}
 		set(res, "WWW-Authenticate", v)
 	}
+}
+
+// knowsMD5Only also notes that the user is challenged: one that comes again
+// without credentials has not understood. A SHA-256 login takes the note back.
+func (a *authenticator) knowsMD5Only(req *request) bool {
+	agent := first(req, "User-Agent")
+	if strings.HasPrefix(agent, "baresip v0") || strings.HasPrefix(agent, "baresip v1") {
+		return true // libre before 2.0
+	}
+	user := req.From().Address.User
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.plain[user] {
+		return true
+	}
+	if len(a.plain) >= maxNonces {
+		clear(a.plain)
+	}
+	a.plain[user] = true
+	return false
 }
 
 // verdict of verify.
@@ -209,6 +237,11 @@ func (a *authenticator) check(c credentials, req *request) (Device, verdict) {
 	}
 	if !fresh || !a.count(c) {
 		return Device{}, authStale
+	}
+	if alg == SHA256 {
+		a.mu.Lock()
+		delete(a.plain, req.From().Address.User)
+		a.mu.Unlock()
 	}
 	return d, authOK
 }

@@ -50,6 +50,10 @@ type Options struct {
 	// Domain is this bridge's SIP domain: realm of the registrar, host of its
 	// own addresses. Empty: the advertised address.
 	Domain string
+	// Host is this machine's own name, in DNS and in the certificate. Where
+	// set, peers over TLS are told it in place of the address; some trunks
+	// ask for that.
+	Host string
 	// Advertise is the address told to peers; zero: that of the interface.
 	Advertise netip.Addr
 	// Ports opens the media sessions.

@@ -75,7 +75,7 @@ func (r *registrar) register(tx *serverTx, in *flow) {
 	user, _, v := r.e.auth.verify(req)
 	if v != authOK {
 		res := reply(req, 401, newTag())
-		r.e.auth.challenge(res, v == authStale)
+		r.e.auth.challenge(req, res, v == authStale)
 		if v == authWrong {
 			r.e.log.Warn("SIP registration with wrong credentials", "user", clean(req.To().Address.User, 64), "source", in.remote)
 		}

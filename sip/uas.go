@@ -79,7 +79,7 @@ func (e *Edge) invite(tx *serverTx, in *flow) {
 		set(res, "Retry-After", "10")
 	}
 	if no.auth {
-		e.auth.challenge(res, no.stale)
+		e.auth.challenge(tx.req, res, no.stale)
 		tx.respond(res)
 		return // the first half of every login is no refused call
 	}
