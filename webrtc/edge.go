@@ -74,6 +74,7 @@ type Edge struct {
 	tcpMux ice.TCPMux
 	relay  *relay
 	cert   webrtc.Certificate
+	hosts  []netip.Addr // at which the media socket is reached
 
 	mu    sync.Mutex
 	plan  core.Dialplan // nil unless serving
@@ -112,7 +113,7 @@ func New(o Options) (_ *Edge, err error) {
 		return nil, err
 	}
 	if o.TURN != "" || o.TURNS != "" {
-		if e.relay, err = newRelay(o, e.mediaAddr, e.log); err != nil {
+		if e.relay, err = newRelay(o, e); err != nil {
 			return nil, err
 		}
 	}
@@ -127,6 +128,7 @@ func (e *Edge) listen() error {
 	if e.udp, err = net.ListenUDP("udp", addr); err != nil {
 		return fmt.Errorf("webrtc: %w", err)
 	}
+	e.hosts = e.findHosts()
 	// One socket takes what all browsers send: room for bursts of keyframes.
 	// The system may grant less.
 	_ = e.udp.SetReadBuffer(4 << 20)
@@ -174,11 +176,14 @@ func (e *Edge) mediaAddr(to netip.AddrPort) bool {
 	if to.Port() != own.Port() {
 		return false
 	}
-	return slices.Contains(e.hosts(), to.Addr().Unmap())
+	return e.host(to.Addr())
 }
 
-// hosts are the addresses at which the media socket is reached.
-func (e *Edge) hosts() []netip.Addr {
+// host tells whether an address is one of this edge.
+func (e *Edge) host(a netip.Addr) bool { return slices.Contains(e.hosts, a.Unmap()) }
+
+// findHosts lists the addresses at which the media socket is reached.
+func (e *Edge) findHosts() []netip.Addr {
 	own := e.udp.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 	hosts := slices.Clone(e.o.Advertise)
 	if !own.IsUnspecified() {

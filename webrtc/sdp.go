@@ -104,10 +104,8 @@ func (c *sdpCheck) media(s string) error {
 	default:
 		return fmt.Errorf("medium %q over %q: only audio and video over DTLS-SRTP", f[0], f[2])
 	}
-	if n, err := strconv.ParseUint(f[1], 10, 16); err != nil {
+	if _, err := strconv.ParseUint(f[1], 10, 16); err != nil {
 		return fmt.Errorf("port %q", f[1])
-	} else {
-		_ = n // the port is without meaning under BUNDLE
 	}
 	c.sections = append(c.sections, section{kind: f[0], sends: true, takes: true})
 	return nil

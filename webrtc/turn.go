@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -36,7 +35,7 @@ const (
 	maxRelayPerUser = 4
 )
 
-func newRelay(o Options, allowed func(netip.AddrPort) bool, log *slog.Logger) (_ *relay, err error) {
+func newRelay(o Options, e *Edge) (_ *relay, err error) {
 	r := &relay{secret: make([]byte, 32)}
 	_, _ = rand.Read(r.secret)
 	defer func() {
@@ -44,10 +43,10 @@ func newRelay(o Options, allowed func(netip.AddrPort) bool, log *slog.Logger) (_
 			r.close()
 		}
 	}()
-	gen := &relayAddresses{allowed: allowed, advertise: o.Advertise}
+	gen := &relayAddresses{edge: e}
 	quota := &relayQuota{used: map[string]int{}}
 	cfg := turn.ServerConfig{
-		Realm: turnRealm, AuthHandler: r.auth, LoggerFactory: logFactory{log}, QuotaHandler: quota.take,
+		Realm: turnRealm, AuthHandler: r.auth, LoggerFactory: logFactory{e.log}, QuotaHandler: quota.take,
 		EventHandler: turn.EventHandler{OnAllocationDeleted: quota.giveBack},
 	}
 	if o.TURN != "" {
@@ -164,9 +163,8 @@ func (q *relayQuota) giveBack(_, _ net.Addr, _, user, _ string) {
 
 // relayAddresses makes the relay sockets, which speak to the media socket only.
 type relayAddresses struct {
-	ip        net.IP
-	advertise []netip.Addr
-	allowed   func(netip.AddrPort) bool
+	ip   net.IP
+	edge *Edge
 }
 
 func (g *relayAddresses) Validate() error { return nil }
@@ -177,10 +175,10 @@ func (g *relayAddresses) AllocatePacketConn(c turn.AllocateListenerConfig) (net.
 		return nil, nil, err
 	}
 	told := *conn.LocalAddr().(*net.UDPAddr)
-	if len(g.advertise) > 0 {
-		told.IP = net.IP(g.advertise[0].AsSlice())
+	if own := g.edge.o.Advertise; len(own) > 0 {
+		told.IP = net.IP(own[0].AsSlice())
 	}
-	return &relayConn{conn, g.allowed}, &told, nil
+	return &relayConn{conn, g.edge.mediaAddr}, &told, nil
 }
 
 func (g *relayAddresses) AllocateListener(turn.AllocateListenerConfig) (net.Listener, net.Addr, error) {
@@ -191,7 +189,11 @@ func (g *relayAddresses) AllocateConn(turn.AllocateConnConfig) (net.Conn, error)
 	return nil, errors.New("webrtc: TCP is not relayed")
 }
 
-func (g *relayAddresses) permit(_ net.Addr, peer net.IP) bool { return peer != nil }
+// permit refuses every peer but this server; relayConn then looks at the port.
+func (g *relayAddresses) permit(_ net.Addr, peer net.IP) bool {
+	a, ok := netip.AddrFromSlice(peer)
+	return ok && g.edge.host(a)
+}
 
 // relayConn drops what does not go to or come from the media socket.
 type relayConn struct {
@@ -225,8 +227,8 @@ func (e *Edge) iceServers(user string) []iceServer {
 	}
 	host := e.o.PublicHost
 	if host == "" {
-		if hosts := e.hosts(); len(hosts) > 0 {
-			host = hosts[0].String()
+		if len(e.hosts) > 0 {
+			host = e.hosts[0].String()
 		}
 	}
 	a := map[string]string{}
