@@ -814,3 +814,38 @@ func TestUnlistedSource(t *testing.T) {
 }
 
 func TestMediaIsSet(t *testing.T) { var _ session = (*rtpio.Session)(nil) }
+
+// TestLadder: the messages of a call are traced with its leg, from the INVITE
+// to the BYE; nothing is traced with it after its end; a refused call has a
+// name of its own, and a challenged INVITE none.
+func TestLadder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r := newWorld(t), &testRoom{}
+		e, p := scripted(w, r)
+		defer e.stop()
+		tag := connect(p, "", sdpBody("30000", "sendrecv"))
+		p.send(inviteText{method: "BYE", branch: "b1", seq: "2", toTag: tag}.String())
+		p.expect("SIP/2.0 200")
+		p.send(inviteText{branch: "z", id: "call-2", fromTag: "y", body: strings.Replace(sdpBody("30000", "sendrecv"), "8 0 101", "18", 1)}.String())
+		p.expect("SIP/2.0 488")
+		ladder := map[string][]string{}
+		over := map[string]bool{}
+		e.mu.Lock()
+		for _, ev := range e.events {
+			if over[ev.Leg] {
+				t.Errorf("%s %q after the end", ev.Kind, ev.Text)
+			}
+			line, _, _ := strings.Cut(ev.Text, " sip:")
+			ladder[ev.Leg] = append(ladder[ev.Leg], strings.TrimSpace(string(ev.Kind)+" "+line))
+			over[ev.Leg] = ev.Leg != "" && (ev.Kind == Ended || ev.Kind == Refused)
+		}
+		e.mu.Unlock()
+		if len(e.names) != 0 || len(ladder) != 2 {
+			t.Errorf("%d names left, ladders %v", len(e.names), ladder)
+		}
+		want := "received INVITE,sent SIP/2.0 100 Trying,started,sent SIP/2.0 200 OK,answered,received ACK,received BYE,sent SIP/2.0 200 OK,ended"
+		if got := strings.Join(ladder[r.leg(0).Info().ID], ","); got != want {
+			t.Errorf("ladder\n got %s\nwant %s", got, want)
+		}
+	})
+}

@@ -79,8 +79,8 @@ func (l *leg) bye(r core.Reason) {
 	}
 	req := l.newRequest(siplib.BYE)
 	set(req, "Reason", reasonHeader(r))
-	l.ended(r)
 	l.send(req, func(*response) {}, func(error) {})
+	l.ended(r)
 }
 
 // renegotiate is re-INVITE (RFC 3261 14.2) and UPDATE (RFC 3311 5.2).

@@ -94,6 +94,9 @@ type Edge struct {
 	listeners  []net.Listener
 	addresses  map[string]netip.AddrPort
 
+	namesMu sync.Mutex
+	names   map[string]*legName // by Call-ID, for the trace
+
 	routesMu sync.Mutex
 	routes   map[netip.Addr]netip.Addr
 
@@ -151,7 +154,7 @@ func New(opt Options) (*Edge, error) {
 		locator:    newLocator(opt.Resolver),
 		handshakes: make(chan struct{}, maxHandshakes),
 		streams:    map[*stream]bool{}, pool: map[poolKey]*stream{}, addresses: map[string]netip.AddrPort{},
-		routes: map[netip.Addr]netip.Addr{}, legs: map[string]*leg{}, merged: map[string]*leg{},
+		routes: map[netip.Addr]netip.Addr{}, names: map[string]*legName{}, legs: map[string]*leg{}, merged: map[string]*leg{},
 		ctx: context.Background(),
 	}
 	for _, s := range rtpio.Suites() {
@@ -399,6 +402,7 @@ func (e *Edge) takeRequest(req *request, in *flow) {
 		set(res, "Retry-After", "10")
 		finish(res)
 		f.send([]byte(res.String()), res)
+		e.forget(callID(req), "")
 	case !fresh:
 		tx.again()
 	case req.Method == siplib.CANCEL:
@@ -467,6 +471,7 @@ func (e *Edge) outside(tx *serverTx, in *flow) {
 	}
 	if bad := unsupported(req); bad != "" {
 		refuse(420, "Unsupported", bad)
+		e.forget(callID(req), "")
 		return
 	}
 	switch req.Method {

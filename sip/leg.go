@@ -137,7 +137,7 @@ func (m *mailbox) call(f func()) {
 
 func (e *Edge) newLeg(callID string, out bool) *leg {
 	l := &leg{e: e, out: out, callID: callID, localTag: newTag(), timers: map[*time.Timer]bool{}, seq: rand.Uint32N(1 << 16)}
-	l.info = core.Info{ID: newID(), Protocol: core.SIP, Direction: core.In, Security: core.Security{Signalling: "clear", Media: "clear"}}
+	l.info = core.Info{ID: e.nameLeg(callID, out), Protocol: core.SIP, Direction: core.In, Security: core.Security{Signalling: "clear", Media: "clear"}}
 	if out {
 		l.info.Direction = core.Out
 	}
@@ -154,6 +154,15 @@ func newID() string { return siplib.GenerateTagN(20) }
 
 // enlist makes the leg findable; false when the edge is full or closing.
 func (e *Edge) enlist(l *leg) error {
+	if err := e.enter(l); err != nil {
+		return err
+	}
+	e.counters.Calls.Add(1)
+	e.reveal(l.callID)
+	return nil
+}
+
+func (e *Edge) enter(l *leg) error {
 	e.legsMu.Lock()
 	defer e.legsMu.Unlock()
 	switch {
@@ -163,7 +172,6 @@ func (e *Edge) enlist(l *leg) error {
 		return core.Reason{Code: core.Overload, Say: "All lines are busy.", Detail: fmt.Sprintf("%d calls at once", len(e.legs))}
 	}
 	e.legs[legKey(l.callID, l.localTag)] = l
-	e.counters.Calls.Add(1)
 	return nil
 }
 
@@ -393,6 +401,7 @@ func (l *leg) ended(r core.Reason) {
 		l.seat.Leave(r)
 	}
 	l.delist()
+	defer l.e.forget(l.callID, info.ID)
 	l.log.Info("SIP call ended", "reason", r.Error(), "answered", was != proceeding)
 	l.e.trace(TraceEvent{Kind: Ended, CallID: l.callID, Leg: info.ID, Flow: l.flowInfo(), Reason: r, Trunk: l.trunkName(), From: info.Address, To: l.to, Status: l.incall.status, Info: info})
 }

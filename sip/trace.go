@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"time"
 
+	siplib "github.com/emiago/sipgo/sip"
+
 	"bridgehead/core"
 )
 
@@ -28,7 +30,7 @@ type TraceEvent struct {
 	Time   time.Time
 	Kind   TraceKind
 	CallID string // of SIP
-	Leg    string // Info.ID; "" before there is a leg
+	Leg    string // Info.ID; "" for what belongs to no call, or comes after its end
 	Flow   FlowInfo
 	// Text is the start line of a message, or the words of an alarm; Message
 	// the whole of it with secrets masked.
@@ -54,7 +56,9 @@ func (e *Edge) trace(t TraceEvent) {
 	if e.opt.Trace == nil {
 		return
 	}
-	t.Time = time.Now()
+	if t.Time.IsZero() {
+		t.Time = time.Now()
+	}
 	e.opt.Trace(t)
 }
 
@@ -63,7 +67,71 @@ func (e *Edge) refuse(t TraceEvent) {
 	e.counters.Refused.Add(1)
 	t.Kind, t.To, t.From = Refused, MaskPasscode(t.To), clean(t.From, 128)
 	e.log.Info("SIP call refused", "source", t.Flow.Remote, "to", t.To, "status", t.Status, "reason", t.Reason.Error(), "call", clean(t.CallID, 64))
+	if n := e.nameOf(t.CallID); n != nil && !n.known {
+		t.Leg = n.leg
+		e.reveal(t.CallID)
+		defer e.forget(t.CallID, n.leg)
+	}
 	e.trace(t)
+}
+
+// legName is the ID that a call's messages are traced with. It is given to the
+// first INVITE; until it is clear what that becomes, its events wait.
+type legName struct {
+	leg     string
+	known   bool
+	waiting []TraceEvent
+}
+
+func (e *Edge) nameOf(callID string) *legName {
+	e.namesMu.Lock()
+	defer e.namesMu.Unlock()
+	return e.names[callID]
+}
+
+// nameLeg gives a new leg the ID that its INVITE was traced with, or a new one.
+func (e *Edge) nameLeg(callID string, out bool) string {
+	e.namesMu.Lock()
+	defer e.namesMu.Unlock()
+	n := e.names[callID]
+	if n != nil && !n.known && !out {
+		return n.leg
+	}
+	id := newID()
+	if n == nil && out && e.opt.Trace != nil {
+		e.names[callID] = &legName{leg: id, known: true}
+	}
+	return id
+}
+
+// reveal passes on what waited, under the leg's name.
+func (e *Edge) reveal(callID string) {
+	e.namesMu.Lock()
+	var list []TraceEvent
+	n := e.names[callID]
+	if n != nil && !n.known {
+		list, n.waiting, n.known = n.waiting, nil, true
+	}
+	e.namesMu.Unlock()
+	for _, t := range list {
+		t.Leg = n.leg
+		e.trace(t)
+	}
+}
+
+// forget drops a name; what still waits is passed on without it.
+func (e *Edge) forget(callID, leg string) {
+	e.namesMu.Lock()
+	n := e.names[callID]
+	if n == nil || leg != "" && n.leg != leg || leg == "" && n.known {
+		e.namesMu.Unlock()
+		return
+	}
+	delete(e.names, callID)
+	e.namesMu.Unlock()
+	for _, t := range n.waiting {
+		e.trace(t)
+	}
 }
 
 func (e *Edge) traceMessage(k TraceKind, f *flow, b []byte, m message) {
@@ -71,13 +139,30 @@ func (e *Edge) traceMessage(k TraceKind, f *flow, b []byte, m message) {
 		return
 	}
 	line, _, _ := bytes.Cut(b, []byte("\r\n"))
-	t := TraceEvent{Kind: k, Flow: flowInfo(f), Text: clean(string(maskPasscode(line)), 256), Message: mask(b)}
+	t := TraceEvent{Time: time.Now(), Kind: k, Flow: flowInfo(f), Text: clean(string(maskPasscode(line)), 256), Message: mask(b)}
 	if m != nil {
 		t.CallID = callID(m)
 	} else if id := callIDLine.FindSubmatch(b); id != nil {
 		t.CallID = string(id[1])
 	}
-	e.trace(t)
+	req, _ := m.(*request)
+	begins := k == Received && req != nil && req.Method == siplib.INVITE && req.To() != nil && param(req.To().Params, "tag") == ""
+	e.namesMu.Lock()
+	n := e.names[t.CallID]
+	if n == nil && begins && len(e.names) < 4*e.opt.MaxCalls {
+		n = &legName{leg: newID()}
+		e.names[t.CallID] = n
+	}
+	wait := n != nil && !n.known && len(n.waiting) < 16
+	if wait {
+		n.waiting = append(n.waiting, t)
+	} else if n != nil && n.known {
+		t.Leg = n.leg
+	}
+	e.namesMu.Unlock()
+	if !wait {
+		e.trace(t)
+	}
 }
 
 var callIDLine = regexp.MustCompile(`(?mi)^(?:Call-ID|i)[ \t]*:[ \t]*(\S+)`)

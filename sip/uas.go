@@ -81,6 +81,7 @@ func (e *Edge) invite(tx *serverTx, in *flow) {
 	if no.auth {
 		e.auth.challenge(tx.req, res, no.stale)
 		tx.respond(res)
+		e.forget(callID(tx.req), "")
 		return // the first half of every login is no refused call
 	}
 	tx.respond(res)
