@@ -181,6 +181,7 @@ func (m *Meeting) refresh(p *party) {
 	p.out = m.listen(p, mixer)
 	if p.sub != nil {
 		p.sub.Refresh()
+		m.stirred.Store(true)
 	}
 	if !held {
 		m.dirty = true

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bridgehead/core"
@@ -79,7 +80,8 @@ type Meeting struct {
 	lobby   *mix.Mixer      // music for those who wait; has no inputs, ever
 	router  *forward.Router // what is forwarded unmixed
 	unclock []func()
-	steps   int // counted by the clock
+	steps   int         // counted by the clock
+	stirred atomic.Bool // the forwarder has something new to decide
 
 	queue queue
 	done  chan struct{}
@@ -133,7 +135,7 @@ func (m *Meeting) Step(now time.Duration) {
 	m.mixer.Step(now)
 	m.lobby.Step(now)
 	m.steps++
-	if m.steps%routerEvery == 0 {
+	if m.steps%routerEvery == 0 || m.stirred.Swap(false) {
 		m.router.Step(now)
 	}
 	if m.steps%levelsEvery == 0 {

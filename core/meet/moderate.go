@@ -34,6 +34,7 @@ func (m *Meeting) event(s *seat, e core.Event) {
 	case core.View:
 		if p.sub != nil {
 			p.sub.View(e.Wants)
+			m.stirred.Store(true)
 		}
 	case core.Bitrate:
 		if p.sub != nil {

@@ -91,6 +91,7 @@ func (s *seat) Publish(t core.Track) (core.Sink, error) {
 		mic.mute(s.muted)
 	}
 	s.mu.Unlock()
+	s.m.stirred.Store(true)
 	s.m.queue.put(func() { s.m.dirty = true })
 	return &published{Sink: sink, seat: s, track: t}, nil
 }
@@ -160,6 +161,9 @@ func (m *microphone) Close() error {
 func (m *microphone) mute(on bool) {
 	m.muted.Store(on)
 	m.in.Mute(on)
+	if f, ok := m.forwarded.(*forward.Mic); ok {
+		f.Mute(on)
+	}
 }
 
 // picture stops a covered camera.

@@ -105,6 +105,7 @@ func New(o Options) http.Handler {
 	if o.Signalling != nil {
 		mux.Handle("/ws", o.Signalling)
 		mux.Handle("/whip/", o.Signalling)
+		mux.Handle("/whep/", o.Signalling)
 	}
 	mux.Handle("/", static(o.Web))
 	return guarded(http.NewCrossOriginProtection().Handler(mux))
