@@ -1,7 +1,7 @@
 // The bar of controls.
 
 import { DropdownMenu } from "radix-ui";
-import { Camera, CameraOff, Ellipsis, Hand, Keyboard, MessageSquare, Mic, MicOff, MonitorUp, MonitorX, PhoneOff, Settings2, Users, type LucideIcon } from "lucide-react";
+import { Ellipsis, Hand, Keyboard, MessageSquare, Mic, MicOff, MonitorUp, MonitorX, PhoneOff, Settings2, Users, Video, VideoOff, type LucideIcon } from "lucide-react";
 import { useState } from "react";
 import { canShareScreen } from "../call/devices";
 import { waiting } from "../call/view";
@@ -60,13 +60,14 @@ export function Controls(props: { panel: Panel; onPanel(p: Panel): void; onDialo
   if (props.panel === "chat" && read !== lines) setRead(lines);
   const unread = lines - read;
   return (
-    <footer role="toolbar" aria-label={t.controls.bar} className="flex items-center justify-center gap-0.5 border-t border-line bg-surface px-1 py-1.5 pb-[max(0.375rem,env(safe-area-inset-bottom))] sm:gap-1">
+    <footer>
+      <div role="toolbar" aria-label={t.controls.bar} className="flex items-center justify-center gap-0.5 border-t border-line bg-surface px-1 py-1.5 pb-[max(0.375rem,env(safe-area-inset-bottom))] sm:gap-1">
       <Control
         icon={muted ? MicOff : Mic} label={muted ? t.controls.unmute : t.controls.mute} hotkey="M"
         state={muted ? "alarm" : "off"} onClick={() => void call.setMuted(!muted)}
       />
       <Control
-        icon={cameraOff ? CameraOff : Camera} label={cameraOff ? t.controls.cameraOn : t.controls.cameraOff} hotkey="V"
+        icon={cameraOff ? VideoOff : Video} label={cameraOff ? t.controls.cameraOn : t.controls.cameraOff} hotkey="V"
         state={cameraOff ? "alarm" : "off"} onClick={() => void call.setCameraOff(!cameraOff)}
       />
       {canShareScreen() && (
@@ -93,6 +94,7 @@ export function Controls(props: { panel: Panel; onPanel(p: Panel): void; onDialo
         <PhoneOff aria-hidden className="size-5 sm:size-6" />
         <span className="max-sm:sr-only">{t.controls.leave}</span>
       </button>
+      </div>
     </footer>
   );
 }

@@ -5,7 +5,7 @@ import { useEffect, useState } from "react";
 import { protection } from "../call/view";
 import { t } from "../strings";
 import { useCall, useTheCall } from "../ui/call";
-import { Button, cx, SecurityBadge } from "../ui/kit";
+import { Button, SecurityBadge } from "../ui/kit";
 import { Chat } from "./chat";
 import { Controls, type Panel } from "./controls";
 import { Help, Settings } from "./dialogs";
@@ -40,10 +40,7 @@ export function Meeting() {
         {panel && (
           <aside
             aria-label={panel === "people" ? t.roster.title : t.chat.title}
-            className={cx(
-              "flex w-full flex-col border-line bg-surface lg:static lg:w-88 lg:border-l",
-              "absolute inset-0 z-20",
-            )}
+            className="absolute inset-0 z-20 flex w-full flex-col border-line bg-surface lg:static lg:w-96 lg:border-l"
           >
             {panel === "people" ? <People onClose={() => setPanel("")} /> : <Chat onClose={() => setPanel("")} />}
           </aside>

@@ -3,7 +3,7 @@
 
 import { DropdownMenu } from "radix-ui";
 import {
-  CameraOff, Check, Crown, EllipsisVertical, Hand, Lock, LockOpen, Mic, MicOff, MonitorUp, Phone, PhoneCall, ShieldUser, UserX, Video, X,
+  Check, Crown, EllipsisVertical, Hand, Lock, LockOpen, Mic, MicOff, MonitorUp, Phone, PhoneCall, ShieldUser, UserX, Video, VideoOff, X,
 } from "lucide-react";
 import { memo, useState, type FormEvent, type ReactNode } from "react";
 import { scale } from "../call/devices";
@@ -11,7 +11,7 @@ import type { Party } from "../call/protocol";
 import { hasPicture, inMeeting, protection, waiting } from "../call/view";
 import { t } from "../strings";
 import { useCall, useTheCall } from "../ui/call";
-import { Button, Confirm, cx, Dialog, Field, SecurityBadge } from "../ui/kit";
+import { Button, Confirm, Dialog, Field, SecurityBadge } from "../ui/kit";
 import { Menu, MenuItem } from "./controls";
 import { initials } from "./tile";
 
@@ -102,26 +102,33 @@ const Line = memo(function Line({ party, host }: { party: Party; host: boolean }
     party.handRaised && t.roster.states.hand,
   ].filter(Boolean);
   return (
-    <li data-party={party.id} className="flex items-center gap-3 rounded-lg p-2 [content-visibility:auto] [contain-intrinsic-size:auto_4rem] hover:bg-raised">
+    <li data-party={party.id} className="flex gap-3 rounded-lg p-2 [contain-intrinsic-size:auto_4rem] [content-visibility:auto] hover:bg-raised">
       <Avatar party={party} />
       <div className="min-w-0 flex-1">
-        <p className="flex items-center gap-1.5">
-          <span className="truncate font-medium">{me ? t.meeting.youAre(party.name) : party.name}</span>
+        <div className="flex items-center gap-1.5">
+          <p className="truncate font-medium">{me ? t.meeting.youAre(party.name) : party.name}</p>
           {party.role === "host" && <Crown aria-hidden className="size-3.5 shrink-0 text-soft" />}
-        </p>
+          <Signs party={party} />
+          {host && !me && <Actions party={party} />}
+        </div>
         {states.length > 0 && <p className="truncate text-xs text-soft">{states.join(" · ")}</p>}
-        <SecurityBadge {...protection(party)} />
-      </div>
-      <div className="flex shrink-0 items-center gap-1.5 text-soft">
-        {party.handRaised && <Hand aria-hidden className="size-4 text-accent" />}
-        {party.sources.includes("screen") && <MonitorUp aria-hidden className="size-4" />}
-        {hasPicture(party) ? <Video aria-hidden className="size-4" /> : !party.phone && <CameraOff aria-hidden className="size-4 opacity-60" />}
-        {party.audioMuted ? <MicOff aria-hidden className="size-4 text-bad" /> : <Loudness id={party.id} name={party.name} />}
-        {host && !me && <Actions party={party} />}
+        <SecurityBadge {...protection(party)} className="mt-0.5" />
       </div>
     </li>
   );
 });
+
+/** Signs are a party's hand, screen, camera and microphone; the states beside say the same in words. */
+function Signs({ party }: { party: Party }) {
+  return (
+    <div className="ml-auto flex h-9 shrink-0 items-center gap-1.5 text-soft">
+      {party.handRaised && <Hand aria-hidden className="size-4 text-accent" />}
+      {party.sources.includes("screen") && <MonitorUp aria-hidden className="size-4" />}
+      {hasPicture(party) ? <Video aria-hidden className="size-4" /> : !party.phone && <VideoOff aria-hidden className="size-4" />}
+      {party.audioMuted ? <MicOff aria-hidden className="size-4 text-bad" /> : <Loudness id={party.id} name={party.name} />}
+    </div>
+  );
+}
 
 /** Loudness is a party's live level as a small upright bar. */
 function Loudness({ id, name }: { id: string; name: string }) {
@@ -161,7 +168,7 @@ function Actions({ party }: { party: Party }) {
           ) : (
             <MenuItem icon={MicOff} onSelect={act("mute")}>{t.roster.mute}</MenuItem>
           )}
-          {hasPicture(party) && <MenuItem icon={CameraOff} onSelect={act("stop-video")}>{t.roster.stopVideo}</MenuItem>}
+          {hasPicture(party) && <MenuItem icon={VideoOff} onSelect={act("stop-video")}>{t.roster.stopVideo}</MenuItem>}
           {party.handRaised && <MenuItem icon={Hand} onSelect={act("lower-hand")}>{t.roster.lowerHand}</MenuItem>}
           {party.role !== "host" && <MenuItem icon={ShieldUser} onSelect={act("make-host")}>{t.roster.makeHost}</MenuItem>}
           <MenuItem icon={UserX} onSelect={() => setRemoving(true)} danger>{t.roster.remove}</MenuItem>
@@ -219,7 +226,7 @@ function DialOut({ open, onClose }: { open: boolean; onClose(): void }) {
   };
   return (
     <Dialog open={open} onClose={onClose} title={t.host.dialTitle} text={t.host.dialText}>
-      <form onSubmit={submit} noValidate className={cx("flex flex-col gap-4")}>
+      <form onSubmit={submit} noValidate className="flex flex-col gap-4">
         <Field
           label={t.host.address} hint={t.host.addressHint} fault={fault} value={typed} autoComplete="off" autoFocus maxLength={256}
           onChange={(e) => {

@@ -1,7 +1,7 @@
 // The door: name, passcode, microphone, camera, speaker. Nothing but a name is
 // needed to come in.
 
-import { Camera, CameraOff, Mic, MicOff, Volume2 } from "lucide-react";
+import { Mic, MicOff, Video, VideoOff, Volume2 } from "lucide-react";
 import { useEffect, useRef, useState, type FormEvent } from "react";
 import * as devices from "../call/devices";
 import { t } from "../strings";
@@ -95,7 +95,7 @@ function Preview({ ready }: { ready: boolean }) {
         ) : (
           <div className="grid size-full place-items-center text-ink" role="status">
             <div className="flex flex-col items-center gap-2 p-4 pb-16 text-center">
-              <CameraOff aria-hidden className="size-10" />
+              <VideoOff aria-hidden className="size-10" />
               <p>{ready || faults.camera ? t.prejoin.cameraOff : t.prejoin.looking}</p>
             </div>
           </div>
@@ -104,7 +104,7 @@ function Preview({ ready }: { ready: boolean }) {
           <Toggle on={!muted} icons={[Mic, MicOff]} labels={[t.prejoin.muteOn, t.prejoin.muteOff]} onClick={() => void call.setMuted(!muted)} />
           <Toggle
             on={!cameraOff}
-            icons={[Camera, CameraOff]}
+            icons={[Video, VideoOff]}
             labels={[t.prejoin.cameraStop, t.prejoin.cameraOn]}
             onClick={() => void call.setCameraOff(!cameraOff)}
           />
@@ -145,7 +145,7 @@ function Toggle({ on, icons, labels, onClick }: { on: boolean; icons: [typeof Mi
       onClick={onClick}
       aria-pressed={!on}
       look={on ? "quiet" : "danger"}
-      className="size-12 rounded-full shadow-md"
+      className="size-12 !rounded-full shadow-md"
       title={labels[on ? 0 : 1]}
     >
       {labels[on ? 0 : 1]}

@@ -1,0 +1,140 @@
+// A list with a form to add to it: meetings, trunks, numbers, devices, users.
+
+import { Plus, Trash2 } from "lucide-react";
+import { useState, type FormEvent, type ReactNode } from "react";
+import { t } from "../strings";
+import { Button, Checkbox, Confirm, Dialog, Fault, Field, Select } from "../ui/kit";
+import { request, useData, type Problem } from "./api";
+import { Table, type Column } from "./table";
+
+/** Input is one question of the form. */
+export interface Input {
+  name: string;
+  label: string;
+  hint?: string;
+  type?: "text" | "password" | "number" | "checkbox" | "select" | "list";
+  options?: [string, string][];
+  required?: boolean;
+  value?: string | boolean;
+  pattern?: string;
+}
+
+export interface Resource<T> {
+  title: string;
+  path: string;
+  columns: Column<T>[];
+  inputs: Input[];
+  id(row: T): string;
+  name(row: T): string;
+  actions?(row: T): ReactNode;
+}
+
+export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; tick: number }) {
+  const { data, fault, reload } = useData<T[]>(r.path, tick);
+  const [adding, setAdding] = useState(false);
+  const [removing, setRemoving] = useState<T>();
+  const [trouble, setTrouble] = useState("");
+  const remove = async (row: T) => {
+    try {
+      await request("DELETE", `${r.path}/${encodeURIComponent(r.id(row))}`);
+      setTrouble("");
+    } catch (err) {
+      setTrouble((err as Problem).message);
+    }
+    reload();
+  };
+  return (
+    <section>
+      <div className="mb-4 flex items-center justify-between gap-4">
+        <h1 className="text-2xl font-semibold">{r.title}</h1>
+        <Button look="primary" icon={Plus} onClick={() => setAdding(true)}>
+          {t.console.add}
+        </Button>
+      </div>
+      {(fault || trouble) && (
+        <div className="mb-4">
+          <Fault>{fault?.message ?? trouble}</Fault>
+        </div>
+      )}
+      {data && (
+        <Table
+          label={r.title}
+          columns={r.columns}
+          rows={data}
+          id={r.id}
+          actions={(row) => (
+            <span className="inline-flex gap-1">
+              {r.actions?.(row)}
+              <Button small bare look="plain" icon={Trash2} onClick={() => setRemoving(row)}>
+                {`${t.console.remove} ${r.name(row)}`}
+              </Button>
+            </span>
+          )}
+        />
+      )}
+      <Dialog open={adding} onClose={() => setAdding(false)} title={`${t.console.add}: ${r.title}`}>
+        <Form
+          inputs={r.inputs}
+          save={async (body) => {
+            await request("POST", r.path, body);
+            setAdding(false);
+            reload();
+          }}
+        />
+      </Dialog>
+      <Confirm
+        open={removing !== undefined} onClose={() => setRemoving(undefined)} title={removing ? t.console.removeTitle(r.name(removing)) : ""}
+        text={t.console.removeText} action={t.console.remove} onAction={() => removing && void remove(removing)}
+      />
+    </section>
+  );
+}
+
+/** bodyOf leaves out what was left empty, so that the server's defaults hold. */
+export function bodyOf(inputs: Input[], form: FormData): Record<string, unknown> {
+  const body: Record<string, unknown> = {};
+  for (const i of inputs) {
+    const v = form.get(i.name);
+    const text = typeof v === "string" ? v.trim() : "";
+    if (i.type === "checkbox") body[i.name] = v !== null;
+    else if (!text) continue;
+    else if (i.type === "number") body[i.name] = Number(text);
+    else if (i.type === "list") body[i.name] = text.split(/[\s,]+/).filter(Boolean);
+    else body[i.name] = text;
+  }
+  return body;
+}
+
+function Form({ inputs, save }: { inputs: Input[]; save(body: Record<string, unknown>): Promise<void> }) {
+  const [fault, setFault] = useState("");
+  const [busy, setBusy] = useState(false);
+  const submit = async (e: FormEvent<HTMLFormElement>) => {
+    e.preventDefault();
+    setBusy(true);
+    try {
+      await save(bodyOf(inputs, new FormData(e.currentTarget)));
+    } catch (err) {
+      setFault((err as Problem).message);
+      setBusy(false);
+    }
+  };
+  return (
+    <form onSubmit={(e) => void submit(e)} className="flex flex-col gap-4">
+      {fault && <Fault>{fault}</Fault>}
+      {inputs.map((i) => {
+        if (i.type === "checkbox") return <Checkbox key={i.name} name={i.name} label={i.label} defaultChecked={!!i.value} />;
+        if (i.type === "select") return <Select key={i.name} name={i.name} label={i.label} hint={i.hint} options={i.options ?? []} defaultValue={i.value as string} />;
+        return (
+          <Field
+            key={i.name} name={i.name} label={i.label} hint={i.hint} required={i.required} defaultValue={i.value as string} pattern={i.pattern}
+            type={i.type === "password" ? "password" : "text"} inputMode={i.type === "number" ? "numeric" : undefined}
+            autoComplete={i.type === "password" ? "new-password" : "off"}
+          />
+        );
+      })}
+      <Button type="submit" look="primary" disabled={busy}>
+        {t.console.save}
+      </Button>
+    </form>
+  );
+}

@@ -1,0 +1,89 @@
+// The operators' console: what runs, what has been, and what is set up.
+
+import { useEffect } from "react";
+import { t } from "../strings";
+import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
+import { go } from "../ui/route";
+import { request, useData, useEvents, type Me } from "./api";
+import { Calls } from "./calls";
+import { Live } from "./live";
+import { Collection } from "./collection";
+import { devices, meetings, numbers, trunks, users } from "./resources";
+
+const rank = { user: 0, superuser: 1, administrator: 2 };
+
+export type Section = "live" | "meetings" | "calls" | "trunks" | "numbers" | "devices" | "users";
+
+/** sections with the least role that may use them. */
+const sections: [Section, keyof typeof rank][] = [
+  ["live", "user"], ["meetings", "user"], ["calls", "superuser"], ["trunks", "administrator"], ["numbers", "administrator"],
+  ["devices", "administrator"], ["users", "superuser"],
+];
+
+export function Console({ section }: { section: string }) {
+  const { data: me, fault, reload } = useData<Me>("/me");
+  useEffect(() => {
+    if (fault?.status === 401) go("/signin");
+  }, [fault]);
+  if (fault && fault.status !== 401)
+    return (
+      <div className="m-auto max-w-md p-6">
+        <Fault action={<Button small onClick={reload}>{t.console.retry}</Button>}>{fault.message}</Fault>
+      </div>
+    );
+  if (!me)
+    return (
+      <div className="grid min-h-full place-items-center" role="status" aria-label={t.console.loading}>
+        <Spinner />
+      </div>
+    );
+  return <Desk me={me} section={section} />;
+}
+
+function Desk({ me, section }: { me: Me; section: string }) {
+  const mine = sections.filter(([, role]) => rank[me.role] >= rank[role]).map(([name]) => name);
+  const at = mine.find((s) => s === section) ?? "live";
+  const { tick, live } = useEvents(rank[me.role] >= rank.superuser);
+  const signOut = () => void request("POST", "/logout").finally(() => go("/"));
+  return (
+    <div className="flex min-h-full flex-col">
+      <header className="border-b border-line bg-surface">
+        <div className="mx-auto flex w-full max-w-7xl flex-wrap items-center justify-between gap-x-6 gap-y-1 px-4 py-2 sm:px-6">
+          <Brand />
+          <nav aria-label={t.console.nav} className="order-last -mx-2 flex w-full gap-1 overflow-x-auto p-1 lg:order-none lg:w-auto">
+            {mine.map((s) => (
+              <a
+                key={s}
+                href={`/console/${s}`}
+                aria-current={s === at ? "page" : undefined}
+                className={cx("rounded-md px-3 py-2 text-sm font-medium whitespace-nowrap", s === at ? "bg-tint text-accent" : "text-soft hover:bg-raised")}
+              >
+                {t.console[s]}
+              </a>
+            ))}
+          </nav>
+          <div className="flex items-center gap-3 text-sm">
+            <span className="max-w-40 truncate text-soft max-sm:hidden">{me.display_name || me.email}</span>
+            <Button small onClick={signOut}>
+              {t.console.signOut}
+            </Button>
+          </div>
+        </div>
+      </header>
+      <main className="mx-auto w-full max-w-7xl flex-1 px-4 py-6 sm:px-6">
+        {!live && (
+          <div className="mb-4">
+            <Fault>{t.console.offline}</Fault>
+          </div>
+        )}
+        {at === "live" && <Live tick={tick} />}
+        {at === "calls" && <Calls tick={tick} />}
+        {at === "meetings" && <Collection key={at} resource={meetings} tick={tick} />}
+        {at === "trunks" && <Collection key={at} resource={trunks} tick={tick} />}
+        {at === "numbers" && <Collection key={at} resource={numbers} tick={0} />}
+        {at === "devices" && <Collection key={at} resource={devices} tick={tick} />}
+        {at === "users" && <Collection key={at} resource={users} tick={0} />}
+      </main>
+    </div>
+  );
+}

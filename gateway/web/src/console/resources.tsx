@@ -1,0 +1,240 @@
+// What is set up in the console, as lists and forms.
+
+import { Stethoscope } from "lucide-react";
+import { useState } from "react";
+import { t } from "../strings";
+import { Button, cx, Dialog, Spinner } from "../ui/kit";
+import { request, type Problem } from "./api";
+import type { Resource } from "./collection";
+
+const f = t.fields;
+const yes = (v: boolean) => (v ? t.console.yes : t.console.no);
+
+interface Meeting {
+  number: string;
+  name: string;
+  kind: "permanent" | "one-time";
+  hidden: boolean;
+  has_host_passcode: boolean;
+  has_guest_passcode: boolean;
+  admission: "open" | "accept";
+  encrypted_only: boolean;
+  participants: number;
+}
+
+export const meetings: Resource<Meeting> = {
+  title: t.console.meetings,
+  path: "/meetings",
+  id: (m) => m.number,
+  name: (m) => m.name || m.number,
+  columns: [
+    { title: f.number, strong: true, cell: (m) => m.number },
+    { title: f.name, cell: (m) => m.name },
+    { title: f.kind, cell: (m) => [f[m.kind], m.hidden && f.hidden.toLowerCase()].filter(Boolean).join(", ") },
+    { title: f.passcodes, cell: (m) => [m.has_host_passcode && f.host, m.has_guest_passcode && f.guest].filter(Boolean).join(", ") || t.console.no },
+    { title: f.admission, cell: (m) => f[m.admission] },
+    { title: f.encrypted_only, cell: (m) => yes(m.encrypted_only) },
+  ],
+  inputs: [
+    { name: "name", label: f.name },
+    { name: "number", label: f.number, hint: t.hints.number, pattern: "[0-9]{3,20}" },
+    { name: "kind", label: f.kind, type: "select", options: [["permanent", f.permanent], ["one-time", f["one-time"]]] },
+    { name: "host_passcode", label: f.host_passcode, hint: t.hints.passcode, pattern: "[0-9]{4,16}" },
+    { name: "guest_passcode", label: f.guest_passcode, hint: t.hints.passcode, pattern: "[0-9]{4,16}" },
+    { name: "admission", label: f.admission, type: "select", options: [["open", f.open], ["accept", f.accept]] },
+    { name: "max_participants", label: f.max_participants, type: "number", hint: t.hints.max },
+    { name: "encrypted_only", label: f.encrypted_only, type: "checkbox" },
+    { name: "hidden", label: f.hidden, type: "checkbox" },
+  ],
+  actions: (m) => (
+    <a href={`/join/${m.number}`} className="inline-flex min-h-9 items-center rounded-md px-3 text-sm font-medium text-accent hover:bg-raised">
+      {t.console.join}
+      <span className="sr-only"> {m.number}</span>
+    </a>
+  ),
+};
+
+interface Trunk {
+  id: string;
+  name: string;
+  mode: string;
+  transport: string;
+  host: string;
+  source: string[];
+  media_encryption: string;
+  enabled: boolean;
+  state: string;
+  detail?: string;
+}
+
+const transports: [string, string][] = [["tls", "TLS"], ["udp", "UDP"], ["tcp", "TCP"]];
+
+export const trunks: Resource<Trunk> = {
+  title: t.console.trunks,
+  path: "/trunks",
+  id: (x) => x.id,
+  name: (x) => x.name,
+  columns: [
+    { title: f.name, strong: true, cell: (x) => x.name },
+    { title: f.hostname, cell: (x) => x.host || "–" },
+    { title: f.transport, cell: (x) => x.transport.toUpperCase() },
+    { title: f.source, cell: (x) => x.source.join(", ") || "–" },
+    { title: f.state, cell: (x) => <State state={x.state} detail={x.detail} /> },
+  ],
+  inputs: [
+    { name: "name", label: f.name, required: true },
+    { name: "mode", label: f.mode, type: "select", options: [["static", "static"], ["register", "register"], ["both", "both"]] },
+    { name: "transport", label: f.transport, type: "select", options: transports },
+    { name: "host", label: f.hostname },
+    { name: "source", label: f.source, type: "list", hint: t.hints.source },
+    { name: "username", label: f.username },
+    { name: "password", label: f.password, type: "password" },
+    { name: "country", label: f.country, pattern: "[A-Z]{2}" },
+    { name: "enabled", label: f.enabled, type: "checkbox", value: true },
+    { name: "override_check", label: f.override_check, type: "checkbox" },
+  ],
+  actions: (x) => <CheckTrunk trunk={x} />,
+};
+
+/** State is a word with a meaning: good, bad, or neither. */
+function State({ state, detail }: { state: string; detail?: string }) {
+  const good = state === "up" || state === "registered";
+  return (
+    <span title={detail} className={cx("rounded-full px-2 py-0.5 text-xs font-medium", good ? "bg-good-tint text-good" : state === "down" ? "bg-bad-tint text-bad" : "bg-raised text-soft")}>
+      {state}
+    </span>
+  );
+}
+
+interface CheckLine {
+  what: string;
+  ok: boolean;
+  detail?: string;
+  remedy?: string;
+}
+
+function CheckTrunk({ trunk }: { trunk: Trunk }) {
+  const [lines, setLines] = useState<CheckLine[]>();
+  const [open, setOpen] = useState(false);
+  const check = async () => {
+    setLines(undefined);
+    setOpen(true);
+    setLines(
+      await request<CheckLine[] | null>("POST", `/trunks/${trunk.id}/check`).then(
+        (l) => l ?? [],
+        (err: Problem) => [{ what: err.message, ok: false }],
+      ),
+    );
+  };
+  return (
+    <>
+      <Button small look="plain" icon={Stethoscope} onClick={() => void check()}>
+        {t.console.check}
+      </Button>
+      <Dialog open={open} onClose={() => setOpen(false)} title={t.console.checkOf(trunk.name)}>
+        {lines ? (
+          <ul className="flex flex-col gap-3">
+            {lines.map((l) => (
+              <li key={l.what} className="flex gap-3">
+                <span aria-hidden className={cx("font-bold", l.ok ? "text-good" : "text-bad")}>
+                  {l.ok ? "✓" : "✗"}
+                </span>
+                <div>
+                  <p className="font-medium">{l.what}</p>
+                  {[l.detail, l.remedy].filter(Boolean).map((s) => (
+                    <p key={s} className="text-sm text-soft">
+                      {s}
+                    </p>
+                  ))}
+                </div>
+              </li>
+            ))}
+          </ul>
+        ) : (
+          <Spinner />
+        )}
+      </Dialog>
+    </>
+  );
+}
+
+interface Num {
+  number: string;
+  trunk: string;
+  target: string;
+  country?: string;
+  label?: string;
+}
+
+export const numbers: Resource<Num> = {
+  title: t.console.numbers,
+  path: "/numbers",
+  id: (n) => n.number,
+  name: (n) => n.number,
+  columns: [
+    { title: f.number, strong: true, cell: (n) => n.number },
+    { title: f.trunk, cell: (n) => n.trunk },
+    { title: f.target, cell: (n) => n.target },
+    { title: f.country, cell: (n) => n.country || "–" },
+    { title: f.label, cell: (n) => n.label || "–" },
+  ],
+  inputs: [
+    { name: "number", label: f.number, hint: t.hints.e164, required: true, pattern: "\\+[1-9][0-9]{4,14}" },
+    { name: "trunk", label: f.trunk, required: true },
+    { name: "target", label: f.target, hint: t.hints.target, required: true, value: "reception", pattern: "reception|meeting:[0-9]+|user:.+" },
+    { name: "country", label: f.country, pattern: "[A-Z]{2}" },
+    { name: "label", label: f.label },
+  ],
+};
+
+interface Device {
+  id: string;
+  user: string;
+  name: string;
+  extension: string;
+  registrations: { contact: string; protocol: string; source: string }[];
+}
+
+export const devices: Resource<Device> = {
+  title: t.console.devices,
+  path: "/devices",
+  id: (d) => d.id,
+  name: (d) => d.name || d.user,
+  columns: [
+    { title: f.user, strong: true, cell: (d) => d.user },
+    { title: f.name, cell: (d) => d.name },
+    { title: f.extension, cell: (d) => d.extension || "–" },
+    { title: f.registered, cell: (d) => d.registrations.map((r) => `${r.protocol.toUpperCase()} ${r.source}`).join(", ") || t.console.no },
+  ],
+  inputs: [
+    { name: "user", label: f.user, required: true },
+    { name: "password", label: f.password, type: "password", required: true, hint: t.hints.devicePassword },
+    { name: "name", label: f.name },
+    { name: "extension", label: f.extension, pattern: "[0-9]{2,10}" },
+  ],
+};
+
+interface User {
+  id: string;
+  email: string;
+  display_name: string;
+  role: string;
+}
+
+export const users: Resource<User> = {
+  title: t.console.users,
+  path: "/users",
+  id: (u) => u.id,
+  name: (u) => u.email,
+  columns: [
+    { title: f.email, strong: true, cell: (u) => u.email },
+    { title: f.display_name, cell: (u) => u.display_name },
+    { title: f.role, cell: (u) => u.role },
+  ],
+  inputs: [
+    { name: "email", label: f.email, required: true },
+    { name: "display_name", label: f.display_name },
+    { name: "password", label: f.password, type: "password", required: true, hint: t.hints.password },
+    { name: "role", label: f.role, type: "select", options: [["user", "user"], ["superuser", "superuser"], ["administrator", "administrator"]] },
+  ],
+};
