@@ -435,6 +435,11 @@ func TestReliableBetweenEdges(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
+		for _, m := range ea.kinds(Sent) {
+			if len(m.Message) > 1300 {
+				t.Errorf("%d bytes do not fit a datagram: %s", len(m.Message), m.Text)
+			}
+		}
 		if n := ea.messages(Sent, "PRACK"); n != 1 {
 			t.Errorf("%d PRACK", n)
 		}

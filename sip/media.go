@@ -2,6 +2,7 @@ package sip
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,15 @@ func (l *leg) openMedia(f *flow, p sdp.Policy, codecs []core.Codec) error {
 		return err
 	}
 	l.media = s
-	l.agent = sdp.Agent{Addr: l.e.hostFor(f.local, f.remote), Port: s.Port(), Codecs: codecs, Digits: true, Policy: p, Suites: l.e.suites}
+	suites := l.e.suites
+	if l.out && !f.reliable() {
+		// An INVITE is to fit a datagram (RFC 3261 18.1.1): the strongest
+		// suite and the most common one.
+		suites = slices.DeleteFunc(slices.Clone(suites), func(s sdp.Suite) bool {
+			return s.Name != suites[0].Name && s.Name != "AES_CM_128_HMAC_SHA1_80"
+		})
+	}
+	l.agent = sdp.Agent{Addr: l.e.hostFor(f.local, f.remote), Port: s.Port(), Codecs: codecs, Digits: true, Policy: p, Suites: suites}
 	return nil
 }
 

@@ -3,7 +3,6 @@ package sip
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -387,15 +386,4 @@ func markVia(via *siplib.ViaHeader, from netip.AddrPort) {
 	if addr, err := netip.ParseAddr(strings.Trim(via.Host, "[]")); rport || err != nil || addr.Unmap() != from.Addr() {
 		via.Params.Add("received", from.Addr().String())
 	}
-}
-
-// hostPort writes an address as a URI does.
-func hostPort(host string, port int) string {
-	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
-		host = "[" + host + "]"
-	}
-	if port == 0 {
-		return host
-	}
-	return fmt.Sprintf("%s:%d", host, port)
 }

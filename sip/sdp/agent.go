@@ -330,7 +330,8 @@ func (a *Agent) Accept(answer *Session) (*Agreed, error) {
 }
 
 func (a *Agent) acceptKeys(o, m *Media, agreed *Agreed) error {
-	for _, c := range m.Crypto {
+	if len(m.Crypto) > 0 {
+		c := m.Crypto[0] // an answer has one (RFC 4568 5.1.2)
 		i := slices.IndexFunc(o.Crypto, func(x Crypto) bool { return x.Tag == c.Tag && x.Suite == c.Suite })
 		if i < 0 || len(c.Key) != len(o.Crypto[i].Key) || c.Unusable != "" {
 			return errSuite
