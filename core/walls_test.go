@@ -1,0 +1,122 @@
+package core_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "bridgehead"
+
+// walls say, for each part of the tree, which of our packages it may import.
+// The longest prefix counts. Nothing else keeps the house in order: a new
+// package without a wall fails the test.
+var walls = map[string][]string{
+	"core":             {},
+	"core/audio":       {"core", "core/audio"},
+	"core/clock":       {"core"},
+	"core/rtpio":       {"core"},
+	"core/mix":         {"core", "core/audio"},
+	"core/forward":     {"core"},
+	"core/meet":        {"core", "core/clock", "core/mix", "core/forward", "core/audio"},
+	"core/ivr":         {"core", "core/clock", "core/mix", "core/audio", "core/ivr"},
+	"core/coretest":    {"core", "core/audio"},
+	"config":           {},
+	"sip":              {"core", "core/rtpio", "core/audio", "sip"},
+	"webrtc":           {"core", "core/rtpio", "core/audio", "webrtc"},
+	"h323":             {"core", "core/rtpio", "core/audio", "h323"},
+	"pstn":             {"core", "core/rtpio", "core/audio", "pstn"},
+	"gateway/store":    {},
+	"gateway/records":  {"core/...", "gateway/store"},
+	"gateway/caller":   {"core/..."},
+	"gateway/load":     {"core/...", "sip"},
+	"gateway/web":      {},
+	"gateway/api":      {"core/...", "gateway/dialplan", "gateway/records", "gateway/store"},
+	"gateway/dialplan": {"core/...", "gateway/records", "gateway/store"},
+	"gateway/e2e":      {"core/..."},
+	"gateway":          {"core/...", "config", "sip", "webrtc", "h323", "pstn", "gateway"},
+}
+
+// tests may also use the leg that is made for them, and rooms to sit in.
+var forTests = []string{"core"}
+
+// ground may import nothing but what is listed, not even other modules.
+var ground = []string{"github.com/pion/rtp"}
+
+func within(pkg, part string) bool { return pkg == part || strings.HasPrefix(pkg, part+"/") }
+
+func wallOf(pkg string) (part string, ok bool) {
+	for p := range walls {
+		if within(pkg, p) && len(p) >= len(part) {
+			part, ok = p, true
+		}
+	}
+	return part, ok
+}
+
+func TestImportsKeepToTheWalls(t *testing.T) {
+	seen := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "node_modules" || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") {
+			seen++
+			check(t, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 50 {
+		t.Fatalf("only %d files were read", seen)
+	}
+}
+
+func check(t *testing.T, path string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	pkg := filepath.ToSlash(filepath.Dir(strings.TrimPrefix(filepath.ToSlash(path), "../")))
+	part, ok := wallOf(pkg)
+	if !ok {
+		t.Errorf("%s: no wall is written for package %s", path, pkg)
+		return
+	}
+	test := strings.HasSuffix(path, "_test.go")
+	for _, spec := range file.Imports {
+		name, _ := strconv.Unquote(spec.Path.Value)
+		ours, inside := strings.CutPrefix(name, module+"/")
+		switch {
+		case !inside:
+			if pkg == "core" && !test && strings.Contains(name, ".") && !slices.Contains(ground, name) {
+				t.Errorf("%s: the ground floor imports %s", path, name)
+			}
+		case within(ours, part) && part != "core" && part != "gateway":
+		case slices.ContainsFunc(walls[part], func(a string) bool { return allowed(ours, a) }):
+		case test && slices.ContainsFunc(forTests, func(a string) bool { return within(ours, a) }):
+		default:
+			t.Errorf("%s: %s may not import %s", path, pkg, ours)
+		}
+	}
+}
+
+// allowed: "core" is the ground floor alone, "core/..." all above it too.
+func allowed(ours, a string) bool {
+	if a == "core" {
+		return ours == "core"
+	}
+	return within(ours, strings.TrimSuffix(a, "/..."))
+}
