@@ -103,7 +103,8 @@ func (g *Guard) Wrong(who core.Info, why core.Reason) core.Reason {
 }
 
 // forget drops what is too old to matter; if that is not enough, everything
-// about calls, whose sources stay counted.
+// about calls, whose sources stay counted, and a tenth of the sources, so that
+// it is not called again at once.
 func (g *Guard) forget() {
 	for s := range g.sources {
 		g.recent(s)
@@ -117,7 +118,7 @@ func (g *Guard) forget() {
 		clear(g.calls)
 	}
 	for s := range g.sources {
-		if len(g.sources) < maxTracked {
+		if len(g.sources) < maxTracked*9/10 {
 			break
 		}
 		delete(g.sources, s)

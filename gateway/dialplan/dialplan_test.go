@@ -1,0 +1,257 @@
+package dialplan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/core/clock"
+	"bridgehead/core/coretest"
+	"bridgehead/core/ivr"
+	"bridgehead/core/meet"
+	"bridgehead/gateway/records"
+	"bridgehead/gateway/store"
+)
+
+// bench is a plan with meetings, numbers and a device.
+type bench struct {
+	*Plan
+	t     *testing.T
+	store *store.Store
+	book  *records.Book
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	ctx := t.Context()
+	s, err := store.Open(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	voice, err := ivr.NewVoice("en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	book := records.New(s, log)
+	writing, stop := context.WithCancel(context.Background())
+	var writer sync.WaitGroup
+	writer.Go(func() { book.Run(writing) })
+	t.Cleanup(func() { stop(); writer.Wait(); s.Close() })
+	b := &bench{t: t, store: s, book: book}
+	b.Plan = New(Options{Store: s, Clock: clock.New(log), Voice: voice, Guard: NewGuard(10, time.Minute), Book: book, Notify: func(meet.Change) {}, Log: log})
+	for _, m := range []store.Meeting{
+		{Number: "7001", Kind: "permanent", Admission: "open", GuestPasscode: "1234", HostPasscode: "99999"},
+		{Number: "7002", Kind: "permanent", Admission: "open"},
+		{Number: "7003", Kind: "one-time", Admission: "open"},
+		{Number: "7004", Kind: "permanent", Admission: "open", HostPasscode: "5555"},
+	} {
+		if _, err := s.AddMeeting(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []store.Number{
+		{Number: "+15550100", Trunk: "carrier", Target: "reception"}, {Number: "+15550101", Trunk: "carrier", Target: "meeting:7001"},
+		{Number: "+15550102", Trunk: "carrier", Target: "meeting:7002"}, {Number: "+15550103", Trunk: "carrier", Target: "user:nobody"},
+	} {
+		if err := s.AddNumber(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.AddDevice(ctx, store.Device{User: "room1", Password: "secret-enough", Extension: "201"}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+var callers int
+
+func info(p core.Protocol, source string) core.Info {
+	callers++
+	return core.Info{ID: fmt.Sprint("call-", callers), Protocol: p, Direction: core.In, Source: netip.MustParseAddr(source),
+		Security: core.Security{Signalling: "tls", Media: "sdes-srtp"}, Audio: coretest.PCMU}
+}
+
+func (b *bench) route(c core.Call) (string, core.Code) {
+	room, err := b.Route(b.t.Context(), c)
+	if err != nil {
+		return "", core.ReasonOf(err).Code
+	}
+	return room.Name(), ""
+}
+
+func TestRoutes(t *testing.T) {
+	b := newBench(t)
+	device := info(core.SIP, "192.0.2.9")
+	device.User = "room2"
+	phone := info(core.PSTN, "198.51.100.1")
+	phone.Phone, phone.Address = true, "+15550199"
+	for _, c := range []struct {
+		name string
+		call core.Call
+		room string
+		code core.Code
+	}{
+		{"guest by address", core.Call{To: "7001**1234", Info: info(core.SIP, "192.0.2.1")}, "7001", ""},
+		{"host by address", core.Call{To: "7001**99999", Info: info(core.SIP, "192.0.2.1")}, "7001", ""},
+		{"passcode still to come", core.Call{To: "7001", Info: info(core.SIP, "192.0.2.1")}, "reception", ""},
+		{"wrong passcode", core.Call{To: "7001**1", Info: info(core.SIP, "192.0.2.1")}, "reception", ""},
+		{"no passcode needed", core.Call{To: "7002", Info: info(core.SIP, "192.0.2.1")}, "7002", ""},
+		{"guests need none", core.Call{To: "7004", Info: info(core.SIP, "192.0.2.1")}, "7004", ""},
+		{"passcode where none is", core.Call{To: "7002**77", Info: info(core.SIP, "192.0.2.1")}, "reception", ""},
+		{"unknown number", core.Call{To: "4711", Info: info(core.SIP, "192.0.2.2")}, "reception", ""},
+		{"no number", core.Call{To: "", Info: info(core.SIP, "192.0.2.2")}, "reception", ""},
+		{"browser, passcode missing", core.Call{To: "7001", Info: info(core.WebRTC, "192.0.2.3")}, "", core.WrongPasscode},
+		{"browser, unknown number", core.Call{To: "4711", Info: info(core.WebRTC, "192.0.2.3")}, "", core.NotFound},
+		{"browser", core.Call{To: "7001**1234", Info: info(core.WebRTC, "192.0.2.3")}, "7001", ""},
+		{"trunk to reception", core.Call{To: "+15550100", Trunk: "carrier", Info: phone}, "reception", ""},
+		{"trunk to meeting with passcode", core.Call{To: "+15550101", Trunk: "carrier", Info: phone}, "reception", ""},
+		{"trunk to meeting without", core.Call{To: "+15550102", Trunk: "carrier", Info: phone}, "7002", ""},
+		{"trunk to nobody", core.Call{To: "+15550103", Trunk: "carrier", Info: phone}, "", core.Unreachable},
+		{"trunk, unknown number", core.Call{To: "+15550199", Trunk: "carrier", Info: phone}, "", core.NotFound},
+		{"trunk, another's number", core.Call{To: "+15550100", Trunk: "other", Info: phone}, "", core.NotFound},
+		{"trunk, a meeting's number", core.Call{To: "7002", Trunk: "carrier", Info: phone}, "", core.NotFound},
+		{"device calls device", core.Call{To: "201", Info: device}, "device room1", ""},
+		{"stranger calls device", core.Call{To: "201", Info: info(core.SIP, "192.0.2.4")}, "reception", ""},
+		{"stranger calls device by name", core.Call{To: "room1", Info: info(core.SIP, "192.0.2.4")}, "reception", ""},
+	} {
+		if room, code := b.route(c.call); room != c.room || code != c.code {
+			t.Errorf("%s: led to %q, code %q; want %q, %q", c.name, room, code, c.room, c.code)
+		}
+	}
+}
+
+func TestThirdWrongPasscodeOfACallEndsIt(t *testing.T) {
+	b := newBench(t)
+	who := info(core.WebRTC, "192.0.2.1")
+	for i, want := range []core.Code{core.WrongPasscode, core.WrongPasscode, core.Throttled} {
+		if _, code := b.route(core.Call{To: "7001**1", Info: who}); code != want {
+			t.Errorf("try %d gives %q, want %q", i+1, code, want)
+		}
+	}
+}
+
+// A source that guesses on is refused, over calls and protocols; others and
+// the right passcode from elsewhere are not.
+func TestSourceThatGuessesIsRefused(t *testing.T) {
+	b := newBench(t)
+	for i := range 10 {
+		p := []core.Protocol{core.WebRTC, core.SIP}[i%2]
+		b.route(core.Call{To: fmt.Sprintf("7001**%d", i), Info: info(p, "192.0.2.66")})
+	}
+	for _, p := range []core.Protocol{core.WebRTC, core.SIP} {
+		if _, code := b.route(core.Call{To: "7001**1234", Info: info(p, "192.0.2.66")}); code != core.Throttled {
+			t.Errorf("%s from the guesser gives %q", p, code)
+		}
+	}
+	if room, _ := b.route(core.Call{To: "7001**1234", Info: info(core.SIP, "192.0.2.67")}); room != "7001" {
+		t.Errorf("another source is led to %q", room)
+	}
+}
+
+func TestTriesAreForgottenAfterTheWindow(t *testing.T) {
+	g := NewGuard(3, time.Minute)
+	now := time.Now()
+	g.now = func() time.Time { return now }
+	for range 3 {
+		g.Wrong(info(core.SIP, "2001:db8::1"), core.Reason{})
+	}
+	if g.Allowed(info(core.SIP, "2001:db8::2")) == nil {
+		t.Error("the rest of the /64 may still guess")
+	}
+	if err := g.Allowed(info(core.SIP, "2001:db8:1::1")); err != nil {
+		t.Errorf("another network: %v", err)
+	}
+	now = now.Add(time.Minute + time.Second)
+	if err := g.Allowed(info(core.SIP, "2001:db8::1")); err != nil {
+		t.Errorf("after the window: %v", err)
+	}
+}
+
+func TestGuardIsBounded(t *testing.T) {
+	g := NewGuard(3, time.Minute)
+	for i := range maxTracked + 1000 {
+		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		g.Wrong(core.Info{ID: fmt.Sprint(i), Source: a}, core.Reason{})
+	}
+	if len(g.sources) > maxTracked+1 || len(g.calls) > maxTracked+1 {
+		t.Errorf("%d sources and %d calls are remembered", len(g.sources), len(g.calls))
+	}
+}
+
+func TestRecordsHoldNoPasscode(t *testing.T) {
+	b := newBench(t)
+	b.route(core.Call{To: "7001**1234", Info: info(core.SIP, "192.0.2.1")})
+	b.route(core.Call{To: "7001**4321", Info: info(core.WebRTC, "192.0.2.1")})
+	for _, c := range b.book.Open() {
+		if text := fmt.Sprintf("%+v", c); strings.Contains(text, "1234") || strings.Contains(text, "4321") {
+			t.Errorf("the record holds the passcode: %s", text)
+		}
+	}
+}
+
+func (b *bench) waitForRecord(id string) store.Call {
+	b.t.Helper()
+	for range 500 {
+		if c, err := b.store.Call(b.t.Context(), id); err == nil && c.Code != "" {
+			return c
+		}
+		time.Sleep(2 * time.Millisecond) // another goroutine writes it
+	}
+	b.t.Fatalf("call %s has no record", id)
+	return store.Call{}
+}
+
+func TestEveryEndIsRecorded(t *testing.T) {
+	b := newBench(t)
+	who := info(core.SIP, "192.0.2.1")
+	leg := coretest.New(0, func(i *core.Info) { i.ID = who.ID })
+	room, err := b.Route(t.Context(), core.Call{To: "7002", From: "sip:ann@example.org", Info: who})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := room.Join(t.Context(), leg); err != nil {
+		t.Fatal(err)
+	}
+	leg.Hangup(core.Reason{Code: core.Normal})
+	if c := b.waitForRecord(who.ID); c.Code != "normal" || c.Meeting != "7002" || c.From != "sip:ann@example.org" {
+		t.Errorf("record %+v", c)
+	}
+	refused := info(core.WebRTC, "192.0.2.1")
+	b.route(core.Call{To: "4711", Info: refused})
+	if c := b.waitForRecord(refused.ID); c.Code != "not-found" {
+		t.Errorf("record %+v", c)
+	}
+}
+
+func TestOneTimeMeetingIsGoneAfterItsEnd(t *testing.T) {
+	b := newBench(t)
+	leg := coretest.New(0, nil)
+	room, err := b.Route(t.Context(), core.Call{To: "7003", Info: leg.Info()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := room.Join(t.Context(), leg); err != nil {
+		t.Fatal(err)
+	}
+	m := b.Live.Running("7003")
+	m.End(core.Reason{Code: core.Ended})
+	<-m.Done()
+	for range 500 {
+		if _, err := b.store.Meeting(t.Context(), "7003"); errors.Is(err, store.ErrNotFound) {
+			if _, code := b.route(core.Call{To: "7003", Info: info(core.WebRTC, "192.0.2.1")}); code != core.NotFound {
+				t.Errorf("it still leads somewhere: %q", code)
+			}
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Error("the meeting is still kept")
+}

@@ -1,0 +1,221 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+func open(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestMeetingComesBackWithItsPasscodes(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	in := Meeting{Number: "7001", Name: "Team", Kind: "permanent", HostPasscode: "99887766", GuestPasscode: "12345678", Admission: "accept", MaxParticipants: 5}
+	if _, err := s.AddMeeting(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddMeeting(t.Context(), in); !errors.Is(err, ErrExists) {
+		t.Errorf("a second one gives %v", err)
+	}
+	s.Close()
+	got, err := open(t, dir).Meeting(t.Context(), "7001")
+	in.Created = got.Created
+	if err != nil || got != in {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// Nothing that is a secret lies in the files in clear.
+func TestSecretsAreNotInTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	ctx := t.Context()
+	secrets := []string{"99887766", "trunk-pa55word", "device-pa55word", "user-pa55word"}
+	u, err := s.AddUser(ctx, User{Email: "a@example.org", Role: RoleUser}, secrets[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := s.AddToken(ctx, u.ID, "test", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err1 := s.AddMeeting(ctx, Meeting{Number: "1", Kind: "permanent", Admission: "open", HostPasscode: secrets[0]})
+	_, err2 := s.AddTrunk(ctx, Trunk{Name: "t", Password: secrets[1]})
+	_, err3 := s.AddDevice(ctx, Device{User: "d", Password: secrets[2]})
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range append(secrets, token) {
+			if bytes.Contains(data, []byte(secret)) {
+				t.Errorf("%s holds %q in clear", filepath.Base(f), secret)
+			}
+		}
+	}
+	if info, err := os.Stat(filepath.Join(dir, "secret.key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("secret.key has mode %v, %v", info.Mode(), err)
+	}
+	again := open(t, dir)
+	if d, err := again.Device(ctx, "d"); err != nil || d.Password != secrets[2] {
+		t.Errorf("the device's password comes back as %q, %v", d.Password, err)
+	}
+}
+
+func TestForeignKeyIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if _, err := s.AddMeeting(t.Context(), Meeting{Number: "1", Kind: "permanent", Admission: "open", HostPasscode: "1234"}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := os.WriteFile(filepath.Join(dir, "secret.key"), make([]byte, 32), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, dir).Meeting(t.Context(), "1"); err == nil {
+		t.Error("another key opened the passcode")
+	}
+}
+
+func TestPasswordsAndTokens(t *testing.T) {
+	s := open(t, t.TempDir())
+	ctx := t.Context()
+	u, err := s.AddUser(ctx, User{Email: "Ann@example.org", Role: RoleAdministrator}, "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CheckPassword(ctx, "ann@example.org", "correct horse"); err != nil {
+		t.Errorf("the right password, with the address in small letters: %v", err)
+	}
+	for _, c := range [][2]string{{"ann@example.org", "wrong"}, {"nobody@example.org", "correct horse"}, {"", ""}} {
+		if _, err := s.CheckPassword(ctx, c[0], c[1]); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%v gives %v", c, err)
+		}
+	}
+	token, _, _ := s.AddToken(ctx, u.ID, "a", 0)
+	expired, _, _ := s.AddToken(ctx, u.ID, "b", time.Nanosecond)
+	if got, err := s.Authenticate(ctx, token); err != nil || got.ID != u.ID {
+		t.Errorf("token gives %v, %v", got, err)
+	}
+	for _, bad := range []string{expired, "", "bh_guess"} {
+		if _, err := s.Authenticate(ctx, bad); err == nil {
+			t.Errorf("token %q was taken", bad)
+		}
+	}
+	if err := s.UpdateUser(ctx, u, "another one"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Authenticate(ctx, token); err == nil {
+		t.Error("a token outlived the change of password")
+	}
+}
+
+func TestNumberOfAOneTimeMeetingRests(t *testing.T) {
+	s := open(t, t.TempDir())
+	m := Meeting{Number: "5", Kind: "one-time", Admission: "open"}
+	if _, err := s.AddMeeting(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveMeeting(t.Context(), "5"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddMeeting(t.Context(), m); !errors.Is(err, ErrExists) {
+		t.Errorf("the number was given out again: %v", err)
+	}
+}
+
+func TestChosenNumbersAreFreeAndLong(t *testing.T) {
+	s := open(t, t.TempDir())
+	seen := map[string]bool{}
+	for range 50 {
+		m, err := s.AddMeeting(t.Context(), Meeting{Kind: "permanent", Admission: "open"})
+		if err != nil || len(m.Number) != 9 || seen[m.Number] {
+			t.Fatalf("number %q, %v", m.Number, err)
+		}
+		seen[m.Number] = true
+	}
+}
+
+func TestVersionSeesAnotherProcess(t *testing.T) {
+	dir := t.TempDir()
+	serving, shell := open(t, dir), open(t, dir)
+	before, err := serving.Version(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := serving.SaveCall(t.Context(), Call{ID: "c", Started: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := serving.Version(t.Context()); v != before {
+		t.Error("a call record counts as a change of configuration")
+	}
+	if _, err := shell.AddTrunk(t.Context(), Trunk{Name: "t"}); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := serving.Version(t.Context()); v == before {
+		t.Error("the trunk was not noticed")
+	}
+}
+
+func TestCallsAreKeptAndPurged(t *testing.T) {
+	s := open(t, t.TempDir())
+	ctx := t.Context()
+	old := Call{ID: "old", Started: time.Now().AddDate(0, 0, -40), Ended: time.Now(), Code: "normal"}
+	now := Call{ID: "new", Started: time.Now(), Meeting: "7", Ladder: []Step{{What: "INVITE"}}}
+	for _, c := range []Call{old, now, now} {
+		if err := s.SaveCall(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.PurgeCalls(ctx, time.Now().AddDate(0, 0, -30)); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Calls(ctx, "", 10)
+	if err != nil || len(list) != 1 || list[0].ID != "new" {
+		t.Fatalf("kept %v, %v", list, err)
+	}
+	if err := s.CloseOpenCalls(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Call(ctx, "new")
+	if err != nil || c.Code != "shutdown" || len(c.Ladder) != 1 {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// Several writers at once wait for one another.
+func TestWritersDoNotFail(t *testing.T) {
+	dir := t.TempDir()
+	a, b := open(t, dir), open(t, dir)
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			s := a
+			if i%2 == 0 {
+				s = b
+			}
+			if _, err := s.AddMeeting(t.Context(), Meeting{Kind: "permanent", Admission: "open"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
