@@ -238,10 +238,12 @@ func TestLongestCall(t *testing.T) {
 		e.Dial(context.Background(), "+4930123456", r)
 		line.into.Join(context.Background(), leg)
 		time.Sleep(59 * time.Minute)
+		synctest.Wait()
 		if leg.why != nil || r.joined != 1 {
 			t.Fatal("ended early")
 		}
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		if leg.why == nil || leg.why.Code != core.Ended {
 			t.Error("not ended")
 		}
