@@ -90,7 +90,7 @@ func (r *Reception) serve(ctx context.Context, c *caller) {
 			return
 		}
 		if wrong >= tries {
-			why.Say = "Too many wrong tries."
+			why.Say, why.Detail = "Too many wrong tries.", why.Detail+"; third wrong answer"
 			c.end(ctx, why, "too-many-tries")
 			return
 		}

@@ -90,7 +90,7 @@ func operation(method, path, id, summary string, role store.Role, tag string) hu
 type (
 	nothing     struct{}
 	body[T any] struct{ Body T }
-	byID        struct {
+	ByID        struct {
 		ID string `path:"id" maxLength:"128"`
 	}
 )
@@ -222,7 +222,7 @@ func (s *server) touchable(ctx context.Context, id string) (store.User, error) {
 }
 
 func (s *server) changeUser(ctx context.Context, in *struct {
-	byID
+	ByID
 	Body userPatch
 }) (*body[store.User], error) {
 	u, err := s.touchable(ctx, in.ID)
@@ -269,7 +269,7 @@ func (s *server) notLast(ctx context.Context, u store.User) error {
 	return nil
 }
 
-func (s *server) removeUser(ctx context.Context, in *byID) (*nothing, error) {
+func (s *server) removeUser(ctx context.Context, in *ByID) (*nothing, error) {
 	u, err := s.touchable(ctx, in.ID)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 func (s *server) calls(api huma.API) {
 	const tag = "Calls"
 	huma.Register(api, operation("GET", "/calls", "list-calls", "Call records, newest first; those under way and refused attempts too", store.RoleSuperuser, tag), s.listCalls)
-	huma.Register(api, operation("GET", "/calls/{id}", "get-call", "Show a call record", store.RoleSuperuser, tag), func(ctx context.Context, in *byID) (*body[store.Call], error) {
+	huma.Register(api, operation("GET", "/calls/{id}", "get-call", "Show a call record", store.RoleSuperuser, tag), func(ctx context.Context, in *ByID) (*body[store.Call], error) {
 		return answer(s.Book.Find(ctx, in.ID))
 	})
 	huma.Register(api, operation("GET", "/calls/{id}/ladder", "get-ladder", "The signalling and media of a call on one time line, with a verdict", store.RoleSuperuser, tag), s.ladder)
@@ -40,7 +40,7 @@ type ladder struct {
 	Steps   []store.Step `json:"steps"`
 }
 
-func (s *server) ladder(ctx context.Context, in *byID) (*body[ladder], error) {
+func (s *server) ladder(ctx context.Context, in *ByID) (*body[ladder], error) {
 	c, err := s.Book.Find(ctx, in.ID)
 	if c.Ladder == nil {
 		c.Ladder = []store.Step{}

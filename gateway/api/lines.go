@@ -135,7 +135,7 @@ func (s *server) trunks(api huma.API) {
 		}
 		return answer(list, err)
 	})
-	huma.Register(api, operation("GET", "/trunks/{id}", "get-trunk", "Show a trunk", admin, tag), func(ctx context.Context, in *byID) (*body[trunkView], error) {
+	huma.Register(api, operation("GET", "/trunks/{id}", "get-trunk", "Show a trunk", admin, tag), func(ctx context.Context, in *ByID) (*body[trunkView], error) {
 		t, err := s.Store.Trunk(ctx, in.ID)
 		return answer(s.viewTrunk(t), err)
 	})
@@ -150,7 +150,7 @@ func (s *server) trunks(api huma.API) {
 		return answer(s.viewTrunk(t), err)
 	})
 	huma.Register(api, operation("PATCH", "/trunks/{id}", "change-trunk", "Change a trunk", admin, tag), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body trunkBody
 	}) (*body[trunkView], error) {
 		t, err := s.Store.Trunk(ctx, in.ID)
@@ -165,12 +165,12 @@ func (s *server) trunks(api huma.API) {
 		s.TrunksChanged()
 		return answer(s.viewTrunk(t), err)
 	})
-	huma.Register(api, operation("DELETE", "/trunks/{id}", "remove-trunk", "Remove a trunk", admin, tag), func(ctx context.Context, in *byID) (*nothing, error) {
+	huma.Register(api, operation("DELETE", "/trunks/{id}", "remove-trunk", "Remove a trunk", admin, tag), func(ctx context.Context, in *ByID) (*nothing, error) {
 		err := s.Store.RemoveTrunk(ctx, in.ID)
 		s.TrunksChanged()
 		return nil, fail(err)
 	})
-	huma.Register(api, operation("POST", "/trunks/{id}/check", "check-trunk", "Try a trunk: resolution, reachability, registration", admin, tag), func(ctx context.Context, in *byID) (*body[[]CheckLine], error) {
+	huma.Register(api, operation("POST", "/trunks/{id}/check", "check-trunk", "Try a trunk: resolution, reachability, registration", admin, tag), func(ctx context.Context, in *ByID) (*body[[]CheckLine], error) {
 		t, err := s.Store.Trunk(ctx, in.ID)
 		if err != nil {
 			return nil, fail(err)
@@ -207,7 +207,7 @@ type numberBody struct {
 
 func (s *server) numbers(api huma.API) {
 	const tag, admin = "Numbers", store.RoleAdministrator
-	type byNumber struct {
+	type ByNumber struct {
 		Number string `path:"number" maxLength:"32"`
 	}
 	check := func(ctx context.Context, n store.Number) error {
@@ -229,7 +229,7 @@ func (s *server) numbers(api huma.API) {
 		return answer(n, err)
 	})
 	huma.Register(api, operation("PATCH", "/numbers/{number}", "change-number", "Change where a number leads", admin, tag), func(ctx context.Context, in *struct {
-		byNumber
+		ByNumber
 		Body struct {
 			Trunk  *string `json:"trunk,omitempty" maxLength:"64"`
 			Target *string `json:"target,omitempty" pattern:"^(reception|meeting:[0-9]+|user:.+)$" maxLength:"255"`
@@ -250,7 +250,7 @@ func (s *server) numbers(api huma.API) {
 		s.TrunksChanged()
 		return answer(n, err)
 	})
-	huma.Register(api, operation("DELETE", "/numbers/{number}", "remove-number", "Remove a number", admin, tag), func(ctx context.Context, in *byNumber) (*nothing, error) {
+	huma.Register(api, operation("DELETE", "/numbers/{number}", "remove-number", "Remove a number", admin, tag), func(ctx context.Context, in *ByNumber) (*nothing, error) {
 		err := s.Store.RemoveNumber(ctx, in.Number)
 		s.TrunksChanged()
 		return nil, fail(err)
@@ -295,7 +295,7 @@ func (s *server) devices(api huma.API) {
 		return answer(s.viewDevice(d), err)
 	})
 	huma.Register(api, operation("PATCH", "/devices/{id}", "change-device", "Change a device", admin, tag), func(ctx context.Context, in *struct {
-		byID
+		ByID
 		Body struct {
 			Password  *string `json:"password,omitempty" minLength:"8" maxLength:"128"`
 			Name      *string `json:"name,omitempty" maxLength:"64"`
@@ -315,7 +315,7 @@ func (s *server) devices(api huma.API) {
 		}
 		return answer(s.viewDevice(d), err)
 	})
-	huma.Register(api, operation("DELETE", "/devices/{id}", "remove-device", "Revoke a device: its registration and calls end at once", admin, tag), func(ctx context.Context, in *byID) (*nothing, error) {
+	huma.Register(api, operation("DELETE", "/devices/{id}", "remove-device", "Revoke a device: its registration and calls end at once", admin, tag), func(ctx context.Context, in *ByID) (*nothing, error) {
 		d, err := s.Store.Device(ctx, in.ID)
 		if err == nil {
 			err = s.Store.RemoveDevice(ctx, d.ID)
@@ -344,7 +344,7 @@ func (s *server) tokens(api huma.API) {
 		secret, t, err := s.Store.AddToken(ctx, userOf(ctx).ID, in.Body.Name, time.Duration(in.Body.Days)*24*time.Hour)
 		return answer(tokenView{t, secret}, err)
 	})
-	huma.Register(api, operation("DELETE", "/tokens/{id}", "remove-token", "Revoke one of your tokens", store.RoleUser, tag), func(ctx context.Context, in *byID) (*nothing, error) {
+	huma.Register(api, operation("DELETE", "/tokens/{id}", "remove-token", "Revoke one of your tokens", store.RoleUser, tag), func(ctx context.Context, in *ByID) (*nothing, error) {
 		mine, err := s.Store.Tokens(ctx, userOf(ctx).ID)
 		if err != nil {
 			return nil, fail(err)

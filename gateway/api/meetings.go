@@ -64,7 +64,8 @@ func (s *server) view(m store.Meeting) meetingView {
 	return v
 }
 
-type byNumber struct {
+// ByNumber names a meeting in a path.
+type ByNumber struct {
 	Number string `path:"number" maxLength:"32"`
 }
 
@@ -86,7 +87,7 @@ func (s *server) meetings(api huma.API) {
 	const tag = "Meetings"
 	huma.Register(api, operation("GET", "/meetings", "list-meetings", "List meetings", store.RoleUser, tag), s.listMeetings)
 	huma.Register(api, operation("POST", "/meetings", "add-meeting", "Make a meeting", store.RoleUser, tag), s.addMeeting)
-	huma.Register(api, operation("GET", "/meetings/{number}", "get-meeting", "Show a meeting", store.RoleUser, tag), func(ctx context.Context, in *byNumber) (*body[meetingView], error) {
+	huma.Register(api, operation("GET", "/meetings/{number}", "get-meeting", "Show a meeting", store.RoleUser, tag), func(ctx context.Context, in *ByNumber) (*body[meetingView], error) {
 		m, err := s.mine(ctx, in.Number)
 		return answer(s.view(m), err)
 	})
@@ -131,7 +132,7 @@ func set[T any](to *T, from *T) {
 }
 
 func (s *server) changeMeeting(ctx context.Context, in *struct {
-	byNumber
+	ByNumber
 	Body meetingPatch
 }) (*body[meetingView], error) {
 	m, err := s.mine(ctx, in.Number)
@@ -156,7 +157,7 @@ func (s *server) changeMeeting(ctx context.Context, in *struct {
 	return answer(s.view(m), nil)
 }
 
-func (s *server) removeMeeting(ctx context.Context, in *byNumber) (*nothing, error) {
+func (s *server) removeMeeting(ctx context.Context, in *ByNumber) (*nothing, error) {
 	if _, err := s.mine(ctx, in.Number); err != nil {
 		return nil, err
 	}
@@ -217,8 +218,8 @@ func (s *server) moderation(api huma.API) {
 	} {
 		huma.Register(api, operation("POST", "/meetings/{number}/participants/{id}/"+string(verb), string(verb)+"-participant", summary, store.RoleUser, tag),
 			func(ctx context.Context, in *struct {
-				byNumber
-				byID
+				ByNumber
+				ByID
 			}) (*nothing, error) {
 				return nil, s.command(ctx, in.Number, core.Command{Verb: verb, Party: in.ID})
 			})
@@ -228,14 +229,14 @@ func (s *server) moderation(api huma.API) {
 		core.Lock: "Let no more guests in", core.Unlock: "Let guests in again", core.EndMeeting: "End the meeting",
 	} {
 		huma.Register(api, operation("POST", "/meetings/{number}/"+string(verb), string(verb), summary, store.RoleUser, tag),
-			func(ctx context.Context, in *byNumber) (*nothing, error) {
+			func(ctx context.Context, in *ByNumber) (*nothing, error) {
 				return nil, s.command(ctx, in.Number, core.Command{Verb: verb})
 			})
 	}
 	huma.Register(api, operation("POST", "/meetings/{number}/dial", "dial", "Call an address into a meeting", store.RoleUser, tag), s.dial)
 }
 
-func (s *server) participants(ctx context.Context, in *byNumber) (*body[[]participantView], error) {
+func (s *server) participants(ctx context.Context, in *ByNumber) (*body[[]participantView], error) {
 	if _, err := s.mine(ctx, in.Number); err != nil {
 		return nil, err
 	}
@@ -272,7 +273,7 @@ func (s *server) command(ctx context.Context, number string, c core.Command) err
 }
 
 func (s *server) dial(ctx context.Context, in *struct {
-	byNumber
+	ByNumber
 	Body dialBody
 }) (*body[participantView], error) {
 	if _, err := s.mine(ctx, in.Number); err != nil {

@@ -7,9 +7,9 @@ import (
 	"bridgehead/core"
 )
 
-// Guard counts wrong passcodes and unknown numbers: per call, so that the
-// third ends it, and per source across calls and protocols, so that calling
-// again does not help.
+// Guard counts wrong passcodes and unknown numbers per source, across calls
+// and protocols, so that calling again does not help. (That the third wrong
+// answer ends a call is the business of who asks: reception and web client.)
 type Guard struct {
 	now func() time.Time
 
@@ -17,23 +17,14 @@ type Guard struct {
 	tries   int           // from one source within window
 	window  time.Duration // in which they count
 	sources map[string][]time.Time
-	calls   map[string]tally
 }
 
-// tally counts one call's tries.
-type tally struct {
-	n  int
-	at time.Time
-}
-
-const (
-	perCall    = 3
-	maxTracked = 50_000 // sources and calls remembered; the oldest tries go first
-)
+// maxTracked bounds the sources remembered.
+const maxTracked = 50_000
 
 // NewGuard refuses a source after tries wrong answers within the window.
 func NewGuard(tries int, window time.Duration) *Guard {
-	return &Guard{tries: tries, window: window, now: time.Now, sources: map[string][]time.Time{}, calls: map[string]tally{}}
+	return &Guard{tries: tries, window: window, now: time.Now, sources: map[string][]time.Time{}}
 }
 
 // Set changes the limits.
@@ -83,39 +74,23 @@ func (g *Guard) recent(source string) []time.Time {
 	return list
 }
 
-// Wrong counts a wrong answer and gives why back, or that it was one too many.
+// Wrong counts a wrong answer, and gives why back.
 func (g *Guard) Wrong(who core.Info, why core.Reason) core.Reason {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.sources) >= maxTracked || len(g.calls) >= maxTracked {
+	if len(g.sources) >= maxTracked {
 		g.forget()
 	}
 	source := sourceOf(who)
 	g.sources[source] = append(g.recent(source), g.now())
-	c := g.calls[who.ID]
-	c.n, c.at = c.n+1, g.now()
-	g.calls[who.ID] = c
-	if c.n >= perCall {
-		why.Code, why.Say = core.Throttled, "Three wrong tries. The call is ended."
-		why.Detail += "; third try of this call"
-	}
 	return why
 }
 
-// forget drops what is too old to matter; if that is not enough, everything
-// about calls, whose sources stay counted, and a tenth of the sources, so that
-// it is not called again at once.
+// forget drops what is too old to matter; if that is not enough, a tenth of
+// all, so that it is not called again at once.
 func (g *Guard) forget() {
 	for s := range g.sources {
 		g.recent(s)
-	}
-	for id, c := range g.calls {
-		if g.now().Sub(c.at) > g.window {
-			delete(g.calls, id)
-		}
-	}
-	if len(g.calls) >= maxTracked {
-		clear(g.calls)
 	}
 	for s := range g.sources {
 		if len(g.sources) < maxTracked*9/10 {

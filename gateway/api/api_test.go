@@ -1,0 +1,292 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bridgehead/core/clock"
+	"bridgehead/core/ivr"
+	"bridgehead/core/meet"
+	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/records"
+	"bridgehead/gateway/store"
+)
+
+// desk is an API on an empty store with an account of each role.
+type desk struct {
+	t      *testing.T
+	server *httptest.Server
+	tokens map[store.Role]string
+	store  *store.Store
+	hub    *Hub
+	revoke []string
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	s, err := store.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	voice, err := ivr.NewVoice("en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	d := &desk{t: t, store: s, tokens: map[store.Role]string{}, hub: NewHub()}
+	guard, book := dialplan.NewGuard(10, time.Minute), records.New(s, log)
+	plan := dialplan.New(dialplan.Options{Store: s, Clock: clock.New(log), Voice: voice, Guard: guard, Book: book, Notify: func(meet.Change) {}, Log: log})
+	healthy := true
+	d.server = httptest.NewTLSServer(New(Options{
+		Store: s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Metrics: prometheus.NewRegistry(), Log: log,
+		Health: func() []string {
+			if healthy {
+				return nil
+			}
+			return []string{"not yet"}
+		},
+		Registrations: func() []Registration { return []Registration{{User: "room1", Protocol: "sip"}} },
+		RevokeDevice:  func(u string) { d.revoke = append(d.revoke, u) }, TrunksChanged: func() {},
+		TrunkState: func(string) TrunkState { return TrunkState{State: "up"} },
+		CheckTrunk: nil, Web: fstest.MapFS{"index.html": {Data: []byte("<title>app</title>")}, "assets/a.js": {Data: []byte("x")}},
+	}))
+	t.Cleanup(func() { d.server.Close(); s.Close() })
+	for _, role := range []store.Role{store.RoleUser, store.RoleSuperuser, store.RoleAdministrator} {
+		u, err := s.AddUser(t.Context(), store.User{Email: string(role) + "@example.org", Role: role}, "a good password")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.tokens[role], _, err = s.AddToken(t.Context(), u.ID, "test", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
+}
+
+func (d *desk) do(role store.Role, method, path, body string) (int, string) {
+	d.t.Helper()
+	req, err := http.NewRequest(method, d.server.URL+path, strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if role != "" {
+		req.Header.Set("Authorization", "Bearer "+d.tokens[role])
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := d.server.Client().Do(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if res.StatusCode >= 400 && strings.HasPrefix(path, "/api/") && res.Header.Get("Content-Type") != "application/problem+json" {
+		d.t.Errorf("%s %s: the error is %s, not a problem", method, path, res.Header.Get("Content-Type"))
+	}
+	return res.StatusCode, string(data)
+}
+
+// Every operation that the description lists is closed to strangers, but for
+// sign-in and sign-out.
+func TestStrangersMayOnlySignIn(t *testing.T) {
+	d := newDesk(t)
+	status, text := d.do("", "GET", "/api/v1/openapi.json", "")
+	if status != 200 {
+		t.Fatalf("description: %d", status)
+	}
+	var api struct{ Paths map[string]map[string]any }
+	if err := json.Unmarshal([]byte(text), &api); err != nil || len(api.Paths) < 20 {
+		t.Fatalf("description lists %d paths, %v", len(api.Paths), err)
+	}
+	for path, methods := range api.Paths {
+		for method := range methods {
+			if path == "/api/v1/login" || path == "/api/v1/logout" {
+				continue
+			}
+			at := strings.NewReplacer("{number}", "7001", "{id}", "x").Replace(path)
+			if status, _ := d.do("", strings.ToUpper(method), at, "{}"); status != 401 {
+				t.Errorf("%s %s answers a stranger with %d", method, path, status)
+			}
+		}
+	}
+	if status, _ := d.do("", "GET", "/api/v1/events", ""); status != 401 {
+		t.Errorf("events answer a stranger with %d", status)
+	}
+}
+
+func TestRolesMayDoWhatTheyMay(t *testing.T) {
+	d := newDesk(t)
+	for _, c := range []struct {
+		method, path, body string
+		user, super, admin int
+	}{
+		{"GET", "/api/v1/me", "", 200, 200, 200},
+		{"GET", "/api/v1/meetings", "", 200, 200, 200},
+		{"GET", "/api/v1/users", "", 403, 200, 200},
+		{"GET", "/api/v1/calls", "", 403, 200, 200},
+		{"GET", "/api/v1/trunks", "", 403, 403, 200},
+		{"GET", "/api/v1/numbers", "", 403, 403, 200},
+		{"GET", "/api/v1/devices", "", 403, 403, 200},
+		{"POST", "/api/v1/users", `{"email":"%s@new.example","password":"long enough pw","role":"administrator"}`, 403, 403, 200},
+	} {
+		for role, want := range map[store.Role]int{store.RoleUser: c.user, store.RoleSuperuser: c.super, store.RoleAdministrator: c.admin} {
+			body := c.body
+			if strings.Contains(body, "%s") {
+				body = fmt.Sprintf(body, role)
+			}
+			if got, text := d.do(role, c.method, c.path, body); got != want {
+				t.Errorf("%s %s as %s: %d, want %d: %s", c.method, c.path, role, got, want, text)
+			}
+		}
+	}
+}
+
+func TestMeetingsOfOthersAreTheirs(t *testing.T) {
+	d := newDesk(t)
+	const admin, user, super = store.RoleAdministrator, store.RoleUser, store.RoleSuperuser
+	if s, text := d.do(admin, "POST", "/api/v1/meetings", `{"number":"7001","name":"Team","host_passcode":"99887766","guest_passcode":"12345678"}`); s != 200 || strings.Contains(text, "12345678") || strings.Contains(text, "99887766") {
+		t.Fatalf("%d %s", s, text)
+	}
+	for role, want := range map[store.Role]int{user: 403, super: 200, admin: 200} {
+		if s, text := d.do(role, "GET", "/api/v1/meetings/7001", ""); s != want || strings.Contains(text, "12345678") {
+			t.Errorf("%s reads it: %d %s", role, s, text)
+		}
+	}
+	if s, _ := d.do(user, "DELETE", "/api/v1/meetings/7001", ""); s != 403 {
+		t.Errorf("a user deletes another's meeting: %d", s)
+	}
+	if s, text := d.do(admin, "PATCH", "/api/v1/meetings/7001", `{"guest_passcode":"","admission":"accept"}`); s != 200 || !strings.Contains(text, `"has_guest_passcode":false`) {
+		t.Errorf("%d %s", s, text)
+	}
+	for body, want := range map[string]int{
+		`{"number":"7001"}`: 409, `{"number":"abc"}`: 422, `{"guest_passcode":"x"}`: 422, `{"admission":"never"}`: 422,
+		`{"host_passcode":"1234","guest_passcode":"1234"}`: 422, `not json`: 400, `{}`: 200,
+	} {
+		if s, text := d.do(user, "POST", "/api/v1/meetings", body); s != want {
+			t.Errorf("%s: %d, want %d: %s", body, s, want, text)
+		}
+	}
+	if s, _ := d.do(admin, "DELETE", "/api/v1/meetings/7001", ""); s != 204 {
+		t.Errorf("delete: %d", s)
+	}
+	if s, _ := d.do(admin, "GET", "/api/v1/meetings/7001", ""); s != 404 {
+		t.Errorf("after delete: %d", s)
+	}
+}
+
+func TestTrunkSettingsAreChecked(t *testing.T) {
+	d := newDesk(t)
+	for body, says := range map[string]string{
+		`{"transport":"udp"}`: "name", `{"name":"a","host":"sip:x"}`: "sip:",
+		`{"name":"a","transport":"tls","media_encryption":"none","host":"x"}`:      "required",
+		`{"name":"a","transport":"udp","media_encryption":"required","host":"x"}`:  "tls",
+		`{"name":"a","mode":"register","host":"x","transport":"udp"}`:              "username",
+		`{"name":"a","transport":"udp","source":["300.1.1.1"],"host":"127.0.0.1"}`: "300.1.1.1",
+	} {
+		if s, text := d.do(store.RoleAdministrator, "POST", "/api/v1/trunks", body); s != 422 || !strings.Contains(text, says) {
+			t.Errorf("%s: %d %s, want it to say %q", body, s, text, says)
+		}
+	}
+	s, text := d.do(store.RoleAdministrator, "POST", "/api/v1/trunks", `{"name":"c","transport":"udp","host":"127.0.0.1","source":["127.0.0.1"],"password":"tr-secret","enabled":true,"override_check":true}`)
+	if s != 200 || strings.Contains(text, "tr-secret") || !strings.Contains(text, "127.0.0.1/32") {
+		t.Errorf("%d %s", s, text)
+	}
+	if s, _ := d.do(store.RoleAdministrator, "POST", "/api/v1/numbers", `{"number":"+15550100","trunk":"none","target":"reception"}`); s != 422 {
+		t.Errorf("a number of no trunk: %d", s)
+	}
+	if s, text := d.do(store.RoleAdministrator, "POST", "/api/v1/numbers", `{"number":"+15550100","trunk":"c","target":"reception"}`); s != 200 {
+		t.Errorf("%d %s", s, text)
+	}
+}
+
+func TestDeviceIsRevokedAtOnce(t *testing.T) {
+	d := newDesk(t)
+	_, text := d.do(store.RoleAdministrator, "POST", "/api/v1/devices", `{"user":"room1","password":"dev-secret","extension":"201"}`)
+	if !strings.Contains(text, `"protocol":"sip"`) || strings.Contains(text, "dev-secret") {
+		t.Errorf("device: %s", text)
+	}
+	if s, _ := d.do(store.RoleAdministrator, "DELETE", "/api/v1/devices/room1", ""); s != 204 || len(d.revoke) != 1 || d.revoke[0] != "room1" {
+		t.Errorf("delete: %d, revoked %v", s, d.revoke)
+	}
+}
+
+func TestSignInIsThrottledPerSource(t *testing.T) {
+	d := newDesk(t)
+	if s, text := d.do("", "POST", "/api/v1/login", `{"user":"user@example.org","password":"a good password"}`); s != 200 || !strings.Contains(text, `"role":"user"`) {
+		t.Fatalf("%d %s", s, text)
+	}
+	last := 0
+	for range 21 {
+		last, _ = d.do("", "POST", "/api/v1/login", `{"user":"user@example.org","password":"wrong password"}`)
+	}
+	if last != 429 {
+		t.Errorf("after 21 wrong passwords: %d, want 429", last)
+	}
+}
+
+func TestEventsArriveAndSlowListenersAreCut(t *testing.T) {
+	d := newDesk(t)
+	req, _ := http.NewRequestWithContext(t.Context(), "GET", d.server.URL+"/api/v1/events", nil)
+	req.Header.Set("Authorization", "Bearer "+d.tokens[store.RoleAdministrator])
+	res, err := d.server.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	buf := make([]byte, 4096)
+	n, _ := res.Body.Read(buf) // ": connected"
+	d.hub.Send(Event{Topic: "meeting", Data: map[string]string{"what": "locked"}})
+	for !bytes.Contains(buf[:n], []byte("event: meeting\ndata: {\"what\":\"locked\"}\n\n")) {
+		more, err := res.Body.Read(buf[n:])
+		if err != nil {
+			t.Fatalf("%v after %q", err, buf[:n])
+		}
+		n += more
+	}
+	slow, stop, _ := d.hub.listen()
+	defer stop()
+	for range hubBuffer + 1 {
+		d.hub.Send(Event{})
+	}
+	for range hubBuffer {
+		<-slow
+	}
+	if _, open := <-slow; open {
+		t.Error("the slow listener was not cut")
+	}
+}
+
+func TestPagesAreGuardedAndRoutedToTheApp(t *testing.T) {
+	d := newDesk(t)
+	for path, want := range map[string]string{"/": "app", "/join/7001": "app", "/assets/a.js": "x"} {
+		if s, text := d.do("", "GET", path, ""); s != 200 || !strings.Contains(text, want) {
+			t.Errorf("%s: %d %q", path, s, text)
+		}
+	}
+	for _, path := range []string{"/assets/none.js", "/api/v1/none"} {
+		if s, _ := d.do("", "GET", path, ""); s != 404 {
+			t.Errorf("%s: %d", path, s)
+		}
+	}
+	res, err := d.server.Client().Get(d.server.URL + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors 'none'") {
+		t.Errorf("policy %q", csp)
+	}
+}
