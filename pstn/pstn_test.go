@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,10 +222,10 @@ func TestRateAndWeights(t *testing.T) {
 
 type fakeLeg struct {
 	core.Leg
-	why *core.Reason
+	why atomic.Pointer[core.Reason]
 }
 
-func (l *fakeLeg) Hangup(r core.Reason) { l.why = &r }
+func (l *fakeLeg) Hangup(r core.Reason) { l.why.Store(&r) }
 
 type fakeRoom struct{ joined int }
 
@@ -239,12 +240,12 @@ func TestLongestCall(t *testing.T) {
 		line.into.Join(context.Background(), leg)
 		time.Sleep(59 * time.Minute)
 		synctest.Wait()
-		if leg.why != nil || r.joined != 1 {
+		if leg.why.Load() != nil || r.joined != 1 {
 			t.Fatal("ended early")
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if leg.why == nil || leg.why.Code != core.Ended {
+		if why := leg.why.Load(); why == nil || why.Code != core.Ended {
 			t.Error("not ended")
 		}
 	})

@@ -848,7 +848,7 @@ func TestLadder(t *testing.T) {
 		if len(e.names) != 0 || len(ladder) != 2 {
 			t.Errorf("%d names left, ladders %v", len(e.names), ladder)
 		}
-		want := "received INVITE,sent SIP/2.0 100 Trying,started,sent SIP/2.0 200 OK,answered,received ACK,received BYE,sent SIP/2.0 200 OK,ended"
+		want := "received INVITE,sent SIP/2.0 100 Trying,started,answered,sent SIP/2.0 200 OK,received ACK,received BYE,sent SIP/2.0 200 OK,ended"
 		if got := strings.Join(ladder[r.leg(0).Info().ID], ","); got != want {
 			t.Errorf("ladder\n got %s\nwant %s", got, want)
 		}

@@ -389,12 +389,12 @@ func (l *leg) answer() {
 	l.putSessionTimer(res, in.tx.req)
 	l.state, in.status = answered, 200
 	l.startMedia()
+	l.e.trace(TraceEvent{Kind: Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: 200, Info: l.Info()})
 	l.accept(in.tx, res)
 	if !in.late {
 		l.watchMedia()
 	}
 	l.log.Info("SIP call answered", "codec", l.Info().Audio.Name)
-	l.e.trace(TraceEvent{Kind: Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: 200, Info: l.Info()})
 }
 
 // accept sends a 2xx to an INVITE and repeats it until the ACK, over every
