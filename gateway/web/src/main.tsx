@@ -4,6 +4,7 @@ import { Home } from "./pages/home";
 import { Join } from "./pages/join";
 import { t } from "./strings";
 import "./style.css";
+import { Boundary } from "./ui/boundary";
 import { Button, Shell, Spinner } from "./ui/kit";
 import { go, useRoute } from "./ui/route";
 
@@ -46,8 +47,10 @@ const waiting = (
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
-    <Suspense fallback={waiting}>
-      <App />
-    </Suspense>
+    <Boundary>
+      <Suspense fallback={waiting}>
+        <App />
+      </Suspense>
+    </Boundary>
   </StrictMode>,
 );

@@ -298,5 +298,6 @@ export const t = {
     number: "Empty: one is chosen", passcode: "4 to 16 digits; empty: none", source: "203.0.113.0/24, one or more, by comma", target: "reception, meeting:1000 or user:EMAIL",
     e164: "+15550100", password: "At least 10 characters", devicePassword: "At least 8 characters", max: "0: no limit",
   },
+  broken: { title: "This part of the page has failed", text: "The call goes on. Load the page anew to repair it; you keep your place.", reload: "Load anew" },
   notFound: { title: "This page does not exist", home: "Back to start" },
 };

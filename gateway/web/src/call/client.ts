@@ -33,9 +33,6 @@ const quiet = 20_000; // without a word from the server: the socket is dead
 const pingEvery = 8_000;
 const answerTime = 4_000;
 
-/** resumeWithin is how long the server keeps the place of a reloaded page. */
-export const resumeWithin = 30_000;
-
 export class Call {
   state: CallState = initial;
   local: Local = {
@@ -225,6 +222,7 @@ export class Call {
       this.peer.resend();
       if (this.peer.pc.connectionState !== "connected") this.peer.negotiate(true);
     } else {
+      this.offerId = this.peer?.lastOfferId ?? this.offerId;
       this.peer?.close();
       this.tracks.clear();
       this.peer = new Peer(iceServers, resumed, this.offerId, {
@@ -237,8 +235,8 @@ export class Call {
       });
       this.publish();
       this.peer.negotiate();
+      this.tellSources();
     }
-    this.tellSources();
     this.look();
   }
 
@@ -252,16 +250,15 @@ export class Call {
 
   /** tellSources: the state of each source, once the call is up. */
   private tellSources() {
-    const l = this.local;
-    this.send({ type: "mute", source: "microphone", on: l.muted || !l.microphone });
-    this.tellPictures();
+    this.tellSource("microphone");
+    if (this.local.screen) this.tellSource("screen");
+    this.tellSource("camera");
   }
 
-  /** The camera's state comes last: it is what the roster shows. */
-  private tellPictures() {
+  private tellSource(source: "microphone" | "camera" | "screen") {
     const l = this.local;
-    if (l.screen) this.send({ type: "mute", source: "screen", on: false });
-    this.send({ type: "mute", source: "camera", on: l.cameraOff || !l.camera });
+    const off = { microphone: l.muted, camera: l.cameraOff, screen: false }[source];
+    if (this.state.phase === "inside") this.send({ type: "mute", source, on: off || !l[source] });
   }
 
   private received(mid: string, track: MediaStreamTrack) {
@@ -314,6 +311,7 @@ export class Call {
     }
     this.set({ [kind]: track ?? null, [off]: !on || !track, faults: { ...this.local.faults, [kind]: fault } });
     await this.peer?.set(kind, on ? (track ?? null) : null);
+    this.tellSource(kind);
     return fault;
   }
 
@@ -325,13 +323,12 @@ export class Call {
     if (track) track.enabled = !muted;
     this.set({ muted });
     await this.peer?.set("microphone", muted ? null : track);
-    this.send({ type: "mute", source: "microphone", on: muted });
+    this.tellSource("microphone");
     this.keepIfInside();
   }
 
   async setCameraOff(cameraOff: boolean) {
     await this.take("camera", this.local.choice.camera, !cameraOff);
-    this.tellPictures();
     this.keepIfInside();
   }
 
@@ -357,8 +354,8 @@ export class Call {
     if (track && this.state.phase === "over") return track.stop();
     this.set({ screen: track ?? null });
     await this.peer?.set("screen", track ?? null);
-    this.send({ type: "mute", source: "screen", on: !track });
-    this.tellPictures();
+    this.tellSource("screen");
+    this.tellSource("camera"); // a room may know pictures as one
   }
 
   /** obey a mute by a host, or by one's own keys. */

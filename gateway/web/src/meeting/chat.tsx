@@ -13,7 +13,9 @@ export function Chat({ onClose }: { onClose(): void }) {
   const id = useCall((c) => c.state.id);
   const [body, setBody] = useState("");
   const end = useRef<HTMLLIElement>(null);
-  useEffect(() => end.current?.scrollIntoView({ block: "end" }), [lines.length]);
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: "end" });
+  }, [lines.length]);
   const submit = (e: FormEvent) => {
     e.preventDefault();
     if (!body.trim()) return;

@@ -4,6 +4,7 @@ import { Grid2x2, Lock, RectangleHorizontal } from "lucide-react";
 import { useEffect, useState } from "react";
 import { protection } from "../call/view";
 import { t } from "../strings";
+import { Boundary } from "../ui/boundary";
 import { useCall, useTheCall } from "../ui/call";
 import { Button, SecurityBadge } from "../ui/kit";
 import { Chat } from "./chat";
@@ -31,7 +32,9 @@ export function Meeting() {
       <Banners />
       <div className="relative flex min-h-0 flex-1">
         <main className="relative min-w-0 flex-1 bg-stage" aria-label={t.meeting.stage}>
-          <Stage layout={layout} />
+          <Boundary>
+            <Stage layout={layout} />
+          </Boundary>
           <div className="pointer-events-none absolute inset-x-0 top-3 flex flex-col items-center gap-2 px-3">
             <Knocking onMore={() => setPanel("people")} />
             <Notices />
@@ -42,7 +45,9 @@ export function Meeting() {
             aria-label={panel === "people" ? t.roster.title : t.chat.title}
             className="absolute inset-0 z-20 flex w-full flex-col border-line bg-surface lg:static lg:w-96 lg:border-l"
           >
-            {panel === "people" ? <People onClose={() => setPanel("")} /> : <Chat onClose={() => setPanel("")} />}
+            <Boundary key={panel}>
+              {panel === "people" ? <People onClose={() => setPanel("")} /> : <Chat onClose={() => setPanel("")} />}
+            </Boundary>
           </aside>
         )}
       </div>

@@ -6,6 +6,7 @@ import {
   Check, Crown, EllipsisVertical, Hand, Lock, LockOpen, Mic, MicOff, MonitorUp, Phone, PhoneCall, ShieldUser, UserX, Video, VideoOff, X,
 } from "lucide-react";
 import { memo, useState, type FormEvent, type ReactNode } from "react";
+import { addressOf } from "../call/address";
 import { scale } from "../call/devices";
 import type { Party } from "../call/protocol";
 import { hasPicture, inMeeting, protection, waiting } from "../call/view";
@@ -188,7 +189,7 @@ function HostBar() {
   const silent = useCall((c) => inMeeting(c.state).every((p) => p.role === "host" || p.audioMuted));
   const [dialling, setDialling] = useState(false);
   return (
-    <div role="group" aria-label={t.host.title} className="grid grid-cols-3 gap-2 border-b border-line p-3">
+    <div role="group" aria-label={t.host.title} className="grid grid-cols-[1.35fr_1fr_1fr] gap-2 border-b border-line p-3">
       <Button small icon={silent ? Mic : MicOff} className="px-1" onClick={() => call.command(silent ? "unmute-all" : "mute-all")}>
         {silent ? t.host.unmuteAll : t.host.muteAll}
       </Button>
@@ -201,14 +202,6 @@ function HostBar() {
       <DialOut open={dialling} onClose={() => setDialling(false)} />
     </div>
   );
-}
-
-/** addressOf makes what people type an address: +49 30 1234 is tel:+49301234. */
-export function addressOf(typed: string): string {
-  const s = typed.trim();
-  if (/^(sip|sips|h323):[^\s]+$/i.test(s) || /^\d{2,10}$/.test(s)) return s;
-  const phone = s.replace(/^tel:/i, "").replace(/[\s()./-]/g, "");
-  return /^\+\d{5,15}$/.test(phone) ? `tel:${phone}` : "";
 }
 
 function DialOut({ open, onClose }: { open: boolean; onClose(): void }) {

@@ -116,7 +116,7 @@ function Video({ track, mirrored, whole }: { track: MediaStreamTrack; mirrored: 
       playsInline
       muted
       onResize={(e) => setUpright(e.currentTarget.videoWidth < e.currentTarget.videoHeight * 1.2)}
-      className={cx("size-full bg-black", whole || upright ? "object-contain" : "object-cover", mirrored && "-scale-x-100")}
+      className={cx("size-full", whole || upright ? "object-contain" : "bg-black object-cover", mirrored && "-scale-x-100")}
     />
   );
 }
