@@ -429,3 +429,29 @@ func (c *capture) toPort(port int) sound {
 }
 
 func itoa(n int) string { return fmt.Sprint(n) }
+
+// port of an address.
+func port(at string) string {
+	_, p, _ := net.SplitHostPort(at)
+	return p
+}
+
+func unhex(s string) []byte {
+	b, _ := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
+	return b
+}
+
+// decodeRun tells whether a payload is sound in clear: neighbouring bytes of
+// coded speech or silence repeat; those of a cipher do not.
+func decodeRun(payload []byte) bool {
+	same := 0
+	for i := 1; i < len(payload); i++ {
+		if payload[i] == payload[i-1] {
+			same++
+		}
+	}
+	return same > len(payload)/8
+}
+
+// audible tells whether there is anything but silence.
+func (s sound) audible() bool { return len(s.pcm) > 0 && audio.Level(s.pcm) < 50 }
