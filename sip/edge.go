@@ -23,6 +23,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,6 +63,8 @@ type Options struct {
 	Devices Devices
 	// Codecs by name, best first; nil: all.
 	Codecs []string
+	// Suites of SRTP by name, of those that core/rtpio has; nil: all.
+	Suites []string
 	// MaxCalls bounds the calls at once, 0: 2000.
 	MaxCalls int
 	// Resolver for RFC 3263; nil: the system's servers.
@@ -158,6 +161,9 @@ func New(opt Options) (*Edge, error) {
 		ctx: context.Background(),
 	}
 	for _, s := range rtpio.Suites() {
+		if opt.Suites != nil && !slices.Contains(opt.Suites, s.Name) {
+			continue
+		}
 		e.suites = append(e.suites, sdp.Suite{Name: s.Name, KeyLen: s.KeyLen})
 	}
 	e.guard = &guard{open: opt.Legacy, counters: &e.counters, peers: map[netip.Addr]int{}, streams: map[netip.Addr]int{}, buckets: map[netip.Addr]*bucket{}}

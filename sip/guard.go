@@ -68,8 +68,12 @@ func (g *guard) admit(a netip.Addr, client bool) bool {
 	return g.take(a, known)
 }
 
-// spend charges one message that came over a connection.
-func (g *guard) spend(a netip.Addr) bool { return g.take(a, g.listed(a)) }
+// spend charges one message that came over a connection. A server that this
+// end has connected to answers as many calls as a trunk carries.
+func (g *guard) spend(in *flow) bool {
+	a := in.remote.Addr()
+	return g.take(a, in.client || g.listed(a))
+}
 
 func (g *guard) take(a netip.Addr, known bool) bool {
 	rate, burst := float64(strangerRate), float64(strangerBurst)

@@ -317,6 +317,24 @@ func TestSourceRate(t *testing.T) {
 	})
 }
 
+// A server that this end calls answers all calls over one connection.
+func TestCalledServerIsNoStranger(t *testing.T) {
+	e, _ := bareEdge(t, &testRoom{})
+	for _, client := range []bool{false, true} {
+		in := &flow{e: e, network: "tls", remote: netip.MustParseAddrPort("203.0.113.5:5061"), client: client}
+		let := 0
+		for range trunkBurst {
+			if e.guard.spend(in) {
+				let++
+			}
+		}
+		if want := map[bool]int{false: strangerBurst, true: trunkBurst}[client]; let < want-1 || let > want+trunkRate {
+			t.Errorf("client %v: %d messages at once, want about %d", client, let, want)
+		}
+		clear(e.guard.buckets)
+	}
+}
+
 func TestConnectionLimits(t *testing.T) {
 	e, _ := bareEdge(t, &testRoom{})
 	a := netip.MustParseAddr("203.0.113.5")

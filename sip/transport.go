@@ -220,7 +220,7 @@ func (e *Edge) readStream(s *stream) {
 			if msg == nil {
 				break
 			}
-			if !e.guard.spend(s.flow.remote.Addr()) {
+			if !e.guard.spend(s.flow) {
 				return
 			}
 			e.take(bytes.Clone(msg), s.flow)
