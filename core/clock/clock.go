@@ -1,6 +1,6 @@
-// Package clock is the bridge's one media clock. Every 10 ms it first has the
-// sockets read, then steps the mixers that are due: so no packet and no caller
-// needs a goroutine, timer or wake-up of its own.
+// Package clock is the bridge's one media clock. Every 20 ms it first has the
+// sockets read, then steps the mixers: so no packet and no caller needs a
+// goroutine, timer or wake-up of its own, and what is read is mixed at once.
 package clock
 
 import (
@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	// Period is the time between two ticks.
-	Period = 10 * time.Millisecond
-	// Frame is the time between two steps of a mixer; half of the mixers step
-	// on the even ticks, half on the odd ones.
-	Frame = 2 * Period
+	// Frame is the time between two ticks. Reading more often than mixing would
+	// only find most sockets empty: callers send every 20 ms, too.
+	Frame = 20 * time.Millisecond
+	// rest is the time between two ticks while there is nothing to mix and
+	// nothing to read; who adds a mixer ends it.
+	rest = 200 * time.Millisecond
 	// catchUp bounds how many late frames are made up for; beyond it, time is
 	// skipped.
 	catchUp = 5
@@ -33,12 +34,19 @@ const (
 // Stepper does all that is due at a time. Step must not block.
 type Stepper interface{ Step(now time.Duration) }
 
+// Idler is a Stepper that may have nothing to do.
+type Idler interface {
+	Stepper
+	Idle() bool
+}
+
 // Clock steps what is added to it. The zero value is not usable; see [New].
 type Clock struct {
-	log  *slog.Logger
-	mu   sync.Mutex // guards changes of the lists
-	read list
-	mix  [2]list // even and odd ticks
+	log   *slog.Logger
+	mu    sync.Mutex // guards changes of the lists
+	read  list
+	mix   list
+	woken chan struct{} // a mixer was added
 	// lateness of ticks since the last Lateness call
 	worst atomic.Int64
 	late  atomic.Uint64 // ticks over 5 ms late
@@ -59,22 +67,21 @@ func New(log *slog.Logger) *Clock {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Clock{log: log}
+	return &Clock{log: log, woken: make(chan struct{}, 1)}
 }
 
 // Read adds a stepper that reads sockets, stepped at every tick before any
 // mixer. The function returned removes it.
 func (c *Clock) Read(s Stepper) (remove func()) { return c.add(&c.read, s) }
 
-// Mix adds a stepper that is stepped once a [Frame].
+// Mix adds a stepper that is stepped at every tick after the sockets were read.
 func (c *Clock) Mix(s Stepper) (remove func()) {
-	c.mu.Lock()
-	l := &c.mix[0]
-	if len(c.mix[1].get()) < len(l.get()) {
-		l = &c.mix[1]
+	remove = c.add(&c.mix, s)
+	select {
+	case c.woken <- struct{}{}:
+	default:
 	}
-	c.mu.Unlock()
-	return c.add(l, s)
+	return remove
 }
 
 func (c *Clock) add(l *list, s Stepper) func() {
@@ -92,30 +99,47 @@ func (c *Clock) add(l *list, s Stepper) func() {
 
 // Run ticks until ctx ends.
 func (c *Clock) Run(ctx context.Context) {
-	t := time.NewTicker(Period)
+	t := time.NewTimer(Frame)
 	defer t.Stop()
 	read, mix := newCrew(c), newCrew(c)
 	defer close(read.start)
 	defer close(mix.start)
-	next := core.Now()
-	for n := 0; ; {
+	for next := core.Now() + Frame; ; {
+		idle := c.idle()
+		if idle {
+			t.Reset(rest)
+		} else {
+			t.Reset(next - core.Now())
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-c.woken:
 		case <-t.C:
 		}
 		now := core.Now()
+		if idle {
+			next = now
+		}
 		if behind := now - next; behind > catchUp*Frame {
 			c.log.Warn("media clock skipped time", "late", behind)
 			next = now
 		}
-		for ; next <= now; next += Period {
+		for ; next <= now; next += Frame {
 			c.note(now - next)
 			read.step(c.read.get(), now)
-			mix.step(c.mix[n%2].get(), now)
-			n++
+			mix.step(c.mix.get(), now)
 		}
 	}
+}
+
+// idle reports whether the next ticks have nothing to do.
+func (c *Clock) idle() bool {
+	busy := func(s Stepper) bool {
+		i, ok := s.(Idler)
+		return !ok || !i.Idle()
+	}
+	return len(c.mix.get()) == 0 && !slices.ContainsFunc(c.read.get(), busy)
 }
 
 func (c *Clock) note(late time.Duration) {
@@ -136,7 +160,7 @@ func (c *Clock) Worst() time.Duration { return time.Duration(c.worst.Swap(0)) }
 
 // StepAll runs one tick by hand, for tests: everything is due.
 func (c *Clock) StepAll(now time.Duration) {
-	for _, l := range []*list{&c.read, &c.mix[0], &c.mix[1]} {
+	for _, l := range []*list{&c.read, &c.mix} {
 		for _, s := range l.get() {
 			c.one(s, now)
 		}

@@ -22,24 +22,71 @@ func (c *counter) Step(now time.Duration) {
 	}
 }
 
-func TestMixersStepOnceAFrameAndSocketsAtEveryTick(t *testing.T) {
+// ticking runs a clock for a second of the bubble's time.
+func ticking(t *testing.T, c *Clock) {
+	ctx, cancel := context.WithCancel(t.Context())
+	go c.Run(ctx)
+	time.Sleep(time.Second + Frame/2)
+	cancel()
+	synctest.Wait()
+}
+
+func TestStepsOnceAFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(nil)
-		var read, even, odd counter
+		var read, mix counter
 		defer c.Read(&read)()
-		defer c.Mix(&even)()
-		defer c.Mix(&odd)()
-		ctx, cancel := context.WithCancel(t.Context())
-		go c.Run(ctx)
-		time.Sleep(time.Second + Period/2)
-		cancel()
-		synctest.Wait()
-		for name, got := range map[string]struct{ n, want int64 }{
-			"read": {read.steps.Load(), 100}, "even": {even.steps.Load(), 50}, "odd": {odd.steps.Load(), 50},
-		} {
-			if got.n < got.want || got.n > got.want+1 {
-				t.Errorf("%s stepped %d times in a second, want %d", name, got.n, got.want)
-			}
+		defer c.Mix(&mix)()
+		ticking(t, c)
+		if r, m := read.steps.Load(), mix.steps.Load(); r != 50 || m != 50 {
+			t.Errorf("sockets were read %d times and mixers stepped %d times in a second, want 50", r, m)
+		}
+	})
+}
+
+type idler struct {
+	counter
+	busy bool
+}
+
+func (i *idler) Idle() bool { return !i.busy }
+
+func TestRestsWhileThereIsNothingToDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		busy, mix bool
+		from, to  int64 // steps in a second
+	}{
+		"nothing open":         {false, false, 5, 5},
+		"a session is open":    {true, false, 50, 50},
+		"a meeting is running": {false, true, 50, 50},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				clock := New(nil)
+				s := idler{busy: c.busy}
+				defer clock.Read(&s)()
+				if c.mix {
+					defer clock.Mix(&counter{})()
+				}
+				ticking(t, clock)
+				if n := s.steps.Load(); n < c.from || n > c.to {
+					t.Errorf("%d ticks in a second, want %d to %d", n, c.from, c.to)
+				}
+			})
+		})
+	}
+}
+
+func TestMixerEndsTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(nil)
+		go c.Run(t.Context())
+		time.Sleep(rest + rest/2)
+		var mix counter
+		defer c.Mix(&mix)()
+		time.Sleep(Frame + Frame/2)
+		if mix.steps.Load() == 0 {
+			t.Error("the mixer was not stepped within a frame")
 		}
 	})
 }

@@ -166,8 +166,11 @@ func (p *Poller) pause() {
 	defer p.stepping.Unlock()
 }
 
+// Idle reports whether there is nothing to read.
+func (p *Poller) Idle() bool { return len(p.list()) == 0 }
+
 // rtcpEvery is how many ticks pass between two looks at an RTCP socket.
-const rtcpEvery = 10
+const rtcpEvery = 5
 
 // Step reads all sockets that have something and sends the RTCP that is due.
 func (p *Poller) Step(now time.Duration) {

@@ -105,12 +105,13 @@ type inbox struct {
 	names   [batch]unix.RawSockaddrInet6
 	control [batch][64]byte
 	data    [batch][maxPacket]byte
+	used    int // headers that the kernel wrote to in the last read
 	// offset turns the kernel's wall-clock time stamps into core.Now time.
 	offset time.Duration
 }
 
 func newInbox() *inbox {
-	in := &inbox{}
+	in := &inbox{used: batch}
 	for i := range in.headers {
 		in.iovecs[i].Base = &in.data[i][0]
 		in.iovecs[i].SetLen(maxPacket)
@@ -125,16 +126,18 @@ func newInbox() *inbox {
 
 // read takes up to a batch of datagrams and returns how many there were.
 func (in *inbox) read(s socket) int {
-	for i := range in.headers {
+	for i := range in.used {
 		in.headers[i].hdr.Namelen = unix.SizeofSockaddrInet6
 		in.headers[i].hdr.SetControllen(len(in.control[i]))
 	}
+	in.used = 0
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.headers)),
 		batch, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0
 	}
-	return int(n)
+	in.used = int(n)
+	return in.used
 }
 
 func (in *inbox) packet(i int) []byte { return in.data[i][:min(int(in.headers[i].len), maxPacket)] }
