@@ -64,12 +64,14 @@ func loadCommand() *cobra.Command {
 
 func echoCommand() *cobra.Command {
 	var listen string
+	var every time.Duration
 	cmd := &cobra.Command{Use: "echo", Short: "Answer every datagram with itself: the least that a bridge can cost", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 			defer stop()
-			return load.Echo(ctx, listen, func(at netip.AddrPort) { fmt.Fprintln(cmd.OutOrStdout(), at) })
+			return load.Echo(ctx, listen, every, func(at netip.AddrPort) { fmt.Fprintln(cmd.OutOrStdout(), at) })
 		}}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address")
+	cmd.Flags().DurationVar(&every, "every", 0, "look only so often, and answer in batches; 0: each packet as it comes")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -11,9 +12,11 @@ import (
 
 // Echo answers every datagram on addr with itself, by plain system calls on
 // one socket: the least that any bridge must do for a packet in and one out,
-// and so the limit that the benchmark compares with. ready is told the real
-// address.
-func Echo(ctx context.Context, addr string, ready func(netip.AddrPort)) error {
+// and so the limit that the benchmark compares with. It answers each as it
+// comes; or, if every is not 0, looks only so often and then takes up to 64 in
+// one system call, and answers them by one more: cheaper still, and late. ready
+// is told the real address.
+func Echo(ctx context.Context, addr string, every time.Duration, ready func(netip.AddrPort)) error {
 	udp, err := net.ResolveUDPAddr("udp4", addr)
 	if err != nil {
 		return err
@@ -36,6 +39,9 @@ func Echo(ctx context.Context, addr string, ready func(netip.AddrPort)) error {
 	in4 := bound.(*unix.SockaddrInet4)
 	ready(netip.AddrPortFrom(netip.AddrFrom4(in4.Addr), uint16(in4.Port)))
 	context.AfterFunc(ctx, func() { _ = unix.Shutdown(fd, unix.SHUT_RD) })
+	if every > 0 {
+		return echoBatches(ctx, fd, every)
+	}
 	return echo(ctx, fd)
 }
 
@@ -59,4 +65,48 @@ func echo(ctx context.Context, fd int) error {
 		}
 	}
 	return nil
+}
+
+// mmsghdr is struct mmsghdr of recvmmsg(2) and sendmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32
+	_   [4]byte
+}
+
+func echoBatches(ctx context.Context, fd int, every time.Duration) error {
+	const batch, size = 64, 2048
+	var (
+		heads [batch]mmsghdr
+		vecs  [batch]unix.Iovec
+		names [batch]unix.RawSockaddrInet4
+		data  [batch][size]byte
+	)
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		for n := batch; n == batch; {
+			for i := range heads {
+				vecs[i].Base = &data[i][0]
+				vecs[i].SetLen(size)
+				h := &heads[i].hdr
+				h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(&names[i])), unix.SizeofSockaddrInet4, &vecs[i]
+				h.SetIovlen(1)
+			}
+			got, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&heads)), batch, unix.MSG_DONTWAIT, 0, 0)
+			if errno != 0 {
+				break
+			}
+			n = int(got)
+			for i := range n {
+				vecs[i].SetLen(int(heads[i].len))
+			}
+			_, _, _ = unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&heads)), got, unix.MSG_DONTWAIT, 0, 0)
+		}
+	}
 }

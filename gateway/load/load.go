@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"bridgehead/core"
 	"bridgehead/core/clock"
 	"bridgehead/core/rtpio"
@@ -29,7 +31,7 @@ type Options struct {
 	Calls    int
 	PerSec   float64 // calls set up a second
 	Speakers int     // of each address's calls, up to len(Tones)
-	Bursts   bool    // the first call of each address says bursts, to measure the delay
+	Bursts   bool    // the first calls of each address say bursts in turn, to measure the delay
 	Settle   time.Duration
 	Duration time.Duration // measured
 	Codec    string
@@ -91,7 +93,8 @@ func quantiles(list []time.Duration) (q Quantiles) {
 type run struct {
 	Options
 	ports   *rtpio.Ports
-	clock   *clock.Clock
+	clock   *clock.Clock // reads
+	pacer   pacer        // writes
 	edge    *sip.Edge
 	parties []*Party
 	report  *Report
@@ -119,6 +122,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go r.clock.Run(ctx)
+	go r.pacer.run(ctx)
 	if o.Echo.IsValid() {
 		err = r.echoFlows()
 	} else {
@@ -139,6 +143,8 @@ func (r *run) partyFor(n int) (*Party, error) {
 	switch {
 	case r.Bursts && place == 0:
 		return newParty(burster, 0, r.codec(), &bursts{})
+	case r.Bursts && place < bursters:
+		return newParty(burster, place, r.codec(), r.parties[n%max(1, len(r.To))].bursts)
 	case r.Bursts:
 		return newParty(listener, 0, r.codec(), r.parties[n%max(1, len(r.To))].bursts)
 	case place < r.Speakers:
@@ -184,7 +190,7 @@ func (r *run) calls(ctx context.Context) (err error) {
 				return
 			}
 			r.setups = append(r.setups, took)
-			r.clock.Mix(p)
+			r.pacer.add(n/len(r.To), p)
 		})
 	}
 	all.Wait()
@@ -248,7 +254,7 @@ func (r *run) echoFlows() error {
 		var sink core.Sink = s
 		p.out.Store(&sink)
 		r.parties = append(r.parties, p)
-		r.clock.Mix(p)
+		r.pacer.add(n, p)
 	}
 	r.report.Connected = r.Calls
 	return nil
@@ -302,7 +308,7 @@ func (r *run) tally(took, cpu time.Duration) {
 			rep.Right++
 		} else {
 			rep.Wrong++
-			rep.Example = fmt.Sprintf("role %d tone %d hears %.0f dBov of %v", p.role, p.tone, p.heard.levels, Tones)
+			rep.Example = fmt.Sprintf("role %d number %d hears %.0f dBov of %v", p.role, p.number, p.heard.levels, Tones)
 		}
 		if p.leg != nil {
 			if s := p.leg.Info().Security; s.Media != "clear" {
@@ -337,26 +343,17 @@ func (r *run) hangup() {
 	r.edge.Close()
 }
 
-// clockTicks a second of /proc/PID/stat: fixed for user space on Linux.
-const clockTicks = 100
-
 // cpuTime is what a process has used, user and system; 0 if there is none.
 func cpuTime(pid int) time.Duration {
 	if pid == 0 {
 		return 0
 	}
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
+	const sched = 2 // CPUCLOCK_SCHED: the scheduler's own count, in ns
+	var t unix.Timespec
+	if unix.ClockGettime(int32(^pid)<<3|sched, &t) != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(data), ") ")
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(f[11], 10, 64)
-	system, _ := strconv.ParseInt(f[12], 10, 64)
-	return time.Duration(user+system) * time.Second / clockTicks
+	return time.Duration(t.Nano())
 }
 
 // memory is the resident set of a process in MiB.

@@ -25,7 +25,8 @@ const (
 	present  = -30.0 // a tone that is heard is louder
 	absent   = -42.0 // one that is not is quieter
 	window   = 50    // packets looked at together: one second
-	burstOn  = 5     // packets of sound at the start of each second, in a burst
+	burstOn  = 5     // packets of sound in a burst
+	bursters = slots // they take turns, one a second, each at its own phase
 	burstLow = 45    // -dBov: louder than this is a burst
 )
 
@@ -41,10 +42,9 @@ const (
 // Party is one caller of the load: a core.Room, its Seat and its Sink.
 type Party struct {
 	role   role
-	tone   int // of Tones, for a speaker
+	number int // of Tones, for a speaker; of the turn, for a burster
 	bursts *bursts
 	frames [][]byte // coded 20 ms pieces, said in a loop
-	at     int
 
 	joined chan struct{}
 	over   chan struct{}
@@ -58,13 +58,13 @@ type Party struct {
 	heard  heard
 }
 
-// bursts are the times at which the burster began to speak.
+// bursts is the time at which the last burst began.
 type bursts struct{ last atomic.Int64 }
 
 // newParty makes the party and its sound. Codecs other than G.711 are not
 // verified by tone.
-func newParty(r role, tone int, c core.Codec, b *bursts) (*Party, error) {
-	p := &Party{role: r, tone: tone, bursts: b, joined: make(chan struct{}), over: make(chan struct{})}
+func newParty(r role, number int, c core.Codec, b *bursts) (*Party, error) {
+	p := &Party{role: r, number: number, bursts: b, joined: make(chan struct{}), over: make(chan struct{})}
 	codec, ok := codecs.Lookup(c)
 	if !ok {
 		return nil, core.Reason{Code: core.Incompatible, Detail: "codec " + c.Name}
@@ -77,7 +77,7 @@ func newParty(r role, tone int, c core.Codec, b *bursts) (*Party, error) {
 	pcm := make([]int16, rate)
 	switch r {
 	case speaker:
-		audio.NewTone(rate, loud, Tones[tone]).Read(pcm)
+		audio.NewTone(rate, loud, Tones[number]).Read(pcm)
 	case burster:
 		audio.NewTone(rate, -12, 1000).Read(pcm[:rate/50*burstOn])
 	}
@@ -89,9 +89,26 @@ func newParty(r role, tone int, c core.Codec, b *bursts) (*Party, error) {
 		}
 		p.frames = append(p.frames, buf[:n:n])
 	}
+	if r == burster {
+		p.takeTurns()
+	}
 	p.heard.init(codec)
 	p.packet.Level = core.LevelUnknown
 	return p, nil
+}
+
+// takeTurns makes a loop of one second for each burster, silent in all but its
+// own.
+func (p *Party) takeTurns() {
+	second := p.frames
+	p.frames = nil
+	for n := range bursters * window {
+		if n/window == p.number {
+			p.frames = append(p.frames, second[n%window])
+		} else {
+			p.frames = append(p.frames, second[window-1])
+		}
+	}
 }
 
 // Name of the room.
@@ -132,17 +149,17 @@ func (p *Party) end(r core.Reason) {
 	})
 }
 
-// Step sends 20 ms; called by the clock.
-func (p *Party) Step(now time.Duration) {
+// step sends the frame-th 20 ms.
+func (p *Party) step(frame int) {
 	sink := p.out.Load()
 	if sink == nil {
 		return
 	}
-	if p.role == burster && p.at == 0 {
+	at := frame % len(p.frames)
+	if p.role == burster && at == p.number*window {
 		p.bursts.last.Store(int64(core.Now()))
 	}
-	p.packet.Payload = p.frames[p.at]
-	p.at = (p.at + 1) % len(p.frames)
+	p.packet.Payload = p.frames[at]
 	p.packet.Header.Timestamp += 160
 	_ = (*sink).Write(&p.packet)
 }
@@ -272,7 +289,7 @@ func (p *Party) verdict(speakers int) bool {
 		return false
 	}
 	for k := range speakers {
-		own := p.role == speaker && p.tone == k
+		own := p.role == speaker && p.number == k
 		if own && p.heard.levels[k] > absent || !own && p.heard.levels[k] < present {
 			return false
 		}
