@@ -126,14 +126,15 @@ func (b *browser) do(do string, more map[string]any) json.RawMessage {
 	return v
 }
 
-// open starts a browser whose microphone says a tone (0: silence).
+// open starts a browser whose microphone says a tone, on and off (0: the
+// browser's own beep).
 func (d *driver) open(id string, hz float64, more map[string]any) *browser {
 	d.t.Helper()
 	b := &browser{d, id}
 	cmd := map[string]any{"timeout": 60000}
 	if hz > 0 {
 		file := filepath.Join(d.t.(interface{ TempDir() string }).TempDir(), id+".wav")
-		writeTone(d.t, file, 48000, hz, 20*time.Second)
+		writeSound(d.t, file, 48000, pulses(tone(48000, hz, 20*time.Second), 48000))
 		cmd["fakeAudio"] = file
 	}
 	for k, v := range more {
@@ -192,9 +193,17 @@ func (b *browser) listen(hz ...float64) (levels map[float64]float64) {
 		for (const r of window.bridgehead.pc.getReceivers())
 			if (r.track.kind === "audio") ctx.createMediaStreamSource(new MediaStream([r.track])).connect(analyser);
 		const bins = new Float32Array(analyser.frequencyBinCount);
-		for (let i = 0; i < 15; i++) { await new Promise((ok) => setTimeout(ok, 100)); analyser.getFloatFrequencyData(bins); }
+		const loudest = `+string(list)+`.map(() => -200);
+		for (let i = 0; i < 25; i++) {
+			await new Promise((ok) => setTimeout(ok, 100));
+			analyser.getFloatFrequencyData(bins);
+			`+string(list)+`.forEach((hz, k) => {
+				const at = Math.round(hz * 16384 / 48000);
+				loudest[k] = Math.max(loudest[k], ...bins.slice(at - 2, at + 3));
+			});
+		}
 		await ctx.close();
-		return `+string(list)+`.map((hz) => { const at = Math.round(hz * 16384 / 48000); return Math.max(-200, ...bins.slice(at - 2, at + 3)); });
+		return loudest;
 	})()`, &got)
 	levels = map[float64]float64{}
 	for i, f := range hz {

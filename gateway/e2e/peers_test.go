@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -48,12 +50,26 @@ func tone(rate int, hz float64, length time.Duration) []int16 {
 
 func writeTone(t testing.TB, file string, rate int, hz float64, length time.Duration) {
 	t.Helper()
+	writeSound(t, file, rate, tone(rate, hz, length))
+}
+
+// pulses makes a tone that comes and goes, which no noise suppression takes
+// for noise.
+func pulses(pcm []int16, rate int) []int16 {
+	for at := 0; at < len(pcm); at += rate {
+		clear(pcm[min(len(pcm), at+rate*6/10):min(len(pcm), at+rate)])
+	}
+	return pcm
+}
+
+func writeSound(t testing.TB, file string, rate int, pcm []int16) {
+	t.Helper()
 	f, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	w := audio.WAV{Rate: rate, Channels: 1, PCM: tone(rate, hz, length)}
+	w := audio.WAV{Rate: rate, Channels: 1, PCM: pcm}
 	if _, err := w.WriteTo(f); err != nil {
 		t.Fatal(err)
 	}
@@ -70,21 +86,16 @@ func (s sound) last(d time.Duration) sound {
 	return sound{s.pcm[max(0, len(s.pcm)-audio.Samples(d, s.rate)):], s.rate}
 }
 
-// level of a frequency in dBov, over windows of an eighth of a second.
+// level of a frequency in dBov: the mean power over windows of an eighth of a
+// second.
 func (s sound) level(hz float64) float64 {
 	window := s.rate / 8
-	loudest := -127.0
-	sum, n := 0.0, 0
+	power, n := 0.0, 0
 	for at := 0; at+window <= len(s.pcm); at += window {
-		l := audio.Spectrum(s.pcm[at:at+window], s.rate, hz)[0]
-		sum += l
+		power += math.Pow(10, audio.Spectrum(s.pcm[at:at+window], s.rate, hz)[0]/10)
 		n++
-		loudest = max(loudest, l)
 	}
-	if n == 0 {
-		return -127
-	}
-	return sum / float64(n)
+	return 10 * math.Log10(power/float64(max(1, n))+1e-13)
 }
 
 const (
@@ -427,6 +438,9 @@ func (c *capture) toPort(port int) sound {
 	}
 	return s
 }
+
+// unmarshal is json.Unmarshal.
+func unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 
 func itoa(n int) string { return fmt.Sprint(n) }
 
