@@ -307,8 +307,9 @@ export class Call {
     if (kind === "microphone") before?.stop();
     if (track) {
       track.enabled = on;
-      track.onended = () => this.set({ [kind]: null, faults: { ...this.local.faults, [kind]: "missing" } });
+      track.onended = () => void this.take(kind, "", !this.local[off]); // unplugged: the system may have another
     }
+    if (fault && this.state.phase === "inside") this.notify(`${kind}:${fault}`);
     this.set({ [kind]: track ?? null, [off]: !on || !track, faults: { ...this.local.faults, [kind]: fault } });
     await this.peer?.set(kind, on ? (track ?? null) : null);
     this.tellSource(kind);

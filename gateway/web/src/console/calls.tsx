@@ -43,7 +43,7 @@ const columns: Column<Record>[] = [
   { title: t.fields.meeting, cell: (c) => c.meeting || "–" },
   {
     title: t.fields.result,
-    cell: (c) => <span className={cx(!c.code && "text-good", c.code && c.code !== "normal" && c.code !== "ended" && "text-warn")}>{c.code || "…"}</span>,
+    cell: (c) => <span className={cx(!c.code && "text-good", c.code && c.code !== "normal" && c.code !== "ended" && "text-warn")}>{c.code || t.console.underWay}</span>,
   },
 ];
 

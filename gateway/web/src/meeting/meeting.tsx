@@ -1,7 +1,7 @@
 // The meeting itself: stage, panels, controls and the keys for them.
 
 import { Grid2x2, Lock, RectangleHorizontal } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { protection } from "../call/view";
 import { t } from "../strings";
 import { Boundary } from "../ui/boundary";
@@ -26,17 +26,19 @@ export function Meeting() {
   const turn = () => setLayout((l) => (l === "speaker" ? "grid" : "speaker"));
   useKeys(call, { P: () => toggle("people"), C: () => toggle("chat"), G: turn, "?": () => setDialog("help") });
   useSleepless();
+  const main = useRef<HTMLElement>(null);
+  useEffect(() => main.current?.focus(), []);
   return (
     <div className="flex h-dvh flex-col overflow-hidden">
       <Header layout={layout} onLayout={turn} />
       <Banners />
       <div className="relative flex min-h-0 flex-1">
-        <main className="relative min-w-0 flex-1 bg-stage" aria-label={t.meeting.stage}>
+        <main ref={main} tabIndex={-1} className="relative min-w-0 flex-1 bg-stage outline-none" aria-label={t.meeting.stage}>
           <Boundary>
             <Stage layout={layout} />
           </Boundary>
           <div className="pointer-events-none absolute inset-x-0 top-3 flex flex-col items-center gap-2 px-3">
-            <Knocking onMore={() => setPanel("people")} />
+            {panel !== "people" && <Knocking onMore={() => setPanel("people")} />}
             <Notices />
           </div>
         </main>

@@ -21,6 +21,13 @@ export function Notices() {
   );
 }
 
+/** words of a notice: the server's own, or ours by its code; microphone:busy is a device's fault. */
+function words({ code, text }: Notice): string {
+  const [kind, fault] = code.split(":");
+  if (kind === "microphone" || kind === "camera") return t.faults[kind][fault as "missing"] ?? code;
+  return text || (t.notices as unknown as Record<string, string>)[code] || code;
+}
+
 function Line({ notice }: { notice: Notice }) {
   const call = useTheCall();
   const asks = notice.kind === "unmute";
@@ -29,11 +36,10 @@ function Line({ notice }: { notice: Notice }) {
     const timer = window.setTimeout(() => call.dismiss(notice.id), showFor);
     return () => window.clearTimeout(timer);
   }, [call, notice.id, asks]);
-  const words = t.notices[notice.code as "unmute"] as string | undefined;
   return (
     <div className="card pointer-events-auto flex items-center gap-3 py-1.5 pr-1.5 pl-4 text-sm">
       <Info aria-hidden className={cx("size-4 shrink-0", notice.kind === "warn" ? "text-warn" : "text-accent")} />
-      <p>{notice.text || words || notice.code}</p>
+      <p>{words(notice)}</p>
       {asks && (
         <Button
           small
@@ -62,9 +68,11 @@ export function Knocking({ onMore }: { onMore(): void }) {
   const first = list[0];
   if (!host || !first) return null;
   return (
-    <div className="card pointer-events-auto flex flex-wrap items-center justify-end gap-2 py-2 pr-2 pl-4 text-sm">
-      <UserRound aria-hidden className="size-4 text-accent" />
-      <p className="flex-1">{t.notices.waiting(first.name)}</p>
+    <div className="card pointer-events-auto flex max-w-full flex-wrap items-center justify-end gap-2 py-2 pr-2 pl-4 text-sm">
+      <p className="flex min-w-0 items-center gap-2 max-sm:w-full">
+        <UserRound aria-hidden className="size-4 shrink-0 text-accent" />
+        <span className="truncate">{t.notices.waiting(first.name)}</span>
+      </p>
       {list.length > 1 && (
         <Button small look="plain" onClick={onMore}>
           {t.controls.waiting(list.length)}

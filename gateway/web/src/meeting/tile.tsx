@@ -1,6 +1,6 @@
 // One rectangle of the meeting: a picture, or who would be in it.
 
-import { Hand, MicOff, Phone, Pin, PinOff } from "lucide-react";
+import { Hand, MicOff, Phone, Pin, PinOff, VideoOff } from "lucide-react";
 import { memo, useEffect, useRef, useState } from "react";
 import { midOf, pausedKey } from "../call/machine";
 import { hasPicture, protection, type Tile as TileOf } from "../call/view";
@@ -23,6 +23,7 @@ export const Tile = memo(function Tile({ tile, width, height, pinned, onPin, sma
   const box = useShown(tile);
   const speaking = useCall((c) => source === "camera" && c.state.speaking.includes(party.id) && !party.audioMuted);
   const name = source === "screen" ? t.meeting.screenOf(party.name) : me ? t.meeting.youAre(party.name) : party.name;
+  const safe = protection(party);
   const PinIcon = pinned ? PinOff : Pin;
   return (
     <figure
@@ -32,7 +33,7 @@ export const Tile = memo(function Tile({ tile, width, height, pinned, onPin, sma
       aria-label={[name, speaking && t.meeting.speaking, party.audioMuted && t.meeting.muted, party.handRaised && t.meeting.hand].filter(Boolean).join(", ")}
       style={width ? { width, height } : undefined}
       className={cx(
-        "group relative overflow-hidden rounded-lg bg-tile ring-inset",
+        "group @container relative overflow-hidden rounded-lg bg-tile ring-inset",
         !width && "size-full",
         speaking ? "shadow-[0_0_0_3px_var(--accent)]" : "",
       )}
@@ -44,8 +45,12 @@ export const Tile = memo(function Tile({ tile, width, height, pinned, onPin, sma
           {party.audioMuted && source === "camera" && <MicOff aria-hidden className="size-4 shrink-0" />}
           <span className="truncate">{name}</span>
         </span>
-        {!small && source === "camera" && !me && (
-          <SecurityBadge {...protection(party)} className={cx("shrink", hasPicture(party) && "opacity-0 group-focus-within:opacity-100 group-hover:opacity-100")} />
+        {source === "camera" && !me && !(small && safe.encrypted) && (
+          <SecurityBadge
+            {...safe}
+            adaptive
+            className={cx(hasPicture(party) && safe.encrypted && "opacity-0 group-focus-within:opacity-100 group-hover:opacity-100")}
+          />
         )}
       </figcaption>
       {onPin && (
@@ -96,7 +101,9 @@ function Picture({ tile, small }: { tile: TileOf; small?: boolean }) {
     <>
       <Video key={mid ?? "own"} track={track} mirrored={me} whole={source === "screen"} />
       {paused && !me && (
-        <p className="absolute inset-0 grid place-items-center bg-shade p-4 text-center text-sm text-white">{t.meeting.paused}</p>
+        <p className="absolute inset-0 grid place-items-center bg-shade p-4 text-center text-sm text-white">
+          {small ? <VideoOff aria-label={t.meeting.paused} role="img" className="mb-6 size-5" /> : t.meeting.paused}
+        </p>
       )}
     </>
   );

@@ -160,19 +160,28 @@ export function Confirm(props: { open: boolean; onClose(): void; title: string; 
   );
 }
 
+interface Badge {
+  encrypted: boolean;
+  parts: string[];
+  /** adaptive: in a narrow container the lock stands alone. */
+  adaptive?: boolean;
+  className?: string;
+}
+
 /** SecurityBadge says how a leg is protected; in clear is said in words too. */
-export function SecurityBadge({ encrypted, parts, className }: { encrypted: boolean; parts: string[]; className?: string }) {
+export function SecurityBadge({ encrypted, parts, adaptive, className }: Badge) {
   const Icon = encrypted ? Lock : LockOpen;
   return (
     <span
       className={cx(
-        "inline-flex max-w-full items-center gap-1 rounded-full px-2 py-0.5 text-xs font-medium",
+        "inline-flex max-w-full shrink-0 items-center gap-1 rounded-full px-2 py-0.5 text-xs font-medium",
+        adaptive && "@max-xs:px-1 @max-xs:py-1",
         encrypted ? "bg-good-tint text-good" : "bg-warn-tint text-warn",
         className,
       )}
     >
       <Icon aria-hidden className="size-3 shrink-0" />
-      <span className="truncate">
+      <span className={cx("truncate", adaptive && "@max-xs:sr-only")}>
         {encrypted ? parts.join(" · ") : `${parts.join(" · ")}, ${t.roster.clear}`}
         {encrypted && <span className="sr-only"> ({t.roster.encrypted})</span>}
       </span>
