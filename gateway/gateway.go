@@ -120,7 +120,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	g.sip, err = sip.New(sip.Options{
 		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tlsConfig { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
 		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Devices: devices{g.store},
-		MaxCalls: cfg.Limits.Calls, Trace: g.traceSIP, Log: g.log,
+		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc, Trace: g.traceSIP, Log: g.log,
 	})
 	if err != nil {
 		return err

@@ -23,6 +23,9 @@ type DialOptions struct {
 	// Clear allows a call without TLS, to a sip: address; its media is then
 	// encrypted only if the peer wants.
 	Clear bool
+	// Plain offers RTP/AVP without keys, for a peer that does not understand
+	// them; with Clear only.
+	Plain bool
 	// Proxy is a URI to send the call to in place of the address's host.
 	Proxy string
 }
@@ -61,7 +64,11 @@ func (e *Edge) DialWith(ctx context.Context, to string, into core.Room, opt Dial
 	if err != nil {
 		return nil, err
 	}
-	return e.place(ctx, s, into)
+	leg, err := e.place(ctx, s, into)
+	if err != nil {
+		return nil, inWords(core.ReasonOf(err))
+	}
+	return leg, nil
 }
 
 func badAddress(to, why string) error {
@@ -109,8 +116,11 @@ func (s *spec) route(opt DialOptions) error {
 	s.secure = s.uri.Scheme == "sips" || at.Scheme == "sips" || s.network == "tls" || !opt.Clear
 	if s.secure {
 		s.policy, s.network = sdp.Required, "tls"
-	} else {
-		s.policy = sdp.Optional
+		return nil
+	}
+	s.policy = sdp.Optional
+	if opt.Plain {
+		s.policy = sdp.Never
 	}
 	return nil
 }

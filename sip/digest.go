@@ -17,6 +17,8 @@ import (
 	"time"
 
 	siplib "github.com/emiago/sipgo/sip"
+
+	"bridgehead/core"
 )
 
 // The digest algorithms of RFC 8760, in the order in which they are offered.
@@ -187,7 +189,25 @@ const (
 	authStale                // right form, old nonce
 	authWrong
 	authOK
+	authBlocked // too many wrong ones from this source
 )
+
+var errGuessing = core.Reason{Code: core.Throttled, Say: "Too many wrong passwords. Please try again later.", Detail: "too many wrong passwords from this source"}
+
+// verify checks a request's Authorization, unless its source has guessed too
+// often: then even the right password is of no use, but to a device that has
+// registered over this connection before.
+func (e *Edge) verify(req *request, in *flow) (user string, d Device, v verdict) {
+	from := in.remote.Addr()
+	registered := in.stream != nil && in.stream.user.Load() != nil
+	if !registered && len(all(req, "Authorization")) > 0 && e.guard.guessing(from) {
+		return "", Device{}, authBlocked
+	}
+	if user, d, v = e.auth.verify(req); v == authWrong {
+		e.guard.wrong(from)
+	}
+	return user, d, v
+}
 
 // verify checks the request's Authorization and names the device.
 func (a *authenticator) verify(req *request) (user string, d Device, v verdict) {

@@ -67,6 +67,9 @@ type Options struct {
 	Suites []string
 	// MaxCalls bounds the calls at once, 0: 2000.
 	MaxCalls int
+	// CallsPerSource bounds the calls at once, and SetupsPerSource the new
+	// calls a second, from one address that is no trunk's; 0: 100 and 20.
+	CallsPerSource, SetupsPerSource int
 	// Resolver for RFC 3263; nil: the system's servers.
 	Resolver Resolver
 	// Trace is told all that happens, in order per call; it must not block.
@@ -148,6 +151,12 @@ func New(opt Options) (*Edge, error) {
 	if opt.MaxCalls == 0 {
 		opt.MaxCalls = 2000
 	}
+	if opt.CallsPerSource == 0 {
+		opt.CallsPerSource = 100
+	}
+	if opt.SetupsPerSource == 0 {
+		opt.SetupsPerSource = 20
+	}
 	if opt.Resolver == nil {
 		opt.Resolver = DNS()
 	}
@@ -166,7 +175,7 @@ func New(opt Options) (*Edge, error) {
 		}
 		e.suites = append(e.suites, sdp.Suite{Name: s.Name, KeyLen: s.KeyLen})
 	}
-	e.guard = &guard{open: opt.Legacy, counters: &e.counters, peers: map[netip.Addr]int{}, streams: map[netip.Addr]int{}, buckets: map[netip.Addr]*bucket{}}
+	e.guard = newGuard(opt, &e.counters)
 	e.registrar = newRegistrar(e)
 	e.auth = newAuthenticator(e.domain(), opt.Devices)
 	e.dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {

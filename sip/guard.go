@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"bridgehead/core"
 )
 
 // guard decides by source address alone, before anything is read from a
@@ -18,7 +20,23 @@ type guard struct {
 	peers   map[netip.Addr]int // that this end talks to: calls out, registrars
 	streams map[netip.Addr]int
 	total   int
-	buckets map[netip.Addr]*bucket
+	calls   map[netip.Addr]int // of sources that are no trunk's
+	buckets buckets            // of messages
+	setups  buckets            // of calls, for strangers only
+	wrongs  buckets            // of wrong passwords
+	perPeer int                // calls at once from one source
+
+	rate, setupRate float64 // of messages and of calls from a stranger, a second
+}
+
+func newGuard(opt Options, c *Counters) *guard {
+	setups := float64(opt.SetupsPerSource)
+	return &guard{
+		open: opt.Legacy, counters: c, perPeer: opt.CallsPerSource,
+		peers: map[netip.Addr]int{}, streams: map[netip.Addr]int{}, calls: map[netip.Addr]int{},
+		buckets: buckets{}, setups: buckets{}, wrongs: buckets{},
+		rate: max(strangerRate, setups*messagesPerCall), setupRate: setups,
+	}
 }
 
 // bucket is a token bucket for one source.
@@ -27,12 +45,52 @@ type bucket struct {
 	at     time.Time
 }
 
+// buckets are those of many sources, bounded in number.
+type buckets map[netip.Addr]*bucket
+
+// of gives a source's bucket, filled up to now.
+func (m buckets) of(a netip.Addr, rate, burst float64) *bucket {
+	now := time.Now()
+	b := m[a]
+	if b == nil {
+		if len(m) >= maxBuckets {
+			for k := range m { // any: a map has no order
+				delete(m, k)
+				break
+			}
+		}
+		b = &bucket{tokens: burst, at: now}
+		m[a] = b
+	}
+	b.tokens = min(burst, b.tokens+rate*now.Sub(b.at).Seconds())
+	b.at = now
+	return b
+}
+
+// take takes a token, if there is one.
+func (b *bucket) take() bool {
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
 // Messages per second that one source may send, and at once. A trunk sends the
 // calls of thousands from one address.
 const (
-	strangerRate, strangerBurst = 20, 60
-	trunkRate, trunkBurst       = 2000, 4000
-	maxBuckets                  = 8192
+	strangerRate          = 20 // at least; more where more calls are allowed
+	messagesPerCall       = 8
+	strangerSeconds       = 3 // of that rate at once
+	trunkRate, trunkBurst = 2000, 4000
+	maxBuckets            = 8192
+)
+
+// Wrong passwords from one source: at once, and a second. An office with one
+// wrongly set device goes on; a guesser gets no further than that.
+const (
+	wrongBurst = 10
+	wrongRate  = 1.0 / 60
 )
 
 // Counters count what is dropped without an answer.
@@ -76,32 +134,54 @@ func (g *guard) spend(in *flow) bool {
 }
 
 func (g *guard) take(a netip.Addr, known bool) bool {
-	rate, burst := float64(strangerRate), float64(strangerBurst)
+	rate, burst := g.rate, strangerSeconds*g.rate
 	if known {
 		rate, burst = trunkRate, trunkBurst
 	}
-	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b := g.buckets[a]
-	if b == nil {
-		if len(g.buckets) >= maxBuckets {
-			for k := range g.buckets { // any: a map has no order
-				delete(g.buckets, k)
-				break
-			}
-		}
-		b = &bucket{tokens: burst, at: now}
-		g.buckets[a] = b
-	}
-	b.tokens = min(burst, b.tokens+rate*now.Sub(b.at).Seconds())
-	b.at = now
-	if b.tokens < 1 {
+	if !g.buckets.of(a, rate, burst).take() {
 		g.counters.Throttled.Add(1)
 		return false
 	}
-	b.tokens--
 	return true
+}
+
+// call lets a stranger's new call in; hungUp follows if it does.
+func (g *guard) call(a netip.Addr) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.setups.of(a, g.setupRate, 2*g.setupRate).take() {
+		return core.Reason{Code: core.Overload, Say: "Too many calls at a time.", Detail: "too many new calls a second from this source"}
+	}
+	if g.calls[a] >= g.perPeer {
+		return core.Reason{Code: core.Overload, Say: "Too many calls at a time.", Detail: "too many calls at once from this source"}
+	}
+	g.calls[a]++
+	return nil
+}
+
+func (g *guard) hungUp(a netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.calls[a]--; g.calls[a] <= 0 {
+		delete(g.calls, a)
+	}
+}
+
+// guessing tells whether a source has sent too many wrong passwords.
+func (g *guard) guessing(a netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	b := g.wrongs[a]
+	return b != nil && g.wrongs.of(a, wrongRate, wrongBurst).tokens < 1
+}
+
+// wrong counts a wrong password.
+func (g *guard) wrong(a netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.wrongs.of(a, wrongRate, wrongBurst).take()
 }
 
 // connect lets a connection in; disconnect follows if it does.

@@ -295,13 +295,13 @@ func TestSourceRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, _ := bareEdge(t, &testRoom{})
 		a := netip.MustParseAddr("203.0.113.5")
-		let := 0
+		let, strangers := 0, int(strangerSeconds*e.guard.rate)
 		for range 1000 {
 			if e.guard.admit(a, false) {
 				let++
 			}
 		}
-		if let != strangerBurst {
+		if let != strangers {
 			t.Errorf("%d of 1000 at once", let)
 		}
 		time.Sleep(time.Second)
@@ -322,13 +322,13 @@ func TestCalledServerIsNoStranger(t *testing.T) {
 	e, _ := bareEdge(t, &testRoom{})
 	for _, client := range []bool{false, true} {
 		in := &flow{e: e, network: "tls", remote: netip.MustParseAddrPort("203.0.113.5:5061"), client: client}
-		let := 0
+		let, strangers := 0, int(strangerSeconds*e.guard.rate)
 		for range trunkBurst {
 			if e.guard.spend(in) {
 				let++
 			}
 		}
-		if want := map[bool]int{false: strangerBurst, true: trunkBurst}[client]; let < want-1 || let > want+trunkRate {
+		if want := map[bool]int{false: strangers, true: trunkBurst}[client]; let < want-1 || let > want+trunkRate {
 			t.Errorf("client %v: %d messages at once, want about %d", client, let, want)
 		}
 		clear(e.guard.buckets)

@@ -417,8 +417,11 @@ func (l *leg) delist() {
 	if l.outcall != nil {
 		l.outcall.release()
 	}
-	if l.trunk != nil {
+	switch {
+	case l.trunk != nil:
 		l.trunk.calls.Add(-1)
+	case !l.out:
+		e.guard.hungUp(l.info.Source)
 	}
 }
 

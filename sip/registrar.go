@@ -72,7 +72,11 @@ func (r *registrar) register(tx *serverTx, in *flow) {
 		refuse(403, "", "")
 		return
 	}
-	user, _, v := r.e.auth.verify(req)
+	user, _, v := r.e.verify(req, in)
+	if v == authBlocked {
+		refuse(403, "Warning", warning(399, r.e.domain(), errGuessing.Say))
+		return
+	}
 	if v != authOK {
 		res := reply(req, 401, newTag())
 		r.e.auth.challenge(req, res, v == authStale)

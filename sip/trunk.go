@@ -368,16 +368,20 @@ func (l *Line) Name() string { return l.name }
 func (l *Line) Dial(ctx context.Context, number, from string, into core.Room) (core.Leg, error) {
 	t := l.e.trunkNamed(l.name)
 	if t == nil {
-		return nil, core.Reason{Code: core.Unreachable, Detail: "trunk " + l.name + " is not enabled"}
+		return nil, core.Reason{Code: core.Unreachable, Say: "The telephone line is out of order.", Detail: "trunk " + l.name + " is not enabled"}
 	}
 	if s := t.snapshot(); !s.Up || t.config.Mode == Register && !s.Registered {
-		return nil, core.Reason{Code: core.Unreachable, Detail: "trunk " + l.name + " is down: " + s.Error}
+		return nil, core.Reason{Code: core.Unreachable, Say: "The telephone line is out of order.", Detail: "trunk " + l.name + " is down: " + s.Error}
 	}
 	s, err := t.spec(number, from)
 	if err != nil {
 		return nil, err
 	}
-	return l.e.place(ctx, s, into)
+	leg, err := l.e.place(ctx, s, into)
+	if err != nil {
+		return nil, inWords(core.ReasonOf(err))
+	}
+	return leg, nil
 }
 
 func (t *trunk) spec(number, from string) (*spec, error) {

@@ -164,8 +164,12 @@ func (e *Edge) identify(req *request, in *flow) (caller, *refusal) {
 	}
 	// A name of ours is not lent to strangers (RFC 3261 22.2).
 	if isDevice || len(all(req, "Authorization")) > 0 {
-		user, d, v := e.auth.verify(req)
-		if v != authOK {
+		user, d, v := e.verify(req, in)
+		switch v {
+		case authOK:
+		case authBlocked:
+			return who, &refusal{status: 403, reason: errGuessing, set: [][2]string{{"Retry-After", "60"}}}
+		default:
 			return who, &refusal{status: 401, auth: true, stale: v == authStale, reason: core.Reason{Code: core.Unauthorized, Detail: "digest"}}
 		}
 		who.user, who.name = user, d.Name
@@ -276,10 +280,18 @@ func (l *leg) register(req *request) *refusal {
 		undo()
 		return &refusal{status: 503, reason: core.Reason{Code: core.Overload, Detail: "trunk " + t.config.Name + ": all channels are in use"}}
 	}
+	if l.trunk == nil {
+		if err := e.guard.call(l.info.Source); err != nil {
+			undo()
+			return refused(err)
+		}
+	}
 	if err := e.enlist(l); err != nil {
 		undo()
 		if l.trunk != nil {
 			l.trunk.calls.Add(-1)
+		} else {
+			e.guard.hungUp(l.info.Source)
 		}
 		return refused(err)
 	}
