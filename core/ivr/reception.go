@@ -111,7 +111,7 @@ type Refusal struct {
 }
 
 // Name of the room.
-func (r *Refusal) Name() string { return "refusal" }
+func (r *Refusal) Name() string { return "refusal: " + string(r.Reason.Code) }
 
 // Join speaks; it returns at once.
 func (r *Refusal) Join(ctx context.Context, leg core.Leg) error {

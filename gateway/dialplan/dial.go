@@ -145,7 +145,9 @@ func (d *direct) Join(ctx context.Context, leg core.Leg) error {
 			}
 			ring.Lead(ctx, entered{m.DoorFor(core.Host), d.plan.opt.Book})
 		case <-ring.Gone():
-			called.Hangup(core.Reason{Code: core.Normal, Detail: "the caller hung up"})
+			if called != nil {
+				called.Hangup(core.Reason{Code: core.Normal, Detail: "the caller hung up"})
+			}
 			ring.Close()
 			m.CloseIfEmpty()
 		}

@@ -51,13 +51,25 @@ func (p *Plan) Route(ctx context.Context, call core.Call) (core.Room, error) {
 	if err != nil {
 		r := core.ReasonOf(err)
 		p.opt.Book.Step(call.Info.ID, step("refused", r.Error()))
-		if r.Code != core.WrongPasscode { // the caller may still try again
-			p.opt.Book.End(call.Info, r)
+		if call.Info.Protocol == core.WebRTC {
+			p.refused(call, r)
+			return nil, err
 		}
-		return nil, err
+		room = &ivr.Refusal{Desk: p.desk, Reason: r}
+	} else {
+		p.opt.Book.Step(call.Info.ID, step("routed", room.Name()))
 	}
-	p.opt.Book.Step(call.Info.ID, step("routed", room.Name()))
 	return p.opt.Book.Watch(p.aloud(room, call.Info)), nil
+}
+
+// refused closes the record of one who reads why. A browser that names no
+// passcode where one is needed is asked for it: that is no refusal.
+func (p *Plan) refused(call core.Call, r core.Reason) {
+	if _, passcode, _ := strings.Cut(call.To, "**"); r.Code == core.WrongPasscode && passcode == "" {
+		p.opt.Book.Drop(call.Info.ID)
+		return
+	}
+	p.opt.Book.End(call.Info, r)
 }
 
 func step(what, text string) store.Step { return store.Step{What: what, Text: text} }

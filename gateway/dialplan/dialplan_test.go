@@ -84,6 +84,9 @@ func (b *bench) route(c core.Call) (string, core.Code) {
 	if err != nil {
 		return "", core.ReasonOf(err).Code
 	}
+	if code, ok := strings.CutPrefix(room.Name(), "refusal: "); ok {
+		return "", core.Code(code)
+	}
 	return room.Name(), ""
 }
 
@@ -218,6 +221,40 @@ func TestEveryEndIsRecorded(t *testing.T) {
 	b.route(core.Call{To: "4711", Info: refused})
 	if c := b.waitForRecord(refused.ID); c.Code != "not-found" {
 		t.Errorf("record %+v", c)
+	}
+}
+
+// Browsers are asked for a passcode: that leaves no record; each wrong answer does.
+func TestWrongPasscodesOfBrowsersAreRecorded(t *testing.T) {
+	b := newBench(t)
+	asked, wrong := info(core.WebRTC, "192.0.2.1"), info(core.WebRTC, "192.0.2.1")
+	b.route(core.Call{To: "7001", Info: asked})
+	b.route(core.Call{To: "7001**4321", Info: wrong})
+	if c := b.waitForRecord(wrong.ID); c.Code != string(core.WrongPasscode) {
+		t.Errorf("record %+v", c)
+	}
+	if open := b.book.Open(); len(open) != 0 {
+		t.Errorf("%d records stay open: %+v", len(open), open)
+	}
+	if c, err := b.book.Find(t.Context(), asked.ID); err == nil {
+		t.Errorf("the question for the passcode is recorded: %+v", c)
+	}
+}
+
+// A caller without a screen hears why, before the call ends with the reason.
+func TestRefusalsOfTelephonesAreSpoken(t *testing.T) {
+	b := newBench(t)
+	leg := coretest.New(0, func(i *core.Info) { i.Protocol, i.Phone = core.PSTN, true })
+	room, err := b.Route(t.Context(), core.Call{To: "+15550198", Trunk: "carrier", Info: leg.Info()})
+	if err != nil {
+		t.Fatalf("refused without a word: %v", err)
+	}
+	if err := room.Join(t.Context(), leg); err != nil {
+		t.Fatal(err)
+	}
+	leg.Hangup(core.Reason{Code: core.Normal}) // nobody steps the clock: the prompt would never end
+	if c := b.waitForRecord(leg.Info().ID); c.Code == "" || room.Name() != "refusal: not-found" {
+		t.Errorf("room %s, record %+v", room.Name(), c)
 	}
 }
 

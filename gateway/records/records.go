@@ -151,6 +151,13 @@ func (b *Book) End(info core.Info, r core.Reason) {
 	b.queue(*c)
 }
 
+// Drop forgets a record that was begun for what turns out to be no attempt.
+func (b *Book) Drop(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.open, id)
+}
+
 // Refused records an attempt that never became a call.
 func (b *Book) Refused(call core.Call, r core.Reason, status int) {
 	b.Begin(call)
