@@ -145,21 +145,21 @@ const (
 
 // Party is a line of the roster.
 type Party struct {
-	ID          string
-	Name        string
-	Address     string
-	Protocol    Protocol
-	Direction   Direction
-	Phone       bool
-	State       State
-	Role        Role
-	AudioMuted  bool
-	VideoMuted  bool
-	HandRaised  bool
-	Security    Security
-	Sources     []Source // what it publishes now
-	Joined      time.Time
-	MutedByHost bool
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	Address     string    `json:"address"`
+	Protocol    Protocol  `json:"protocol"`
+	Direction   Direction `json:"direction"`
+	Phone       bool      `json:"phone"`
+	State       State     `json:"state"`
+	Role        Role      `json:"role"`
+	AudioMuted  bool      `json:"audio_muted"`
+	VideoMuted  bool      `json:"video_muted"`
+	HandRaised  bool      `json:"hand_raised"`
+	Security    Security  `json:"security"`
+	Sources     []Source  `json:"sources"` // what it publishes now
+	Joined      time.Time `json:"joined,omitzero"`
+	MutedByHost bool      `json:"muted_by_host"`
 }
 
 func (Digit) event()        {}

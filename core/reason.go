@@ -35,9 +35,9 @@ const (
 // Reason ends a call. It is an error with two audiences: Say is in plain words
 // for the caller, Detail for the operator's log and the call record.
 type Reason struct {
-	Code   Code
-	Say    string
-	Detail string
+	Code   Code   `json:"code"`
+	Say    string `json:"say,omitempty"`
+	Detail string `json:"detail,omitempty"`
 }
 
 func (r Reason) Error() string {

@@ -177,7 +177,7 @@ func place(ctx context.Context, edge *sip.Edge, party *caller.Caller, to string,
 	}
 	r.Answered, r.SetupMS = true, float64(time.Since(began).Microseconds())/1000
 	answered := time.Now()
-	info := leg.Info()
+	var info core.Info // as it is before the end
 	select {
 	case <-time.After(o.duration):
 		info = leg.Info()

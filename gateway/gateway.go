@@ -91,6 +91,7 @@ func (g *gateway) openRooms(cfg *config.Config) error {
 	}
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.WindowDuration())
 	g.book = records.New(g.store, g.log)
+	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Data: c}) }
 	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Guard: g.guard, Book: g.book, Notify: g.changed, Log: g.log})
 	return nil
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"bridgehead/core"
-	"bridgehead/core/meet"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
@@ -207,12 +206,4 @@ func fail(err error) error {
 	}
 	slog.Error("API operation failed", "error", err)
 	return huma.Error500InternalServerError(text)
-}
-
-// party finds a running meeting.
-func (s *server) running(number string) (*meet.Meeting, error) {
-	if m := s.Plan.Live.Running(number); m != nil {
-		return m, nil
-	}
-	return nil, huma.Error404NotFound("Nobody is in this meeting.")
 }

@@ -22,6 +22,9 @@ type Book struct {
 	store *store.Store
 	log   *slog.Logger
 	save  chan store.Call
+	// Notify is told when a call begins and ends; it must not block. Set it
+	// before the first call.
+	Notify func(store.Call)
 
 	mu   sync.Mutex
 	open map[string]*store.Call // by leg ID
@@ -36,8 +39,7 @@ const (
 
 // New starts a book; it writes behind until ctx ends and Close is called.
 func New(s *store.Store, log *slog.Logger) *Book {
-	b := &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}}
-	return b
+	return &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}, Notify: func(store.Call) {}}
 }
 
 // Run writes records until ctx ends, then those still queued.
@@ -83,15 +85,22 @@ func (b *Book) Begin(call core.Call) {
 	if i.Source.IsValid() {
 		c.Source = i.Source.String()
 	}
+	if b.begin(c) {
+		b.Notify(*c)
+	}
+}
+
+func (b *Book) begin(c *store.Call) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if was := b.open[c.ID]; was != nil { // the ladder began before the call was routed
 		c.Started, c.Ladder = was.Started, was.Ladder
 		c.Detail.Status = was.Detail.Status
 	} else if len(b.open) >= maxOpen {
-		return
+		return false
 	}
 	b.open[c.ID] = c
+	return true
 }
 
 // Step adds a line to the ladder of a call.
@@ -149,6 +158,7 @@ func (b *Book) End(info core.Info, r core.Reason) {
 	}
 	c.Ladder = append(c.Ladder, store.Step{At: c.Ended, What: "end", Text: r.Error()})
 	b.queue(*c)
+	b.Notify(*c)
 }
 
 // Drop forgets a record that was begun for what turns out to be no attempt.

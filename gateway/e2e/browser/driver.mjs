@@ -28,6 +28,7 @@
 //   eval        id, script                 → value of the expression; promises are awaited
 //   screenshot  id, path, full?
 //   axe         id, exclude? (selectors)   → violations of WCAG 2.2 A and AA: [{id, impact, help, targets}]
+//   resize      id, width, height
 //   offline     id, on                     cuts HTTP and WebSocket (not UDP)
 //   console     id                         → errors that the page has logged
 //   close       id
@@ -135,6 +136,7 @@ const commands = {
       { exclude: c.exclude },
     );
   },
+  resize: (b, c) => b.page.setViewportSize({ width: c.width, height: c.height }),
   offline: (b, c) => b.page.context().setOffline(!!c.on),
   console: (b) => b.errors,
   close: async (b, c) => {
