@@ -52,6 +52,15 @@ const wish = {
   }),
 };
 
+/** permit asks for both devices in one question, where the browser has yet to ask. */
+export async function permit() {
+  const state = async (name: string) =>
+    (await navigator.permissions?.query({ name: name as PermissionName }).catch(() => undefined))?.state ?? "granted";
+  if (!navigator.mediaDevices || (await state("microphone")) !== "prompt" || (await state("camera")) !== "prompt") return;
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true }).catch(() => undefined);
+  stream?.getTracks().forEach((t) => t.stop());
+}
+
 /** open a device; one that is gone is replaced by the system's own. */
 export async function open(kind: "microphone" | "camera", id: string): Promise<{ track?: MediaStreamTrack; fault: Fault }> {
   if (!navigator.mediaDevices) return { fault: "insecure" };

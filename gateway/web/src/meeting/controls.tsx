@@ -61,7 +61,7 @@ export function Controls(props: { panel: Panel; onPanel(p: Panel): void; onDialo
   const unread = lines - read;
   return (
     <footer>
-      <div role="toolbar" aria-label={t.controls.bar} className="flex items-center justify-center gap-0.5 border-t border-line bg-surface px-1 py-1.5 pb-[max(0.375rem,env(safe-area-inset-bottom))] sm:gap-1">
+      <div role="group" aria-label={t.controls.bar} className="flex items-center justify-center gap-0.5 border-t border-line bg-surface px-1 py-1.5 pb-[max(0.375rem,env(safe-area-inset-bottom))] sm:gap-1">
       <Control
         icon={muted ? MicOff : Mic} label={muted ? t.controls.unmute : t.controls.mute} hotkey="M"
         state={muted ? "alarm" : "off"} onClick={() => void call.setMuted(!muted)}

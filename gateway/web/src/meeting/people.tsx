@@ -165,7 +165,7 @@ function Actions({ party }: { party: Party }) {
         </DropdownMenu.Trigger>
         <Menu>
           {party.audioMuted ? (
-            <MenuItem icon={Mic} onSelect={act("unmute")}>{t.roster.unmute}</MenuItem>
+            <MenuItem icon={Mic} onSelect={act("unmute")}>{party.protocol === "webrtc" ? t.roster.askUnmute : t.roster.unmute}</MenuItem>
           ) : (
             <MenuItem icon={MicOff} onSelect={act("mute")}>{t.roster.mute}</MenuItem>
           )}

@@ -76,8 +76,8 @@ export function PreJoin({ meeting }: { meeting: string }) {
   );
 }
 
-/** openAll asks for both at once, so that the browser asks the user once. */
 async function openAll(call: ReturnType<typeof useTheCall>) {
+  await devices.permit();
   const { microphone, camera } = call.local.choice;
   await Promise.all([call.take("microphone", microphone, true), call.take("camera", camera, true)]);
 }
