@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test unit race e2e lint bench fuzz soak prompts web web-check screenshots clean setup-build setup-test
+.PHONY: help run build test unit race e2e lint bench fuzz prompts web web-test clean setup-build setup-test
 
 # libopus is linked statically, so that the one binary is all there is.
 export GOFLAGS := -tags=nolibopusfile -buildvcs=false
@@ -21,16 +21,16 @@ build: setup-build ## build bin/bridgehead
 	@mkdir -p bin
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/bridgehead ./gateway
 
-test: setup-test build race e2e fuzz ## every test; what they need is installed first
+test: setup-test build web-test race e2e fuzz ## every test; what they need is installed first
 
-unit: setup-build ## unit tests, quickly
+unit: setup-test ## unit tests, quickly
 	go test ./...
 
-race: setup-build ## unit tests under the race detector
+race: setup-test ## unit tests under the race detector
 	go test -race ./...
 
 e2e: setup-test build ## end-to-end tests with real peers
-	go test -count=1 -timeout 25m -tags nolibopusfile,e2e ./gateway/e2e
+	go test -count=1 -timeout 30m -tags nolibopusfile,e2e ./gateway/e2e
 
 lint: setup-build ## formatting, vet and staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt on these files"; exit 1; }
@@ -48,7 +48,7 @@ prompts: ## make the spoken prompts anew
 	core/ivr/prompts/make.sh
 
 web: ## build the web client into gateway/web/dist
-	cd gateway/web && npm ci --no-audit --no-fund && npm run build
+	cd gateway/web && npm ci --silent && npm run build
 
 clean: ## remove what was built
 	rm -rf bin .cache gateway/web/node_modules
@@ -60,5 +60,10 @@ setup-build: .cache/pkgconfig/opus.pc
 	@mkdir -p $(@D)
 	@sed 's/-lopus/-l:libopus.a -lm/' $$(PKG_CONFIG_PATH= pkg-config --variable=pcfiledir opus)/opus.pc > $@
 
+web-test: ## test the web client, and that dist is what its sources make
+	@.ci/web
+
 setup-test: setup-build
 	@.ci/packages test
+	@cd gateway/e2e/browser && { cmp -s package-lock.json node_modules/.lock || { \
+		echo "Installing the browser driver's packages" && npm ci --silent && cp package-lock.json node_modules/.lock; }; }
