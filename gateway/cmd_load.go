@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -55,10 +56,13 @@ func loadCommand() *cobra.Command {
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "time measured")
 	f.StringVar(&o.Codec, "codec", "PCMU", "PCMU, PCMA, G722 or opus; tones are verified with PCMU and PCMA")
 	f.BoolVar(&o.Clear, "clear", false, "allow calls without encryption")
+	f.BoolVar(&o.Churn, "churn", false, "hang each call up as soon as it is answered")
+	f.IntVar(&o.Connections, "connections", 0, "spread the calls over so many ends with connections of their own")
+	f.StringSliceVar(&o.Suites, "suites", nil, "SRTP suites to offer; empty: all")
 	f.StringVar(&bind, "bind", "", "local address")
 	f.IntVar(&o.PID, "pid", 0, "process of the server, to measure its CPU time and memory")
 	f.StringVar(&echo, "echo", "", "send raw RTP to this echo in place of calls")
-	cmd.AddCommand(echoCommand())
+	cmd.AddCommand(echoCommand(), benchCommand())
 	return cmd
 }
 
@@ -73,5 +77,37 @@ func echoCommand() *cobra.Command {
 		}}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address")
 	cmd.Flags().DurationVar(&every, "every", 0, "look only so often, and answer in batches; 0: each packet as it comes")
+	return cmd
+}
+
+func benchCommand() *cobra.Command {
+	var quick bool
+	var out string
+	cmd := &cobra.Command{Use: "bench", Short: "Measure gateways started for the purpose, and print docs/performance.md", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			program, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			r, err := load.Bench(ctx, load.BenchOptions{Program: program, Quick: quick, Progress: func(s string) { fmt.Fprintln(os.Stderr, s) }})
+			if err != nil {
+				return err
+			}
+			var text bytes.Buffer
+			if err := r.Write(&text); err != nil {
+				return err
+			}
+			if out != "" {
+				if err := os.WriteFile(out, text.Bytes(), 0o644); err != nil {
+					return err
+				}
+			}
+			_, err = cmd.OutOrStdout().Write(text.Bytes())
+			return err
+		}}
+	cmd.Flags().BoolVar(&quick, "quick", false, "one short round: figures for a glance")
+	cmd.Flags().StringVar(&out, "out", "", "file to write the document to, too")
 	return cmd
 }

@@ -32,11 +32,18 @@ type Options struct {
 	PerSec   float64 // calls set up a second
 	Speakers int     // of each address's calls, up to len(Tones)
 	Bursts   bool    // the first calls of each address say bursts in turn, to measure the delay
-	Settle   time.Duration
-	Duration time.Duration // measured
-	Codec    string
-	Clear    bool // allow calls without encryption
-	Bind     netip.Addr
+	// Churn hangs each call up as soon as it is answered: what is measured is
+	// set-up and tear-down alone.
+	Churn bool
+	// Connections is over how many callers' ends, each with connections of its
+	// own, the calls are spread; 0: one, as a trunk has.
+	Connections int
+	Settle      time.Duration
+	Duration    time.Duration // measured
+	Codec       string
+	Clear       bool     // allow calls without encryption
+	Suites      []string // of SRTP; nil: all
+	Bind        netip.Addr
 	// PID of the server, to measure its CPU time; 0: none.
 	PID int
 	Log *slog.Logger
@@ -95,7 +102,7 @@ type run struct {
 	ports   *rtpio.Ports
 	clock   *clock.Clock // reads
 	pacer   pacer        // writes
-	edge    *sip.Edge
+	edges   []*sip.Edge
 	parties []*Party
 	report  *Report
 	setups  []time.Duration
@@ -128,7 +135,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	} else {
 		err = r.calls(ctx)
 	}
-	if err == nil {
+	if err == nil && !o.Churn {
 		err = r.measure(ctx)
 	}
 	r.hangup()
@@ -153,15 +160,27 @@ func (r *run) partyFor(n int) (*Party, error) {
 	return newParty(listener, 0, r.codec(), nil)
 }
 
+// dialers opens the callers' ends.
+func (r *run) dialers(ctx context.Context) error {
+	for range max(1, r.Connections) {
+		e, err := sip.New(sip.Options{Ports: r.ports, Legacy: true, Advertise: r.Bind, Suites: r.Suites, MaxCalls: r.Calls + 10, Log: r.Log})
+		if err != nil {
+			return err
+		}
+		if err := e.Listen(); err != nil {
+			return err
+		}
+		go func() { _ = e.Serve(ctx, nobody{}) }()
+		r.edges = append(r.edges, e)
+	}
+	return nil
+}
+
 // calls sets the calls up, at the pace asked for.
-func (r *run) calls(ctx context.Context) (err error) {
-	if r.edge, err = sip.New(sip.Options{Ports: r.ports, Legacy: true, Advertise: r.Bind, MaxCalls: r.Calls + 10, Log: r.Log}); err != nil {
+func (r *run) calls(ctx context.Context) error {
+	if err := r.dialers(ctx); err != nil {
 		return err
 	}
-	if err := r.edge.Listen(); err != nil {
-		return err
-	}
-	go func() { _ = r.edge.Serve(ctx, nobody{}) }()
 	for n := range r.Calls {
 		p, err := r.partyFor(n)
 		if err != nil {
@@ -169,34 +188,14 @@ func (r *run) calls(ctx context.Context) (err error) {
 		}
 		r.parties = append(r.parties, p)
 	}
-	before := cpuTime(r.PID)
-	began := time.Now()
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	pace := time.NewTicker(time.Duration(float64(time.Second) / max(r.PerSec, 0.1)))
-	defer pace.Stop()
-	for n, p := range r.parties {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-pace.C:
-		}
-		all.Go(func() {
-			took, err := r.call(ctx, p, r.To[n%len(r.To)])
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				r.report.Failed[core.ReasonOf(err).Error()]++
-				return
-			}
-			r.setups = append(r.setups, took)
-			r.pacer.add(n/len(r.To), p)
-		})
+	before, began := cpuTime(r.PID), time.Now()
+	if err := r.place(ctx); err != nil {
+		return err
 	}
-	all.Wait()
+	took := time.Since(began).Seconds()
 	r.report.Connected = len(r.setups)
 	r.report.SetupMS = quantiles(r.setups)
-	r.report.SetupRate = float64(len(r.setups)) / time.Since(began).Seconds()
+	r.report.SetupRate = float64(len(r.setups)) / took
 	if r.PID != 0 && len(r.setups) > 0 {
 		r.report.SetupCPU = (cpuTime(r.PID) - before).Seconds() * 1000 / float64(len(r.setups))
 	}
@@ -207,25 +206,60 @@ func (r *run) calls(ctx context.Context) (err error) {
 	return nil
 }
 
+// place makes the calls and waits until each is answered or has failed. A call
+// that is due while the one before is still being sent is made at once after.
+func (r *run) place(ctx context.Context) error {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	began := time.Now()
+	for n, p := range r.parties {
+		due := time.Duration(float64(n) / max(r.PerSec, 0.1) * float64(time.Second))
+		if err := sleep(ctx, due-time.Since(began)); err != nil {
+			return err
+		}
+		all.Go(func() {
+			took, err := r.call(ctx, p, n)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				r.report.Failed[core.ReasonOf(err).Error()]++
+				return
+			}
+			r.setups = append(r.setups, took)
+			if !r.Churn {
+				r.pacer.add(n/len(r.To), p)
+			}
+		})
+	}
+	all.Wait()
+	return nil
+}
+
 const setupLimit = 20 * time.Second
 
-func (r *run) call(ctx context.Context, p *Party, to string) (time.Duration, error) {
+// call places the n-th call and returns how long it took to be answered.
+func (r *run) call(ctx context.Context, p *Party, n int) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, setupLimit)
 	defer cancel()
 	began := time.Now()
-	_, err := r.edge.DialWith(ctx, to, p, sip.DialOptions{From: "sip:load@localhost", Codecs: []string{r.Codec}, Clear: r.Clear,
-		TLS: &tls.Config{InsecureSkipVerify: true}})
+	_, err = r.edges[n%len(r.edges)].DialWith(ctx, r.To[n%len(r.To)], p, sip.DialOptions{From: "sip:load@localhost", Codecs: []string{r.Codec},
+		Clear: r.Clear, TLS: &tls.Config{InsecureSkipVerify: true}})
 	if err != nil {
 		return 0, err
 	}
 	select {
 	case <-p.joined:
-		return time.Since(began), nil
+		took = time.Since(began)
 	case <-p.over:
 		return 0, *p.reason.Load()
 	case <-ctx.Done():
 		return 0, core.Reason{Code: core.NoAnswer}
 	}
+	if r.Churn {
+		p.leg.Hangup(core.Reason{Code: core.Normal})
+		<-p.over
+	}
+	return took, nil
 }
 
 // nobody is the dial plan of an edge that only calls.
@@ -333,14 +367,13 @@ func (r *run) hangup() {
 			p.leg.Hangup(core.Reason{Code: core.Normal})
 		}
 	}
-	if r.edge == nil {
-		return
-	}
 	deadline := time.Now().Add(5 * time.Second)
-	for r.edge.Calls() > 0 && time.Now().Before(deadline) {
-		time.Sleep(20 * time.Millisecond)
+	for _, e := range r.edges {
+		for e.Calls() > 0 && time.Now().Before(deadline) {
+			time.Sleep(20 * time.Millisecond)
+		}
+		e.Close()
 	}
-	r.edge.Close()
 }
 
 // cpuTime is what a process has used, user and system; 0 if there is none.
