@@ -397,13 +397,14 @@ func (l *leg) ended(r core.Reason) {
 	if l.sink != nil {
 		l.sink.Close()
 	}
+	// Before the room hears of it, so that the record has the final status.
+	l.e.trace(TraceEvent{Kind: Ended, CallID: l.callID, Leg: info.ID, Flow: l.flowInfo(), Reason: r, Trunk: l.trunkName(), From: info.Address, To: l.to, Status: l.incall.status, Info: info})
 	if l.seat != nil {
 		l.seat.Leave(r)
 	}
 	l.delist()
 	defer l.e.forget(l.callID, info.ID)
 	l.log.Info("SIP call ended", "reason", r.Error(), "answered", was != proceeding)
-	l.e.trace(TraceEvent{Kind: Ended, CallID: l.callID, Leg: info.ID, Flow: l.flowInfo(), Reason: r, Trunk: l.trunkName(), From: info.Address, To: l.to, Status: l.incall.status, Info: info})
 }
 
 func (l *leg) delist() {
