@@ -28,6 +28,9 @@ type Book struct {
 
 	mu   sync.Mutex
 	open map[string]*store.Call // by leg ID
+	// gone and older are the calls that ended last: the answer to a BYE may
+	// come later and must not begin a record anew.
+	gone, older map[string]bool
 }
 
 const (
@@ -35,11 +38,12 @@ const (
 	maxSteps  = 200   // lines of a ladder
 	maxText   = 8192  // bytes of a message in it
 	saveQueue = 4096
+	maxGone   = 4096 // calls remembered after their end: up to twice as many
 )
 
 // New starts a book; it writes behind until ctx ends and Close is called.
 func New(s *store.Store, log *slog.Logger) *Book {
-	return &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}, Notify: func(store.Call) {}}
+	return &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}, gone: map[string]bool{}, Notify: func(store.Call) {}}
 }
 
 // Run writes records until ctx ends, then those still queued.
@@ -115,7 +119,7 @@ func (b *Book) Step(id string, s store.Step) {
 	defer b.mu.Unlock()
 	c := b.open[id]
 	if c == nil {
-		if len(b.open) >= maxOpen {
+		if len(b.open) >= maxOpen || b.gone[id] || b.older[id] {
 			return
 		}
 		c = &store.Call{ID: id, Started: s.At}
@@ -145,7 +149,7 @@ func (b *Book) Enter(id, meeting string) {
 func (b *Book) End(info core.Info, r core.Reason) {
 	b.mu.Lock()
 	c := b.open[info.ID]
-	delete(b.open, info.ID)
+	b.close(info.ID)
 	b.mu.Unlock()
 	if c == nil {
 		return
@@ -165,7 +169,16 @@ func (b *Book) End(info core.Info, r core.Reason) {
 func (b *Book) Drop(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.close(id)
+}
+
+// close takes a record out of the book. Called with b.mu held.
+func (b *Book) close(id string) {
 	delete(b.open, id)
+	if len(b.gone) >= maxGone {
+		b.gone, b.older = map[string]bool{}, b.gone
+	}
+	b.gone[id] = true
 }
 
 // Refused records an attempt that never became a call.
