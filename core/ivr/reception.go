@@ -29,6 +29,9 @@ type Reception struct {
 	Enter func(ctx context.Context, number, passcode string, who core.Info) (core.Room, error)
 	// Number is set where the called number has named the meeting already.
 	Number string
+	// Wrong counts the wrong answers that the call has brought with it, in the
+	// address dialled.
+	Wrong int
 }
 
 const (
@@ -61,7 +64,10 @@ func (r *Reception) serve(ctx context.Context, c *caller) {
 		c.play("welcome")
 	}
 	number, passcode := r.Number, ""
-	for wrong := 0; ; {
+	if r.Wrong > 0 && r.Number != "" {
+		c.play("wrong-passcode")
+	}
+	for wrong := r.Wrong; ; {
 		var ok bool
 		if number == "" {
 			if number, ok = c.ask(ctx, "enter-number"); !ok {

@@ -108,6 +108,23 @@ func TestThreeWrongAnswersEndTheCall(t *testing.T) {
 	}
 }
 
+func TestWrongPasscodeInTheAddressCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := desk(t, &room{})
+		r.Number, r.Wrong = "7001", 1
+		l := coretest.New(0, nil)
+		_ = r.Join(t.Context(), l)
+		time.Sleep(500 * time.Millisecond)
+		press(l, "1#2#")
+		time.Sleep(20 * time.Second)
+		if why := l.Reason(); why == nil || why.Code != core.WrongPasscode {
+			t.Errorf("after two more wrong passcodes: %v", why)
+		}
+		stop()
+		synctest.Wait()
+	})
+}
+
 func TestPromptIsSpokenAndAKeyInterruptsIt(t *testing.T) {
 	visit(t, "", nil, func(l *coretest.Leg, _ *room) {
 		time.Sleep(500 * time.Millisecond)

@@ -94,7 +94,7 @@ func (p *Plan) route(ctx context.Context, call core.Call) (core.Room, error) {
 		if room, ok := p.toDevice(ctx, number, call); ok {
 			return room, nil
 		}
-		return p.reception(""), nil
+		return p.reception("", 0), nil
 	}
 	room, err := p.enter(ctx, number, passcode, call.Info)
 	switch core.ReasonOf(err).Code {
@@ -102,9 +102,12 @@ func (p *Plan) route(ctx context.Context, call core.Call) (core.Room, error) {
 		if room, ok := p.toDevice(ctx, number, call); ok {
 			return room, nil
 		}
-		return p.reception(""), nil
+		return p.reception("", 0), nil
 	case core.WrongPasscode:
-		return p.reception(number), nil
+		if passcode != "" {
+			return p.reception(number, 1), nil
+		}
+		return p.reception(number, 0), nil
 	}
 	return room, err
 }
@@ -126,7 +129,7 @@ func (p *Plan) fromTrunk(ctx context.Context, call core.Call) (core.Room, error)
 	case "meeting":
 		room, err := p.enter(ctx, value, "", call.Info)
 		if core.ReasonOf(err).Code == core.WrongPasscode {
-			return p.reception(value), nil
+			return p.reception(value, 0), nil
 		}
 		return room, err
 	case "user":
@@ -135,12 +138,13 @@ func (p *Plan) fromTrunk(ctx context.Context, call core.Call) (core.Room, error)
 		}
 		return nil, core.Reason{Code: core.Unreachable, Say: "Nobody can be reached at this number.", Detail: "user " + value + " has no device"}
 	}
-	return p.reception(""), nil
+	return p.reception("", 0), nil
 }
 
-// reception is the voice menu; number names the meeting where it is known.
-func (p *Plan) reception(number string) core.Room {
-	return &ivr.Reception{Desk: p.desk, Enter: p.enter, Number: number}
+// reception is the voice menu; number names the meeting where it is known, and
+// wrong counts the wrong passcodes already given.
+func (p *Plan) reception(number string, wrong int) core.Room {
+	return &ivr.Reception{Desk: p.desk, Enter: p.enter, Number: number, Wrong: wrong}
 }
 
 // enter checks number and passcode and gives the door to the meeting, in the
