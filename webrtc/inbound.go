@@ -1,6 +1,8 @@
 package webrtc
 
 import (
+	"errors"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -80,6 +82,9 @@ func (in *inbound) read() {
 	p := core.Packet{}
 	for {
 		n, _, err := in.remote.Read(buf)
+		if err != nil && in.interrupted(err) {
+			continue
+		}
 		if err != nil {
 			return
 		}
@@ -107,6 +112,23 @@ func (in *inbound) read() {
 			in.pass(&p)
 		}
 	}
+}
+
+// interrupt has a share end although no packet of it comes any more.
+func (in *inbound) interrupt() { _ = in.remote.SetReadDeadline(time.Now()) }
+
+// interrupted takes what interrupt asks for.
+func (in *inbound) interrupted(err error) bool {
+	var late net.Error
+	if !errors.As(err, &late) || !late.Timeout() {
+		return false
+	}
+	_ = in.remote.SetReadDeadline(time.Time{})
+	if in.source == core.Screen && in.leg.screenOff.Load() {
+		in.leave()
+		in.seat = nil
+	}
+	return true
 }
 
 func (in *inbound) soundLevel(h *rtp.Header) uint8 {

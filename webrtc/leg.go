@@ -389,6 +389,21 @@ func (l *Leg) iceState(p *peer, s webrtc.ICEConnectionState) {
 	}
 }
 
+// endShare has the streams of a screen that is not shared any more taken out
+// of the room; the client sends nothing that would do it.
+func (l *Leg) endShare() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.peer == nil || !l.screenOff.Load() {
+		return
+	}
+	for _, in := range l.peer.in {
+		if in.source == core.Screen {
+			in.interrupt()
+		}
+	}
+}
+
 // connected asks for whole pictures: what was sent before did not arrive.
 func (l *Leg) connected() {
 	l.mu.Lock()

@@ -351,6 +351,7 @@ func (l *Leg) note(m request, e core.Event) {
 	switch {
 	case m.Type == "mute" && m.Source == core.Screen:
 		l.screenOff.Store(m.On)
+		l.endShare()
 	case m.Type == "rename" && m.Name != "":
 		l.mu.Lock()
 		l.info.Name = m.Name

@@ -55,7 +55,10 @@ func (m *Meeting) event(s *seat, e core.Event) {
 }
 
 func (m *Meeting) muteSelf(p *party, e core.Mute) {
-	if e.Source.Kind() == core.Video {
+	switch e.Source {
+	case core.Screen: // a share that ends is unpublished by its edge
+		return
+	case core.Camera:
 		p.video = e.On
 		p.seat.cover(e.On)
 		m.changed("changed", p, core.Reason{})

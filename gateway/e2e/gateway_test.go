@@ -152,6 +152,7 @@ type participant struct {
 	AudioMuted                                          bool `json:"audio_muted"`
 	VideoMuted                                          bool `json:"video_muted"`
 	HandRaised                                          bool `json:"hand_raised"`
+	Sources                                             []string
 	Security                                            struct{ Signalling, Media, Suite string }
 	Audio                                               struct {
 		Codec           string

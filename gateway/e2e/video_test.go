@@ -197,6 +197,42 @@ func TestTwoBrowsersSeeEachOtherThroughLossAndRestart(t *testing.T) {
 	})
 }
 
+func TestScreenShareBeginsAndEnds(t *testing.T) {
+	g := serve(t)
+	g.meeting(map[string]any{"number": "7001", "name": "Team"})
+	d := newDriver(t)
+	alice, bob := d.open("alice", 440, nil), d.open("bob", 1000, nil)
+	alice.join(g, "7001", "Alice", "")
+	bob.join(g, "7001", "Bob", "")
+	shares := func() (n int) {
+		for _, p := range g.participants("7001") {
+			for _, s := range p.Sources {
+				if s == "screen" {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	g.waitFor("7001", "webrtc", "joined")
+	alice.click("Share")
+	eventually(t, 30*time.Second, "Alice shares her screen", func() bool { return shares() == 1 })
+	eventually(t, 30*time.Second, "Bob sees Alice's screen", func() bool {
+		var stats struct{ Slots []slot }
+		bob.eval("window.bridgehead.stats()", &stats)
+		for _, s := range stats.Slots {
+			if s.Source == "screen" && s.Name == "Alice" && s.FramesDecoded > 0 {
+				return true
+			}
+		}
+		return false
+	})
+	alice.click("Stop sharing")
+	eventually(t, 10*time.Second, "the share has ended", func() bool { return shares() == 0 })
+	alice.click("Share")
+	eventually(t, 30*time.Second, "Alice shares again", func() bool { return shares() == 1 })
+}
+
 func TestPageIsUsableByEverybody(t *testing.T) {
 	g := serve(t)
 	g.meeting(map[string]any{"number": "7001", "name": "Team", "guest_passcode": "1234", "host_passcode": "99999"})
