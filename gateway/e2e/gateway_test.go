@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,8 @@ type gateway struct {
 	at    map[string]string
 	login struct{ URL, User, Password, Token string }
 	http  *http.Client
+	// secrets must not be in the log.
+	secrets []string
 }
 
 const program = "../../bin/bridgehead"
@@ -65,6 +68,11 @@ func (g *gateway) start(flags ...string) {
 		}
 		if g.t.Failed() {
 			g.t.Logf("gateway log:\n%s", tail(g.log.String(), 12000))
+		}
+		for _, secret := range g.secrets {
+			if regexp.MustCompile(`\b` + regexp.QuoteMeta(secret) + `\b`).MatchString(g.log.String()) {
+				g.t.Errorf("the gateway's log has the passcode %s", secret)
+			}
 		}
 		if strings.Contains(g.log.String(), "panic") {
 			g.t.Errorf("the gateway's log has a panic")
@@ -143,6 +151,11 @@ func (g *gateway) raw(method, path string, in any) (int, []byte) {
 // meeting makes one.
 func (g *gateway) meeting(settings map[string]any) {
 	g.t.Helper()
+	for _, key := range []string{"host_passcode", "guest_passcode"} {
+		if s, ok := settings[key].(string); ok {
+			g.secrets = append(g.secrets, s)
+		}
+	}
 	g.api("POST", "/meetings", settings, nil)
 }
 
