@@ -121,7 +121,9 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	g.sip, err = sip.New(sip.Options{
 		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tlsConfig { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
 		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Devices: devices{g.store},
-		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc, Trace: g.traceSIP, Log: g.log,
+		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc,
+		MediaTimeout: time.Duration(cfg.Limits.MediaTimeout) * time.Second, HoldTimeout: time.Duration(cfg.Limits.HoldTimeout) * time.Second,
+		Trace: g.traceSIP, Log: g.log,
 	})
 	if err != nil {
 		return err
@@ -264,6 +266,8 @@ func (g *gateway) housekeep(ctx context.Context) error {
 	defer look.Stop()
 	purge := time.NewTicker(time.Hour)
 	defer purge.Stop()
+	long := time.NewTicker(10 * time.Second)
+	defer long.Stop()
 	seen, _ := g.store.Version(ctx)
 	for {
 		select {
@@ -274,6 +278,8 @@ func (g *gateway) housekeep(ctx context.Context) error {
 				seen = v
 				g.changedOutside(ctx)
 			}
+		case <-long.C:
+			g.plan.Live.EndLong(time.Duration(g.cfg.Load().Limits.MaxCallMinute) * time.Minute)
 		case <-purge.C:
 			if err := g.store.PurgeCalls(ctx, time.Now().AddDate(0, 0, -g.cfg.Load().Records.Days)); err != nil {
 				g.log.Error("old call records not deleted", "error", err)

@@ -262,10 +262,35 @@ func limited(into core.Room, longest time.Duration) core.Room {
 
 // Join implements [core.Room].
 func (r *room) Join(ctx context.Context, l core.Leg) error {
-	time.AfterFunc(r.longest, func() {
+	t := time.AfterFunc(r.longest, func() {
 		l.Hangup(core.Reason{Code: core.Ended, Say: "The longest time for a call is over.", Detail: "pstn: maximum call duration"})
 	})
-	return r.Room.Join(ctx, l)
+	err := r.Room.Join(ctx, &timed{l, t})
+	if err != nil {
+		t.Stop()
+	}
+	return err
+}
+
+// timed is a leg whose end stops its timer, which else would keep it for
+// hours.
+type timed struct {
+	core.Leg
+	timer *time.Timer
+}
+
+// Sit implements [core.Leg].
+func (l *timed) Sit(s core.Seat) { l.Leg.Sit(timedSeat{s, l.timer}) }
+
+type timedSeat struct {
+	core.Seat
+	timer *time.Timer
+}
+
+// Leave implements [core.Seat].
+func (s timedSeat) Leave(r core.Reason) {
+	s.timer.Stop()
+	s.Seat.Leave(r)
 }
 
 // Ringing implements [core.Watcher].

@@ -70,6 +70,9 @@ type Options struct {
 	// CallsPerSource bounds the calls at once, and SetupsPerSource the new
 	// calls a second, from one address that is no trunk's; 0: 100 and 20.
 	CallsPerSource, SetupsPerSource int
+	// MediaTimeout ends a call from which nothing comes, HoldTimeout one that
+	// is held; 0: 60 s and 300 s.
+	MediaTimeout, HoldTimeout time.Duration
 	// Resolver for RFC 3263; nil: the system's servers.
 	Resolver Resolver
 	// Trace is told all that happens, in order per call; it must not block.
@@ -156,6 +159,12 @@ func New(opt Options) (*Edge, error) {
 	}
 	if opt.SetupsPerSource == 0 {
 		opt.SetupsPerSource = 20
+	}
+	if opt.MediaTimeout == 0 {
+		opt.MediaTimeout = silentFor
+	}
+	if opt.HoldTimeout == 0 {
+		opt.HoldTimeout = heldFor
 	}
 	if opt.Resolver == nil {
 		opt.Resolver = DNS()

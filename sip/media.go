@@ -99,13 +99,13 @@ func (l *leg) startFlow() {
 	f := rtpio.Flow{
 		Remote: g.Remote, RemoteRTCP: g.RemoteRTCP, Mux: g.Mux,
 		Send: g.Send, Receive: g.Receive, DigitsIn: g.DigitsIn, DigitsOut: g.DigitsOut,
-		OnDigit: l.pressed, Timeout: silentFor, OnTimeout: l.silent,
+		OnDigit: l.pressed, Timeout: l.e.opt.MediaTimeout, OnTimeout: l.silent,
 	}
 	if l.held {
 		f.Receive = nil
 	}
 	if l.held || !g.Direction.Receives() {
-		f.Timeout = heldFor
+		f.Timeout = l.e.opt.HoldTimeout
 	}
 	if g.Suite != "" {
 		suite, _ := rtpio.SuiteNamed(g.Suite)

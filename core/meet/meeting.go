@@ -225,6 +225,15 @@ func (m *Meeting) end(r core.Reason) {
 	m.opt.Notify(Change{Meeting: m.opt.Number, What: "ended", Reason: r})
 }
 
+// Hangup ends the call of one party, if it is here.
+func (m *Meeting) Hangup(party string, r core.Reason) {
+	m.do(func() {
+		if p := m.find(party); p != nil {
+			p.leg.Hangup(r)
+		}
+	})
+}
+
 // CloseIfEmpty closes a meeting that nobody is in, and tells whether it did.
 func (m *Meeting) CloseIfEmpty() bool {
 	closed := false

@@ -128,6 +128,7 @@ func (d *direct) Join(ctx context.Context, leg core.Leg) error {
 	if err != nil {
 		return err
 	}
+	d.plan.Live.pair(kept.Number)
 	leg.Signal(core.Ringing{})
 	ring := d.plan.desk.Ring(leg)
 	callee := &callee{Room: m.DoorFor(core.Host), answer: make(chan error, 1)}

@@ -40,7 +40,7 @@ type Plan struct {
 // New makes a plan; [Plan.Dialers] must follow before anybody dials out.
 func New(o Options) *Plan {
 	p := &Plan{opt: o, desk: ivr.Desk{Clock: o.Clock, Voice: o.Voice, Log: o.Log}}
-	p.Live = &Live{store: o.Store, clock: o.Clock, voice: o.Voice, log: o.Log, dial: p.DialOut, notify: o.Notify, meetings: map[string]*meet.Meeting{}}
+	p.Live = &Live{store: o.Store, clock: o.Clock, voice: o.Voice, log: o.Log, dial: p.DialOut, notify: o.Notify, meetings: map[string]*meet.Meeting{}, pairs: map[string]int{}}
 	return p
 }
 

@@ -282,3 +282,57 @@ func TestOneTimeMeetingIsGoneAfterItsEnd(t *testing.T) {
 	}
 	t.Error("the meeting is still kept")
 }
+
+// A call between two is over when one hangs up; once a third has come it is a
+// meeting, which goes on.
+func TestPairEndsUnlessItHasGrown(t *testing.T) {
+	for _, third := range []bool{false, true} {
+		b := newBench(t)
+		m, _, err := b.Live.Open(t.Context(), "7002")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Live.pair("7002")
+		legs := []*coretest.Leg{coretest.New(0, nil), coretest.New(0, nil)}
+		if third {
+			legs = append(legs, coretest.New(0, nil))
+		}
+		for _, l := range legs {
+			if err := m.Door(core.Guest).Join(t.Context(), l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		legs[0].Hangup(core.Reason{Code: core.Normal})
+		for range 100 {
+			if legs[1].Reason() != nil {
+				break
+			}
+			time.Sleep(2 * time.Millisecond) // another goroutine ends it
+		}
+		if ended := legs[1].Reason() != nil; ended == third {
+			t.Errorf("with a third %v, the second was hung up on: %v", third, ended)
+		}
+		m.End(core.Reason{Code: core.Ended})
+	}
+}
+
+func TestLongCallsAreEnded(t *testing.T) {
+	b := newBench(t)
+	m, _, err := b.Live.Open(t.Context(), "7002")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := coretest.New(0, nil)
+	if err := m.Door(core.Guest).Join(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	b.Live.EndLong(time.Hour)
+	if l.Reason() != nil {
+		t.Fatal("ended within its time")
+	}
+	b.Live.EndLong(0)
+	if r := l.Reason(); r == nil || r.Code != core.Ended || r.Say == "" {
+		t.Errorf("reason %v", r)
+	}
+	m.End(core.Reason{Code: core.Ended})
+}

@@ -26,6 +26,7 @@ type Live struct {
 	mu       sync.Mutex
 	meetings map[string]*meet.Meeting
 	shut     bool
+	pairs    map[string]int // 1:1 calls by meeting, and how many have come
 }
 
 // linger is how long an empty meeting stays open, for those who were cut off.
@@ -61,8 +62,48 @@ func settings(m store.Meeting) meet.Settings {
 
 func (l *Live) changed(m *meet.Meeting, c meet.Change) {
 	l.notify(c)
+	if l.pairOver(c) {
+		go m.End(core.Reason{Code: core.Normal, Say: "The other party has hung up.", Detail: "the other party hung up"})
+		return
+	}
 	if c.What == "left" {
 		time.AfterFunc(linger, func() { m.CloseIfEmpty() })
+	}
+}
+
+// pair makes a meeting a 1:1 call, which is over when either side hangs up,
+// unless a third has come before.
+func (l *Live) pair(number string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pairs[number] = 0
+}
+
+func (l *Live) pairOver(c meet.Change) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, is := l.pairs[c.Meeting]
+	switch {
+	case !is:
+	case c.What == "joined" && n == 2:
+		delete(l.pairs, c.Meeting)
+	case c.What == "joined":
+		l.pairs[c.Meeting]++
+	case c.What == "left":
+		delete(l.pairs, c.Meeting)
+		return true
+	}
+	return false
+}
+
+// EndLong hangs up on those who have been in a meeting for too long.
+func (l *Live) EndLong(most time.Duration) {
+	for _, m := range l.All() {
+		for _, p := range m.Participants() {
+			if time.Since(p.Joined) > most {
+				m.Hangup(p.ID, core.Reason{Code: core.Ended, Say: "The longest time for a call is over.", Detail: "limits.call_minutes"})
+			}
+		}
 	}
 }
 
@@ -71,6 +112,7 @@ func (l *Live) closed(m *meet.Meeting, kept store.Meeting) {
 	l.mu.Lock()
 	if l.meetings[kept.Number] == m {
 		delete(l.meetings, kept.Number)
+		delete(l.pairs, kept.Number)
 	}
 	shut := l.shut
 	l.mu.Unlock()
