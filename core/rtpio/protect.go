@@ -15,7 +15,6 @@ type protection struct {
 	master []byte
 	suite  string
 	ctx    *srtp.Context
-	buf    []byte
 }
 
 // protect makes both directions ready. A direction whose key stays the same
@@ -43,7 +42,7 @@ func newProtection(s Suite, master []byte) (*protection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &protection{master: bytes.Clone(master), suite: s.Name, ctx: ctx, buf: make([]byte, 0, maxPacket)}, nil
+	return &protection{master: bytes.Clone(master), suite: s.Name, ctx: ctx}, nil
 }
 
 func (p *protection) keep(s Suite, master []byte) *protection {
@@ -53,23 +52,19 @@ func (p *protection) keep(s Suite, master []byte) *protection {
 	return nil
 }
 
-// rtp encrypts a packet; the result is valid until the next call.
+// rtp encrypts a packet in its place, which needs room for the tag.
 func (p *protection) rtp(plain []byte, h *rtp.Header) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ctx.EncryptRTP(p.buf[:0], plain, h)
+	return p.ctx.EncryptRTP(plain[:0], plain, h)
 }
 
-// openRTP authenticates and decrypts b into *buf, which it may grow.
-func (p *protection) openRTP(buf *[]byte, b []byte, h *rtp.Header, _ int) ([]byte, error) {
+// openRTP authenticates and decrypts b in its place; on an error, what is in b
+// is lost.
+func (p *protection) openRTP(b []byte, h *rtp.Header) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out, err := p.ctx.DecryptRTP((*buf)[:0], b, h)
-	if err != nil {
-		return nil, err
-	}
-	*buf = out
-	return out, nil
+	return p.ctx.DecryptRTP(b[:0], b, h)
 }
 
 func (p *protection) rtcp(plain []byte) ([]byte, error) {

@@ -13,7 +13,6 @@ import (
 type receiver struct {
 	header rtp.Header // reused, so that extensions allocate once
 	packet core.Packet
-	plain  []byte
 	last   time.Duration // arrival of the last packet taken in
 	source measure       // of the SSRC now heard
 	digit  lastDigit
@@ -87,7 +86,7 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 		return
 	}
 	if f.srtpIn != nil {
-		if b, err = f.srtpIn.openRTP(&s.in.plain, b, h, n); err != nil {
+		if b, err = f.srtpIn.openRTP(b, h); err != nil {
 			s.counters.refused.Add(1)
 			return
 		}
