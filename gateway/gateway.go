@@ -280,6 +280,7 @@ func (g *gateway) housekeep(ctx context.Context) error {
 			}
 		case <-long.C:
 			g.plan.Live.EndLong(time.Duration(g.cfg.Load().Limits.MaxCallMinute) * time.Minute)
+			g.book.Sweep(2 * time.Minute) // longer than anybody is let ring
 		case <-purge.C:
 			if err := g.store.PurgeCalls(ctx, time.Now().AddDate(0, 0, -g.cfg.Load().Records.Days)); err != nil {
 				g.log.Error("old call records not deleted", "error", err)

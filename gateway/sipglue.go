@@ -49,6 +49,10 @@ func (g *gateway) traceSIP(t sip.TraceEvent) {
 			s.From, s.To = s.To, s.From
 		}
 		g.book.Step(t.Leg, s)
+	case sip.Started:
+		if t.Info.Direction == core.Out { // it may fail before there is a leg
+			g.book.Begin(core.Call{To: t.To, From: t.From, Info: t.Info, Trunk: t.Trunk})
+		}
 	case sip.Alarm:
 		g.book.Step(id, store.Step{At: t.Time, What: "alarm", Text: t.Text})
 	case sip.Answered:

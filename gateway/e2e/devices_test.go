@@ -263,6 +263,9 @@ func TestDialOutToAnotherGateway(t *testing.T) {
 	if status, body := near.raw("POST", "/meetings/7201/dial", map[string]any{"to": "sips:7200@" + strange.at["sips"]}); status < 400 || !strings.Contains(string(body), "does not answer") {
 		t.Errorf("a gateway with an unknown certificate: %d %s", status, body)
 	}
+	if r := near.waitForRecord("sip", "unreachable"); r.Direction != "out" || !strings.Contains(r.To, "7200") {
+		t.Errorf("record %+v", r)
+	}
 }
 
 func TestTelephoneNumbersAreDialledWhereAllowed(t *testing.T) {
@@ -297,7 +300,7 @@ func TestTelephoneNumbersAreDialledWhereAllowed(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the telephone network's side: %v\n%s", err, tail(out.String(), 2000))
 	}
-	if r := g.waitForRecord("pstn", "removed"); r.Direction != "out" || !strings.Contains(r.To, number) {
+	if r := g.waitForRecord("pstn", "removed"); r.Direction != "out" || r.Trunk != "carrier" || r.Meeting != "7202" || !strings.Contains(r.To, number) {
 		t.Errorf("record %+v", r)
 	}
 }

@@ -31,6 +31,7 @@ type Book struct {
 	// gone and older are the calls that ended last: the answer to a BYE may
 	// come later and must not begin a record anew.
 	gone, older map[string]bool
+	joined      map[string]bool // calls that have reached a room
 }
 
 const (
@@ -43,7 +44,7 @@ const (
 
 // New starts a book; it writes behind until ctx ends and Close is called.
 func New(s *store.Store, log *slog.Logger) *Book {
-	return &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}, gone: map[string]bool{}, Notify: func(store.Call) {}}
+	return &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}, gone: map[string]bool{}, joined: map[string]bool{}, Notify: func(store.Call) {}}
 }
 
 // Run writes records until ctx ends, then those still queued.
@@ -97,14 +98,16 @@ func (b *Book) Begin(call core.Call) {
 func (b *Book) begin(c *store.Call) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	fresh := true
 	if was := b.open[c.ID]; was != nil { // the ladder began before the call was routed
-		c.Started, c.Ladder = was.Started, was.Ladder
+		fresh = was.Protocol == ""
+		c.Started, c.Ladder, c.Meeting, c.Trunk = was.Started, was.Ladder, was.Meeting, cmp.Or(c.Trunk, was.Trunk)
 		c.Detail.Status = was.Detail.Status
-	} else if len(b.open) >= maxOpen {
+	} else if len(b.open) >= maxOpen || b.gone[c.ID] || b.older[c.ID] {
 		return false
 	}
 	b.open[c.ID] = c
-	return true
+	return fresh
 }
 
 // Step adds a line to the ladder of a call.
@@ -175,10 +178,27 @@ func (b *Book) Drop(id string) {
 // close takes a record out of the book. Called with b.mu held.
 func (b *Book) close(id string) {
 	delete(b.open, id)
+	delete(b.joined, id)
 	if len(b.gone) >= maxGone {
 		b.gone, b.older = map[string]bool{}, b.gone
 	}
 	b.gone[id] = true
+}
+
+// Sweep closes the records of calls that have reached no room in so long: their
+// edge has turned them away after they were routed, or forgotten them.
+func (b *Book) Sweep(after time.Duration) {
+	b.mu.Lock()
+	var lost []core.Info
+	for id, c := range b.open {
+		if !b.joined[id] && time.Since(c.Started) > after {
+			lost = append(lost, core.Info{ID: id})
+		}
+	}
+	b.mu.Unlock()
+	for _, info := range lost {
+		b.End(info, core.Reason{Code: core.Overload, Detail: "the call was routed and then reached no room"})
+	}
 }
 
 // Refused records an attempt that never became a call.

@@ -1,11 +1,14 @@
 package records
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/coretest"
 	"bridgehead/gateway/store"
 )
 
@@ -32,6 +35,44 @@ func TestLateStepBeginsNoRecord(t *testing.T) {
 	}
 	if c := <-b.save; len(c.Ladder) != 2 || c.Ladder[0].What != "INVITE" {
 		t.Errorf("ladder %+v", c.Ladder)
+	}
+}
+
+// room takes whoever comes.
+type room struct{}
+
+func (room) Name() string                         { return "room" }
+func (room) Join(context.Context, core.Leg) error { return nil }
+
+func TestCallsThatReachNoRoomAreSwept(t *testing.T) {
+	b := bookOf(t)
+	inside := coretest.New(0, nil)
+	b.Begin(core.Call{Info: inside.Info()})
+	b.Begin(core.Call{Info: core.Info{ID: "turned away", Protocol: core.WebRTC}})
+	if err := b.Watch(room{}).Join(t.Context(), inside); err != nil {
+		t.Fatal(err)
+	}
+	if b.Sweep(time.Hour); len(b.Open()) != 2 {
+		t.Error("swept before its time")
+	}
+	b.Sweep(0)
+	if open := b.Open(); len(open) != 1 || open[0].ID != inside.Info().ID {
+		t.Errorf("open: %+v", open)
+	}
+	if c := <-b.save; c.ID != "turned away" || c.Protocol != "webrtc" || c.Code != string(core.Overload) {
+		t.Errorf("record %+v", c)
+	}
+}
+
+// A call out may have ended before its record begins.
+func TestRecordOfAnEndedCallDoesNotBegin(t *testing.T) {
+	b := bookOf(t)
+	who := core.Info{ID: "a"}
+	b.Step("a", store.Step{What: "INVITE"})
+	b.End(who, core.Reason{Code: core.Busy})
+	b.Begin(core.Call{Info: who})
+	if open := b.Open(); len(open) != 0 || len(b.joined) != 0 {
+		t.Errorf("open: %+v", open)
 	}
 }
 

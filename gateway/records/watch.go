@@ -19,12 +19,21 @@ func (w watchedRoom) Join(ctx context.Context, leg core.Leg) error {
 	if _, already := leg.(*watchedLeg); already {
 		return w.Room.Join(ctx, leg)
 	}
+	w.book.reached(leg.Info().ID)
 	l := &watchedLeg{Leg: leg, book: w.book}
 	err := w.Room.Join(ctx, l)
 	if err != nil {
 		w.book.End(leg.Info(), core.ReasonOf(err))
 	}
 	return err
+}
+
+func (b *Book) reached(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.gone[id] && !b.older[id] {
+		b.joined[id] = true
+	}
 }
 
 // watchedLeg sees when the party leaves, and for what reason it was told to.
