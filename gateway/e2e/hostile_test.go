@@ -70,6 +70,40 @@ func TestTalkGoesOnUnderAttack(t *testing.T) {
 	}
 }
 
+// The one UDP port of all browsers is attacked, and the relay's beside it.
+func TestBrowserStaysInTheMeetingUnderAttack(t *testing.T) {
+	g := serve(t)
+	g.meeting(map[string]any{"number": "7304"})
+	alice := newDriver(t).open("alice", 440, nil)
+	alice.join(g, "7304", "Alice", "")
+	g.waitFor("7304", "webrtc", "joined")
+	run(t, nil, program, "call", "sips:7304@"+g.at["sips"], "--insecure", "--bind", "127.0.0.1", "--tone", "1000", "--duration", "60s")
+	g.waitFor("7304", "sip", "joined")
+	time.Sleep(3 * time.Second)
+	alice.mustHear([]float64{1000}, []float64{440})
+	before := g.waitFor("7304", "webrtc", "joined")
+	var ports []int
+	for _, name := range []string{"webrtc_udp", "turn"} {
+		a, err := net.ResolveUDPAddr("udp4", g.at[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, a.Port)
+	}
+	attacked := make(chan int)
+	go func() { attacked <- flood(t, 10_000, 6*time.Second, ports) }()
+	time.Sleep(3 * time.Second)
+	alice.mustHear([]float64{1000}, []float64{440}) // in the midst of it
+	t.Logf("%d bad datagrams", <-attacked)
+	after := g.waitFor("7304", "webrtc", "joined")
+	received, lost := after.Audio.PacketsReceived-before.Audio.PacketsReceived, after.Audio.PacketsLost-before.Audio.PacketsLost
+	t.Logf("of the browser's sound %d packets came, %d were lost", received, lost)
+	if after.ID != before.ID || received < 200 || lost > received/50 {
+		t.Errorf("the browser's call suffered: %+v", after)
+	}
+	g.mustBeHealthy()
+}
+
 // inviteFlood sends INVITEs of ever new calls to the clear listener and counts
 // what comes back.
 func inviteFlood(g *gateway, rate int, length time.Duration) (sent, answers int) {
