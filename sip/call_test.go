@@ -735,6 +735,9 @@ func TestLadder(t *testing.T) {
 				t.Errorf("%s %q after the end", ev.Kind, ev.Text)
 			}
 			line, _, _ := strings.Cut(ev.Text, " sip:")
+			if strings.Contains(line, " 183 ") {
+				continue // early media, where the leg sits before its answer is posted
+			}
 			ladder[ev.Leg] = append(ladder[ev.Leg], strings.TrimSpace(string(ev.Kind)+" "+line))
 			over[ev.Leg] = ev.Leg != "" && (ev.Kind == Ended || ev.Kind == Refused)
 		}
