@@ -278,8 +278,10 @@ func TestTelephoneNumbersAreDialledWhereAllowed(t *testing.T) {
 	}
 	g = serve(t, "--pstn.countries", "US")
 	at := freePort(t)
-	cmd, out := run(t, nil, "sipp", "-sf", "../../testdata/sipp/answer.xml", "-i", "127.0.0.1", "-p", itoa(at), "-mi", "127.0.0.1", "-mp", itoa(freePort(t)),
-		"-nostdin", "-m", "1", "-aa", "-timeout", "60s")
+	// SIPp takes the trunk's OPTIONS for a call, too, so it is not told to end
+	// after one.
+	_, out := run(t, nil, "sipp", "-sf", "../../testdata/sipp/answer.xml", "-i", "127.0.0.1", "-p", itoa(at), "-mi", "127.0.0.1", "-mp", itoa(freePort(t)),
+		"-nostdin", "-aa", "-timeout", "60s")
 	g.api("POST", "/trunks", map[string]any{"name": "carrier", "mode": "static", "transport": "udp", "host": fmt.Sprint("127.0.0.1:", at),
 		"source": []string{"127.0.0.1/32"}, "media_encryption": "none", "enabled": true, "override_check": true}, nil)
 	g.meeting(map[string]any{"number": "7202"})
@@ -297,8 +299,8 @@ func TestTelephoneNumbersAreDialledWhereAllowed(t *testing.T) {
 		t.Errorf("the phone is shown as %+v", p)
 	}
 	g.api("POST", "/meetings/7202/participants/"+p.ID+"/remove", nil, nil)
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the telephone network's side: %v\n%s", err, tail(out.String(), 2000))
+	if strings.Contains(out.String(), "nexpected") {
+		t.Errorf("the telephone network's side: %s", tail(out.String(), 2000))
 	}
 	if r := g.waitForRecord("pstn", "removed"); r.Direction != "out" || r.Trunk != "carrier" || r.Meeting != "7202" || !strings.Contains(r.To, number) {
 		t.Errorf("record %+v", r)
