@@ -51,8 +51,13 @@ func (p *Plan) Route(ctx context.Context, call core.Call) (core.Room, error) {
 	if err != nil {
 		r := core.ReasonOf(err)
 		p.opt.Book.Step(call.Info.ID, step("refused", r.Error()))
-		if call.Info.Protocol == core.WebRTC {
+		switch {
+		case call.Info.Protocol == core.WebRTC: // shows it
 			p.refused(call, r)
+			return nil, err
+		case call.Trunk != "" && r.Code == core.NotFound:
+			// The carrier announces that itself, or looks for another way. The
+			// edge ends the record, with the status that it sends.
 			return nil, err
 		}
 		room = &ivr.Refusal{Desk: p.desk, Reason: r}

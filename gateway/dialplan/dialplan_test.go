@@ -245,7 +245,7 @@ func TestWrongPasscodesOfBrowsersAreRecorded(t *testing.T) {
 func TestRefusalsOfTelephonesAreSpoken(t *testing.T) {
 	b := newBench(t)
 	leg := coretest.New(0, func(i *core.Info) { i.Protocol, i.Phone = core.PSTN, true })
-	room, err := b.Route(t.Context(), core.Call{To: "+15550198", Trunk: "carrier", Info: leg.Info()})
+	room, err := b.Route(t.Context(), core.Call{To: "+15550103", Trunk: "carrier", Info: leg.Info()})
 	if err != nil {
 		t.Fatalf("refused without a word: %v", err)
 	}
@@ -253,7 +253,7 @@ func TestRefusalsOfTelephonesAreSpoken(t *testing.T) {
 		t.Fatal(err)
 	}
 	leg.Hangup(core.Reason{Code: core.Normal}) // nobody steps the clock: the prompt would never end
-	if c := b.waitForRecord(leg.Info().ID); c.Code == "" || room.Name() != "refusal: not-found" {
+	if c := b.waitForRecord(leg.Info().ID); c.Code == "" || room.Name() != "refusal: unreachable" {
 		t.Errorf("room %s, record %+v", room.Name(), c)
 	}
 }

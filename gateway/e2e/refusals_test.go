@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -67,7 +68,7 @@ func (e *ear) heard() sound {
 }
 
 // refusedPhone calls a number from the telephone network and must be refused
-// with the status, after words of explanation.
+// with the status, after words of explanation where we have the say.
 func refusedPhone(g *gateway, number, caller, status string) {
 	t := g.t
 	t.Helper()
@@ -77,7 +78,12 @@ func refusedPhone(g *gateway, number, caller, status string) {
 		t.Fatal(err)
 	}
 	scenario := filepath.Join(t.(interface{ TempDir() string }).TempDir(), "refused.xml")
-	if err := os.WriteFile(scenario, bytes.ReplaceAll(template, []byte(`"STATUS"`), []byte(`"`+status+`"`)), 0o600); err != nil {
+	text := bytes.ReplaceAll(template, []byte(`"STATUS"`), []byte(`"`+status+`"`))
+	aloud := status != "404" // which is the carrier's to announce, so it comes at once
+	if !aloud {
+		text = regexp.MustCompile(`(?m)^.*response="183".*$`).ReplaceAll(text, nil)
+	}
+	if err := os.WriteFile(scenario, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd, out := run(t, nil, "sipp", g.at["sip_udp"], "-sf", scenario, "-s", number, "-i", "127.0.0.1", "-p", itoa(freePort(t)),
@@ -85,7 +91,7 @@ func refusedPhone(g *gateway, number, caller, status string) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("call to %s: %v, want 183 and then %s\n%s", number, err, status, tail(out.String(), 2000))
 	}
-	if s := e.heard(); !s.audible() || len(s.pcm) < s.rate {
+	if s := e.heard(); aloud && (!s.audible() || len(s.pcm) < s.rate) {
 		t.Errorf("call to %s: %d ms heard, audible %v: the refusal is not spoken", number, len(s.pcm)/8, s.audible())
 	}
 }
