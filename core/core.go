@@ -21,6 +21,14 @@ type Sink interface {
 	Close() error
 }
 
+// Discard is a Sink that takes everything and does nothing with it.
+var Discard Sink = discard{}
+
+type discard struct{}
+
+func (discard) Write(*Packet) error { return nil }
+func (discard) Close() error        { return nil }
+
 // Leg is one party as a room sees it; an edge implements it. Every method may
 // be called from any goroutine and returns without waiting for the network.
 type Leg interface {

@@ -63,7 +63,7 @@ func (c *caller) listen() {
 func (c *caller) Publish(t core.Track) (core.Sink, error) {
 	info := c.leg.Info()
 	if t.Source != core.Microphone || !info.InbandDigits {
-		return nowhere{}, nil
+		return core.Discard, nil
 	}
 	in, err := c.mixer.AddInput(mix.InputOptions{Party: info.ID, Codec: t.Codec, DetectDigits: true, OnDigit: c.key})
 	if err != nil {
@@ -78,11 +78,6 @@ func (c *caller) Publish(t core.Track) (core.Sink, error) {
 	c.sinks = []core.Sink{in}
 	return in, nil
 }
-
-type nowhere struct{}
-
-func (nowhere) Write(*core.Packet) error { return nil }
-func (nowhere) Close() error             { return nil }
 
 func (c *caller) key(k byte) {
 	select {

@@ -52,16 +52,10 @@ const maxPending = 64
 // camera, three of a screen, and the same again while renegotiating.
 const maxTracks = 16
 
-// nowhere takes what a waiting party says.
-type nowhere struct{}
-
-func (nowhere) Write(*core.Packet) error { return nil }
-func (nowhere) Close() error             { return nil }
-
 // Publish gives the track a place. Before acceptance that is nowhere.
 func (s *seat) Publish(t core.Track) (core.Sink, error) {
 	if !s.open {
-		return nowhere{}, nil
+		return core.Discard, nil
 	}
 	t.Party = s.p.info.ID
 	s.mu.Lock()

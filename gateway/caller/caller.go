@@ -105,7 +105,7 @@ func (c *Caller) press(leg core.Leg) {
 // Publish takes what the far end says.
 func (c *Caller) Publish(t core.Track) (core.Sink, error) {
 	if t.Source.Kind() != core.Audio {
-		return nowhere{}, nil
+		return core.Discard, nil
 	}
 	codec, ok := codecs.Lookup(t.Codec)
 	if !ok {
@@ -121,11 +121,6 @@ func (c *Caller) Publish(t core.Track) (core.Sink, error) {
 	c.ear = e
 	return e, nil
 }
-
-type nowhere struct{}
-
-func (nowhere) Write(*core.Packet) error { return nil }
-func (nowhere) Close() error             { return nil }
 
 // ear turns what arrives to sound.
 type ear struct {
