@@ -253,14 +253,14 @@ func (s *socket) enter(m request) (*Leg, error) {
 	if m.Passcode != "" {
 		to += "**" + m.Passcode
 	}
-	room, err := s.edge.plan.Route(s.ctx, core.Call{To: to, From: m.Name, Info: l.Info()})
-	if err != nil {
-		return nil, err
-	}
 	if err := s.edge.admit(l, s.source); err != nil {
 		return nil, err
 	}
-	if err := room.Join(s.ctx, l); err != nil {
+	room, err := s.edge.plan.Route(s.ctx, core.Call{To: to, From: m.Name, Info: l.Info()})
+	if err == nil {
+		err = room.Join(s.ctx, l)
+	}
+	if err != nil {
 		l.Hangup(core.ReasonOf(err))
 		<-l.done
 		return nil, err
