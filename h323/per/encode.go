@@ -56,7 +56,8 @@ func (w *writer) value(p *plan, v reflect.Value) error {
 		}
 		w.octets(v.Bytes())
 	case kindOID:
-		b, ok := appendOID(nil, OID(v.String()))
+		var room [32]byte
+		b, ok := appendOID(room[:0], OID(v.String()))
 		if !ok {
 			return invalid("%q is no OBJECT IDENTIFIER", v.String())
 		}

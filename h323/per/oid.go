@@ -2,6 +2,7 @@ package per
 
 import (
 	"math/big"
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -74,26 +75,36 @@ func appendOID(out []byte, oid OID) ([]byte, bool) {
 		if text == "" || len(text) > 1 && text[0] == '0' || strings.Trim(text, "0123456789") != "" {
 			return nil, false
 		}
-		arc, _ := new(big.Int).SetString(text, 10)
+		add := uint64(0)
 		if first {
-			if top[0] < '2' && arc.Cmp(big.NewInt(40)) >= 0 {
-				return nil, false
-			}
-			arc.Add(arc, big.NewInt(40*int64(top[0]-'0')))
+			add = 40 * uint64(top[0]-'0')
 		}
-		out = appendArc(out, arc)
+		if first && top[0] < '2' && (len(text) > 2 || len(text) == 2 && text >= "40") {
+			return nil, false
+		}
+		if arc, err := strconv.ParseUint(text, 10, 63); err == nil {
+			out = appendArc(out, arc+add)
+			continue
+		}
+		arc, _ := new(big.Int).SetString(text, 10)
+		out = appendLongArc(out, arc.Add(arc, new(big.Int).SetUint64(add)))
 	}
 	return out, len(out) <= maxOID
 }
 
-func appendArc(out []byte, arc *big.Int) []byte {
-	groups := max(1, (arc.BitLen()+6)/7)
-	for i := groups - 1; i >= 0; i-- {
-		c := byte(new(big.Int).Rsh(arc, uint(7*i)).Uint64() & 0x7f)
-		if i > 0 {
-			c |= 0x80
-		}
-		out = append(out, c)
+// appendArc writes seven bits an octet, the highest first.
+func appendArc(out []byte, arc uint64) []byte {
+	for shift := max(0, bits.Len64(arc)-1) / 7 * 7; shift > 0; shift -= 7 {
+		out = append(out, 0x80|byte(arc>>shift))
 	}
-	return out
+	return append(out, byte(arc&0x7f))
 }
+
+func appendLongArc(out []byte, arc *big.Int) []byte {
+	for shift := (arc.BitLen() - 1) / 7 * 7; shift > 0; shift -= 7 {
+		out = append(out, 0x80|low7(new(big.Int).Rsh(arc, uint(shift))))
+	}
+	return append(out, low7(arc))
+}
+
+func low7(n *big.Int) byte { return byte(new(big.Int).And(n, big.NewInt(0x7f)).Uint64()) }
