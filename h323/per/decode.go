@@ -49,11 +49,14 @@ func (r *reader) value(p *plan, v reflect.Value) error {
 		return err
 	case kindOpen:
 		b, _, err := r.open()
-		if err == nil {
-			err = r.charge(1, len(b))
-			v.SetBytes(append([]byte{}, b...))
+		switch {
+		case err != nil:
+			return err
+		case len(b) == 0:
+			return r.fail("an empty open type")
 		}
-		return err
+		v.SetBytes(append([]byte{}, b...))
+		return r.charge(1, len(b))
 	case kindOID:
 		return r.oid(v)
 	case kindString:
