@@ -192,6 +192,9 @@ func (g *gateway) run(ctx context.Context, out io.Writer) error {
 	for _, name := range names {
 		g.log.Info("listening", "on", name, "address", at[name])
 	}
+	if l := cfg.Listen; l.H323+l.H323TLS+l.RAS != "" {
+		g.log.Warn("this version takes no H.323 calls yet: listen.h323, listen.h323_tls and listen.ras have no effect")
+	}
 	if err := at.write(cfg.Data); err != nil {
 		return fmt.Errorf("addresses.json: %w", err)
 	}
