@@ -93,7 +93,7 @@ type Limits struct {
 
 // Passcode guards against guessing.
 type Passcode struct {
-	Tries  int `key:"tries" default:"10" check:"3-1000" help:"wrong passcodes from one source within the window before it is refused"`
+	Tries  int `key:"tries" default:"20" check:"3-1000" help:"wrong passcodes from one source within the window before it is refused"`
 	Window int `key:"window" default:"600" check:"10-86400" help:"length of the window, in seconds"`
 }
 
