@@ -22,6 +22,7 @@ type driver struct {
 	in    io.WriteCloser
 	next  int
 	reply map[int]chan answer
+	ended bool
 }
 
 type answer struct {
@@ -66,6 +67,12 @@ func newDriver(t testing.TB) *driver {
 				c <- a
 			}
 		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.ended = true
+		for n, c := range d.reply {
+			c <- answer{N: n, Error: "the driver has ended; what it said is above"}
+		}
 	}()
 	t.Cleanup(func() {
 		in.Close() // it then ends its browsers and itself
@@ -88,6 +95,10 @@ func (b *browser) try(do string, more map[string]any) (json.RawMessage, error) {
 	d := b.d
 	c := make(chan answer, 1)
 	d.mu.Lock()
+	if d.ended {
+		d.mu.Unlock()
+		return nil, fmt.Errorf("browser %s: %s: the driver has ended", b.id, do)
+	}
 	d.next++
 	cmd := map[string]any{"n": d.next, "do": do, "id": b.id}
 	for k, v := range more {
