@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -119,7 +120,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 		g.clock.Read(p)
 	}
 	g.sip, err = sip.New(sip.Options{
-		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tlsConfig { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
+		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tls.Config { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
 		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Devices: devices{g.store},
 		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc,
 		MediaTimeout: time.Duration(cfg.Limits.MediaTimeout) * time.Second, HoldTimeout: time.Duration(cfg.Limits.HoldTimeout) * time.Second,

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"strings"
 
 	"bridgehead/core"
 	"bridgehead/gateway/store"
 	"bridgehead/sip"
 )
-
-type tlsConfig = tls.Config
 
 // devices lets the SIP registrar find devices in the store.
 type devices struct{ store *store.Store }

@@ -295,6 +295,26 @@ func TestMuteAllHoldsForLatecomers(t *testing.T) {
 	})
 }
 
+// A camera that a host has stopped stays so when it is published anew.
+func TestStoppedCameraStaysStopped(t *testing.T) {
+	run(t, nil, func(h *hall) {
+		l := coretest.New(0, nil)
+		h.mustJoin(core.Guest, l)
+		publish := func(layer string) *picture {
+			k, err := l.Seat().Publish(core.Track{Source: core.Camera, Layer: layer, Codec: core.Codec{Name: "VP8", ClockRate: 90000}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return k.(*published).Sink.(*picture)
+		}
+		before := publish("q")
+		_ = h.Command(core.Command{Verb: core.StopVideo, Party: l.Info().ID})
+		if after := publish("f"); !before.covered.Load() || !after.covered.Load() {
+			t.Errorf("covered: before %v, after %v", before.covered.Load(), after.covered.Load())
+		}
+	})
+}
+
 func TestRefusals(t *testing.T) {
 	run(t, func(o *Options) { o.EncryptedOnly, o.MaxParticipants = true, 2 }, func(h *hall) {
 		if err := h.join(core.Guest, coretest.New(0, clear)); core.ReasonOf(err).Code != core.NotEncrypted {

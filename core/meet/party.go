@@ -41,7 +41,6 @@ type seat struct {
 	gone    bool
 	muted   bool // microphone
 	covered bool // camera
-	mics    []*microphone
 	sinks   map[core.Track]core.Sink
 }
 
@@ -80,10 +79,7 @@ func (s *seat) Publish(t core.Track) (core.Sink, error) {
 		return nil, core.Reason{Code: core.Normal, Detail: "the seat is left"}
 	}
 	s.sinks[t] = sink
-	if mic, ok := sink.(*microphone); ok {
-		s.mics = append(s.mics, mic)
-		mic.mute(s.muted)
-	}
+	s.restrain(sink)
 	s.mu.Unlock()
 	s.m.stirred.Store(true)
 	s.m.queue.put(func() { s.m.dirty = true })
@@ -113,7 +109,7 @@ func (s *seat) place(t core.Track) (core.Sink, error) {
 	if t.Source.Kind() == core.Video {
 		leg := s.p.leg
 		sink := s.m.router.Publish(t, func(k core.NeedKeyframe) { leg.Signal(k) })
-		return &picture{Sink: sink, seat: s, camera: t.Source == core.Camera}, nil
+		return &picture{Sink: sink, camera: t.Source == core.Camera}, nil
 	}
 	info := s.p.leg.Info()
 	in, err := s.m.mixer.AddInput(mix.InputOptions{
@@ -163,7 +159,6 @@ func (m *microphone) mute(on bool) {
 // picture stops a covered camera.
 type picture struct {
 	core.Sink
-	seat    *seat
 	camera  bool
 	covered atomic.Bool
 }
@@ -179,8 +174,8 @@ func (s *seat) mute(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.muted = on
-	for _, m := range s.mics {
-		m.mute(on)
+	for _, k := range s.sinks {
+		s.restrain(k)
 	}
 }
 
@@ -189,9 +184,18 @@ func (s *seat) cover(on bool) {
 	defer s.mu.Unlock()
 	s.covered = on
 	for _, k := range s.sinks {
-		if p, ok := k.(*picture); ok && p.camera {
-			p.covered.Store(on)
-		}
+		s.restrain(k)
+	}
+}
+
+// restrain has a track obey the seat's mutes, one published after them too.
+// s.mu is held.
+func (s *seat) restrain(k core.Sink) {
+	switch k := k.(type) {
+	case *microphone:
+		k.mute(s.muted)
+	case *picture:
+		k.covered.Store(k.camera && s.covered)
 	}
 }
 
@@ -234,7 +238,7 @@ func (s *seat) Leave(r core.Reason) {
 func (s *seat) vacate() {
 	s.mu.Lock()
 	sinks := s.sinks
-	s.gone, s.sinks, s.mics = true, nil, nil
+	s.gone, s.sinks = true, nil
 	s.mu.Unlock()
 	for _, k := range sinks {
 		k.Close()
