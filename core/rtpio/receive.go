@@ -18,6 +18,7 @@ type receiver struct {
 	digit  lastDigit
 	rtcpIn bucket
 	nextRR time.Duration
+	plain  []byte // the payload deciphered
 }
 
 // poll reads all that has come. Packets that do not belong are counted and
@@ -94,7 +95,7 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 		s.counters.refused.Add(1)
 		return
 	}
-	payload, ok := trim(b[n:], h.Padding)
+	payload, ok := f.open(&s.in, h, b[n:])
 	if !ok {
 		s.counters.refused.Add(1)
 		return
@@ -102,6 +103,22 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 	s.in.last = at
 	s.take(f, h, payload, at)
 }
+
+// open gives the payload in clear and without padding. Some peers that encrypt
+// sound send their keys beside it in clear.
+func (f *flow) open(in *receiver, h *rtp.Header, payload []byte) ([]byte, bool) {
+	if f.CipherIn == nil || f.formats[h.PayloadType] == event && len(payload) == eventLen {
+		return trim(payload, h.Padding)
+	}
+	if in.plain == nil {
+		in.plain = make([]byte, 0, maxPacket)
+	}
+	plain, err := f.CipherIn.Decrypt(in.plain[:0], payload, h.SequenceNumber, h.Timestamp, h.Padding)
+	return plain, err == nil
+}
+
+// eventLen is the length of a telephone-event payload (RFC 4733 §2.3).
+const eventLen = 4
 
 // trim cuts the padding off (RFC 3550 §5.1).
 func trim(payload []byte, padded bool) ([]byte, bool) {

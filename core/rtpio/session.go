@@ -28,7 +28,10 @@ type Flow struct {
 	// DigitsIn and DigitsOut are telephone-event formats (RFC 4733).
 	DigitsIn  []core.Codec
 	DigitsOut core.Codec
-	Keys      *Keys // nil: in clear
+	Keys      *Keys // nil: no SRTP
+	// CipherIn and CipherOut encrypt payloads where Keys are nil, each
+	// direction for itself; nil: in clear.
+	CipherIn, CipherOut Cipher
 	// Symmetric learns where a clear peer really sends from, once: the
 	// signalled address has precedence, and what is found is locked. SRTP
 	// never learns.
@@ -39,6 +42,16 @@ type Flow struct {
 	// OnTimeout is called once when nothing has come for Timeout (0: never).
 	Timeout   time.Duration
 	OnTimeout func()
+}
+
+// Cipher encrypts the payload of RTP packets and leaves the header and RTCP in
+// clear, as H.235.6 does. It knows nothing of who sent a packet. Each is used
+// by one goroutine at a time and must not allocate.
+type Cipher interface {
+	// Encrypt appends the ciphertext to dst; padded is the packet's P bit.
+	Encrypt(dst, payload []byte, seq uint16, timestamp uint32) (out []byte, padded bool)
+	// Decrypt appends the plaintext, without padding, to dst.
+	Decrypt(dst, payload []byte, seq uint16, timestamp uint32, padded bool) ([]byte, error)
 }
 
 // Session is one RTP session: a port pair, and a flow once started. It is the
@@ -177,6 +190,10 @@ func (s *Session) Close() error {
 	return nil
 }
 
+// videoRate is the RTP clock of every video format; there the marker ends a
+// picture and does not begin a talk spurt.
+const videoRate = 90000
+
 // sender numbers and writes what the party hears.
 type sender struct {
 	seq     uint16
@@ -211,7 +228,7 @@ func (s *Session) Write(p *core.Packet) error {
 	if s.writeDigit(f) {
 		return nil
 	}
-	o.header = rtp.Header{Version: 2, Marker: p.Header.Marker || !o.running, PayloadType: f.Send.PayloadType,
+	o.header = rtp.Header{Version: 2, Marker: p.Header.Marker || !o.running && f.Send.ClockRate != videoRate, PayloadType: f.Send.PayloadType,
 		Timestamp: o.stamp, SSRC: s.ssrc}
 	o.running = true
 	return s.sendRTP(f, p.Payload)
@@ -244,10 +261,16 @@ func (s *Session) sendRTP(f *flow, payload []byte) error {
 	putHeader(plain, &o.header)
 	copy(plain[12:], payload)
 	wire := plain
-	if f.srtpOut != nil {
+	switch {
+	case f.srtpOut != nil:
 		var err error
 		if wire, err = f.srtpOut.rtp(plain, &o.header); err != nil {
 			return err
+		}
+	case f.CipherOut != nil:
+		var padded bool
+		if wire, padded = f.CipherOut.Encrypt(plain[:12], payload, o.header.SequenceNumber, o.header.Timestamp); padded {
+			wire[0] |= 1 << 5
 		}
 	}
 	s.counters.sent.Add(1)
