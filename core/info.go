@@ -34,9 +34,17 @@ type Security struct {
 	Suite string `json:"suite,omitempty"`
 }
 
-// Encrypted reports whether both signalling and media are.
+// Encrypted reports whether nobody on the way can listen: both signalling and
+// media are encrypted, or the media's keys never travel in the signalling, as
+// with the Diffie-Hellman exchange of H.235.6.
 func (s Security) Encrypted() bool {
-	return s.Signalling != "" && s.Signalling != "clear" && s.Media != "" && s.Media != "clear"
+	switch s.Media {
+	case "", "clear":
+		return false
+	case "h235":
+		return true
+	}
+	return s.Signalling != "" && s.Signalling != "clear"
 }
 
 // Info is a snapshot of a party.

@@ -18,6 +18,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/audio"
 	"bridgehead/core/clock"
+	words "bridgehead/core/edge"
 	"bridgehead/core/mix"
 	"bridgehead/core/rtpio"
 	"bridgehead/gateway/caller"
@@ -155,7 +156,7 @@ func (nobody) Route(context.Context, core.Call) (core.Room, error) {
 }
 
 func place(ctx context.Context, edge *sip.Edge, party *caller.Caller, to string, o callOptions) callReport {
-	r := callReport{To: sip.MaskPasscode(to), LevelDBov: -audio.Silence, Hears: []caller.Tone{}}
+	r := callReport{To: words.MaskPasscode(to), LevelDBov: -audio.Silence, Hears: []caller.Tone{}}
 	opt := sip.DialOptions{From: o.from, Name: o.name, User: o.user, Password: o.password, Codecs: o.codecs, Clear: o.clear}
 	if o.insecure {
 		opt.TLS = &tls.Config{InsecureSkipVerify: true}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/gateway/store"
 	"bridgehead/sip"
 )
@@ -31,36 +32,36 @@ func (d devices) Extension(number string) (string, bool) {
 
 // traceSIP turns what happens on SIP into ladders and records. Calls that were
 // routed are recorded by the dial plan; here are those refused before.
-func (g *gateway) traceSIP(t sip.TraceEvent) {
+func (g *gateway) traceSIP(t edge.TraceEvent) {
 	id := t.Leg
 	if id == "" {
 		id = t.CallID
 	}
 	switch t.Kind {
-	case sip.Sent, sip.Received:
+	case edge.Sent, edge.Received:
 		if t.Leg == "" {
 			return // belongs to no call
 		}
 		s := store.Step{At: t.Time, From: t.Flow.Local.String(), To: t.Flow.Remote.String(), What: t.Text, Text: string(t.Message)}
-		if t.Kind == sip.Received {
+		if t.Kind == edge.Received {
 			s.From, s.To = s.To, s.From
 		}
 		g.book.Step(t.Leg, s)
-	case sip.Started:
+	case edge.Started:
 		if t.Info.Direction == core.Out { // it may fail before there is a leg
 			g.book.Begin(core.Call{To: t.To, From: t.From, Info: t.Info, Trunk: t.Trunk})
 		}
-	case sip.Alarm:
+	case edge.Alarm:
 		g.book.Step(id, store.Step{At: t.Time, What: "alarm", Text: t.Text})
-	case sip.Answered:
+	case edge.Answered:
 		g.book.Update(t.Leg, func(c *store.Call) { c.Detail.Status = 200 })
-	case sip.Refused:
+	case edge.Refused:
 		info := t.Info
 		if info.ID == "" {
 			info = core.Info{ID: id, Protocol: core.SIP, Direction: core.In, Source: t.Flow.Remote.Addr()}
 		}
 		g.book.Refused(core.Call{To: called(t.To), From: t.From, Info: info, Trunk: t.Trunk}, t.Reason, t.Status)
-	case sip.Ended:
+	case edge.Ended:
 		if t.Status != 0 {
 			g.book.Update(t.Leg, func(c *store.Call) { c.Detail.Status = t.Status })
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/core/rtpio"
 )
 
@@ -91,7 +92,7 @@ func TestTrunkCall(t *testing.T) {
 					t.Error("the call left something behind")
 				}
 				for _, e := range []*testEdge{ea, eb} {
-					if n := len(e.kinds(Ended)); n != 1 {
+					if n := len(e.kinds(edge.Ended)); n != 1 {
 						t.Errorf("%d ended events", n)
 					}
 				}
@@ -435,12 +436,12 @@ func TestReliableBetweenEdges(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		for _, m := range ea.kinds(Sent) {
+		for _, m := range ea.kinds(edge.Sent) {
 			if len(m.Message) > 1300 {
 				t.Errorf("%d bytes do not fit a datagram: %s", len(m.Message), m.Text)
 			}
 		}
-		if n := ea.messages(Sent, "PRACK"); n != 1 {
+		if n := ea.messages(edge.Sent, "PRACK"); n != 1 {
 			t.Errorf("%d PRACK", n)
 		}
 		if ra.rang == 0 || l.Info().Security.Media != "sdes-srtp" {
@@ -451,7 +452,7 @@ func TestReliableBetweenEdges(t *testing.T) {
 		}
 		rb.leg(0).Signal(core.Answer{})
 		synctest.Wait()
-		if ra.leg(0) != l || len(ea.kinds(Answered)) != 1 {
+		if ra.leg(0) != l || len(ea.kinds(edge.Answered)) != 1 {
 			t.Error("not answered")
 		}
 		rb.leg(0).Hangup(core.Reason{Code: core.Normal})
@@ -564,7 +565,7 @@ func TestEdgesRefresh(t *testing.T) {
 		for range 8 {
 			time.Sleep(15 * time.Minute)
 		}
-		if n := ea.messages(Sent, "UPDATE") + eb.messages(Sent, "UPDATE"); n < 6 || ea.Calls() != 1 || eb.Calls() != 1 {
+		if n := ea.messages(edge.Sent, "UPDATE") + eb.messages(edge.Sent, "UPDATE"); n < 6 || ea.Calls() != 1 || eb.Calls() != 1 {
 			t.Errorf("%d refreshes, %d and %d calls", n, ea.Calls(), eb.Calls())
 		}
 		ra.leg(0).Hangup(core.Reason{Code: core.Normal})
@@ -614,7 +615,7 @@ func TestUpdateAndInfo(t *testing.T) {
 		if keys != "5#" {
 			t.Errorf("keys %q", keys)
 		}
-		for _, ev := range e.kinds(Received) {
+		for _, ev := range e.kinds(edge.Received) {
 			if strings.Contains(string(ev.Message), "Signal=5") {
 				t.Error("a key reached the trace")
 			}
@@ -629,7 +630,7 @@ func TestNoMediaAlarmAndTimeout(t *testing.T) {
 		defer e.stop()
 		connect(p, "", sdpBody("30000", "sendrecv"))
 		time.Sleep(4 * time.Second)
-		if a := e.kinds(Alarm); len(a) != 1 || !strings.Contains(a[0].Text, "20000") {
+		if a := e.kinds(edge.Alarm); len(a) != 1 || !strings.Contains(a[0].Text, "20000") {
 			t.Errorf("alarms %+v", a)
 		}
 		f := e.session(0).flow()
@@ -706,8 +707,8 @@ func TestUnlistedSource(t *testing.T) {
 			stranger.send(inviteText{branch: "s1", body: sdpBody("30000", "sendrecv")}.String())
 		}
 		stranger.nothing()
-		if n := e.Counters().Unlisted.Load(); n != 100 || len(e.kinds(Received)) != 0 {
-			t.Errorf("%d counted, %d traced", n, len(e.kinds(Received)))
+		if n := e.Counters().Unlisted.Load(); n != 100 || len(e.kinds(edge.Received)) != 0 {
+			t.Errorf("%d counted, %d traced", n, len(e.kinds(edge.Received)))
 		}
 	})
 }
@@ -739,7 +740,7 @@ func TestLadder(t *testing.T) {
 				continue // early media, where the leg sits before its answer is posted
 			}
 			ladder[ev.Leg] = append(ladder[ev.Leg], strings.TrimSpace(string(ev.Kind)+" "+line))
-			over[ev.Leg] = ev.Leg != "" && (ev.Kind == Ended || ev.Kind == Refused)
+			over[ev.Leg] = ev.Leg != "" && (ev.Kind == edge.Ended || ev.Kind == edge.Refused)
 		}
 		e.mu.Unlock()
 		if len(e.names) != 0 || len(ladder) != 2 {

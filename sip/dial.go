@@ -8,6 +8,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/sip/sdp"
 )
 
@@ -72,7 +73,7 @@ func (e *Edge) DialWith(ctx context.Context, to string, into core.Room, opt Dial
 }
 
 func badAddress(to, why string) error {
-	return core.Reason{Code: core.NotFound, Say: "That is not an address to call.", Detail: "sip: " + clean(to, 128) + ": " + why}
+	return core.Reason{Code: core.NotFound, Say: "That is not an address to call.", Detail: "sip: " + edge.Clean(to, 128) + ": " + why}
 }
 
 func (e *Edge) specOf(to string, opt DialOptions) (*spec, error) {

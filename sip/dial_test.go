@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 // dialled has an edge call a scripted peer over its trunk; result comes when
@@ -69,7 +70,7 @@ func TestDialAnswered(t *testing.T) {
 		if r.rang == 0 {
 			t.Error("no ringing told")
 		}
-		if n := len(e.kinds(Answered)); n != 1 {
+		if n := len(e.kinds(edge.Answered)); n != 1 {
 			t.Errorf("%d answers", n)
 		}
 		r.leg(0).Hangup(core.Reason{Code: core.Removed})
@@ -94,7 +95,7 @@ func TestDialRefused(t *testing.T) {
 			}
 			p.expect("ACK ")
 			synctest.Wait()
-			if e.Calls() != 0 || e.kinds(Ended)[0].Reason.Code != code {
+			if e.Calls() != 0 || e.kinds(edge.Ended)[0].Reason.Code != code {
 				t.Error("call left")
 			}
 		})
@@ -218,7 +219,7 @@ func TestDialChallengeAnd422(t *testing.T) {
 			t.Fatal(d.err)
 		}
 		p.expect("ACK ")
-		for _, ev := range e.kinds(Sent) {
+		for _, ev := range e.kinds(edge.Sent) {
 			if strings.Contains(string(ev.Message), auth["response"]) {
 				t.Error("a digest reached the trace")
 			}

@@ -244,7 +244,7 @@ func (l *leg) send(req *request, onResponse func(*response), onError func(error)
 	to, conf := l.redial()
 	go func() { // the connection is gone: make another
 		f, err := l.e.reach(context.Background(), to, l.trunk, conf)
-		l.box.post(func() {
+		l.box.Post(func() {
 			if err != nil {
 				onError(err)
 				return
@@ -257,7 +257,7 @@ func (l *leg) send(req *request, onResponse func(*response), onError func(error)
 
 func (l *leg) transact(req *request, f *flow, onResponse func(*response), onError func(error), mayLogin bool) *clientTx {
 	return l.e.send(req, f, func(res *response) {
-		l.box.post(func() {
+		l.box.Post(func() {
 			if mayLogin && (res.StatusCode == 401 || res.StatusCode == 407) && l.login.authorize(req, res) == nil {
 				l.seq++
 				again := l.renew(req, l.seq)
@@ -266,7 +266,7 @@ func (l *leg) transact(req *request, f *flow, onResponse func(*response), onErro
 			}
 			onResponse(res)
 		})
-	}, func(err error) { l.box.post(func() { onError(err) }) })
+	}, func(err error) { l.box.Post(func() { onError(err) }) })
 }
 
 // renew is the same request as a new transaction.

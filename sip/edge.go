@@ -32,6 +32,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/core/rtpio"
 	"bridgehead/sip/sdp"
 )
@@ -76,7 +77,7 @@ type Options struct {
 	// Resolver for RFC 3263; nil: the system's servers.
 	Resolver Resolver
 	// Trace is told all that happens, in order per call; it must not block.
-	Trace func(TraceEvent)
+	Trace func(edge.TraceEvent)
 	Log   *slog.Logger
 }
 
@@ -357,7 +358,7 @@ func (e *Edge) take(b []byte, f *flow) {
 		e.malformed(m, err, b, f)
 		return
 	}
-	e.traceMessage(Received, f, b, m)
+	e.traceMessage(edge.Received, f, b, m)
 	switch m := m.(type) {
 	case *request:
 		e.takeRequest(m, f)
@@ -379,13 +380,13 @@ func (e *Edge) malformed(m message, err error, b []byte, f *flow) {
 	if !ok || req == nil || req.Method == siplib.ACK {
 		return
 	}
-	e.traceMessage(Received, f, b, m)
+	e.traceMessage(edge.Received, f, b, m)
 	status := 400
 	if errors.Is(err, errVersion) {
 		status = 505
 	}
-	e.refuse(TraceEvent{Status: status, Flow: flowInfo(f), CallID: callID(req), To: req.Recipient.User,
-		Reason: core.Reason{Code: core.Incompatible, Detail: "malformed: " + clean(err.Error(), 200)}})
+	e.refuse(edge.TraceEvent{Status: status, Flow: flowInfo(f), CallID: callID(req), To: req.Recipient.User,
+		Reason: core.Reason{Code: core.Incompatible, Detail: "malformed: " + edge.Clean(err.Error(), 200)}})
 	if via := req.Via(); via != nil && req.From() != nil && req.CSeq() != nil && req.CallID() != nil {
 		to := *f
 		if f.udp != nil {
@@ -433,7 +434,7 @@ func (e *Edge) takeRequest(req *request, in *flow) {
 		e.takeCancel(tx)
 	case param(req.To().Params, "tag") != "":
 		if l := e.findLeg(req); l != nil {
-			l.box.post(func() { l.request(tx, in) })
+			l.box.Post(func() { l.request(tx, in) })
 		} else {
 			tx.respond(reply(req, 481, newTag()))
 		}
@@ -447,7 +448,7 @@ func (e *Edge) takeAck(req *request) {
 		tx.ack()
 	}
 	if l := e.findLeg(req); l != nil {
-		l.box.post(func() { l.ack(req) })
+		l.box.Post(func() { l.ack(req) })
 	}
 }
 
@@ -521,7 +522,7 @@ func unsupported(req *request) string {
 	var bad []string
 	for _, t := range tokens(req, "Require") {
 		if t != "100rel" && t != "timer" {
-			bad = append(bad, clean(t, 40))
+			bad = append(bad, edge.Clean(t, 40))
 		}
 	}
 	return strings.Join(bad, ", ")

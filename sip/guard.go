@@ -4,9 +4,9 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 // guard decides by source address alone, before anything is read from a
@@ -21,9 +21,9 @@ type guard struct {
 	streams map[netip.Addr]int
 	total   int
 	calls   map[netip.Addr]int // of sources that are no trunk's
-	buckets buckets            // of messages
-	setups  buckets            // of calls, for strangers only
-	wrongs  buckets            // of wrong passwords
+	buckets edge.Buckets       // of messages
+	setups  edge.Buckets       // of calls, for strangers only
+	wrongs  edge.Buckets       // of wrong passwords
 	perPeer int                // calls at once from one source
 
 	rate, setupRate float64 // of messages and of calls from a stranger, a second
@@ -34,46 +34,9 @@ func newGuard(opt Options, c *Counters) *guard {
 	return &guard{
 		open: opt.Legacy, counters: c, perPeer: opt.CallsPerSource,
 		peers: map[netip.Addr]int{}, streams: map[netip.Addr]int{}, calls: map[netip.Addr]int{},
-		buckets: buckets{}, setups: buckets{}, wrongs: buckets{},
+		buckets: edge.Buckets{}, setups: edge.Buckets{}, wrongs: edge.Buckets{},
 		rate: max(strangerRate, setups*messagesPerCall), setupRate: setups,
 	}
-}
-
-// bucket is a token bucket for one source.
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
-// buckets are those of many sources, bounded in number.
-type buckets map[netip.Addr]*bucket
-
-// of gives a source's bucket, filled up to now.
-func (m buckets) of(a netip.Addr, rate, burst float64) *bucket {
-	now := time.Now()
-	b := m[a]
-	if b == nil {
-		if len(m) >= maxBuckets {
-			for k := range m { // any: a map has no order
-				delete(m, k)
-				break
-			}
-		}
-		b = &bucket{tokens: burst, at: now}
-		m[a] = b
-	}
-	b.tokens = min(burst, b.tokens+rate*now.Sub(b.at).Seconds())
-	b.at = now
-	return b
-}
-
-// take takes a token, if there is one.
-func (b *bucket) take() bool {
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
 }
 
 // Messages per second that one source may send, and at once. A trunk sends the
@@ -83,7 +46,6 @@ const (
 	messagesPerCall       = 8
 	strangerSeconds       = 3 // of that rate at once
 	trunkRate, trunkBurst = 2000, 4000
-	maxBuckets            = 8192
 )
 
 // Wrong passwords from one source: at once, and a second. An office with one
@@ -140,7 +102,7 @@ func (g *guard) take(a netip.Addr, known bool) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.buckets.of(a, rate, burst).take() {
+	if !g.buckets.Of(a, rate, burst).Take() {
 		g.counters.Throttled.Add(1)
 		return false
 	}
@@ -151,7 +113,7 @@ func (g *guard) take(a netip.Addr, known bool) bool {
 func (g *guard) call(a netip.Addr) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.setups.of(a, g.setupRate, 2*g.setupRate).take() {
+	if !g.setups.Of(a, g.setupRate, 2*g.setupRate).Take() {
 		return core.Reason{Code: core.Overload, Say: "Too many calls at a time.", Detail: "too many new calls a second from this source"}
 	}
 	if g.calls[a] >= g.perPeer {
@@ -174,14 +136,14 @@ func (g *guard) guessing(a netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	b := g.wrongs[a]
-	return b != nil && g.wrongs.of(a, wrongRate, wrongBurst).tokens < 1
+	return b != nil && g.wrongs.Of(a, wrongRate, wrongBurst).Empty()
 }
 
 // wrong counts a wrong password.
 func (g *guard) wrong(a netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.wrongs.of(a, wrongRate, wrongBurst).take()
+	g.wrongs.Of(a, wrongRate, wrongBurst).Take()
 }
 
 // connect lets a connection in; disconnect follows if it does.

@@ -16,6 +16,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/sip/sdp"
 )
 
@@ -94,7 +95,7 @@ func TestTorture(t *testing.T) {
 
 // bareEdge handles messages with no network around it.
 func bareEdge(t testing.TB, r *testRoom) (*Edge, *atomic.Int64) {
-	e, err := New(Options{Log: slog.New(slog.DiscardHandler), Legacy: true, Domain: "bridge.example", Devices: &testDevices{}, Trace: func(TraceEvent) {}})
+	e, err := New(Options{Log: slog.New(slog.DiscardHandler), Legacy: true, Domain: "bridge.example", Devices: &testDevices{}, Trace: func(edge.TraceEvent) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +154,7 @@ func FuzzIntake(f *testing.F) {
 		for _, l := range e.stop() {
 			done := make(chan struct{})
 			l.Hangup(core.Reason{Code: core.Shutdown})
-			l.box.post(func() { close(done) })
+			l.box.Post(func() { close(done) })
 			<-done
 		}
 		if n := e.counters.Panics.Load(); n != 0 {
@@ -256,8 +257,8 @@ func TestMask(t *testing.T) {
 	if !strings.Contains(out, "a=x\r\n") || !strings.Contains(out, "sip:7001**") {
 		t.Error(out)
 	}
-	if MaskPasscode("7001**4711") != "7001*****" || MaskPasscode("7001") != "7001" {
-		t.Error(MaskPasscode("7001**4711"))
+	if edge.MaskPasscode("7001**4711") != "7001*****" || edge.MaskPasscode("7001") != "7001" {
+		t.Error(edge.MaskPasscode("7001**4711"))
 	}
 }
 
@@ -308,10 +309,10 @@ func TestSourceRate(t *testing.T) {
 		if !e.guard.admit(a, false) {
 			t.Error("still refused a second later")
 		}
-		for i := range 3 * maxBuckets {
+		for i := range 3 * edge.MaxBuckets {
 			e.guard.admit(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), false)
 		}
-		if n := len(e.guard.buckets); n > maxBuckets {
+		if n := len(e.guard.buckets); n > edge.MaxBuckets {
 			t.Errorf("%d buckets", n)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/core/rtpio"
 	"bridgehead/sip/sdp"
 )
@@ -42,7 +43,7 @@ const (
 // marked are touched only by functions posted to its box.
 type leg struct {
 	e     *Edge
-	box   mailbox
+	box   edge.Mailbox
 	log   *slog.Logger
 	out   bool
 	trunk *trunk // nil: an endpoint
@@ -91,58 +92,14 @@ type party struct {
 
 var _ core.Leg = (*leg)(nil)
 
-// mailbox runs functions one after another, in the order in which they were
-// posted, without a goroutine of its own while there are none.
-type mailbox struct {
-	mu   sync.Mutex
-	list []func()
-	busy bool
-	fail func(any)
-}
-
-func (m *mailbox) post(f func()) {
-	m.mu.Lock()
-	m.list = append(m.list, f)
-	start := !m.busy
-	m.busy = true
-	m.mu.Unlock()
-	if start {
-		go m.run()
-	}
-}
-
-func (m *mailbox) run() {
-	for {
-		m.mu.Lock()
-		if len(m.list) == 0 {
-			m.list, m.busy = nil, false
-			m.mu.Unlock()
-			return
-		}
-		f := m.list[0]
-		m.list = m.list[1:]
-		m.mu.Unlock()
-		m.call(f)
-	}
-}
-
-func (m *mailbox) call(f func()) {
-	defer func() {
-		if r := recover(); r != nil && m.fail != nil {
-			m.fail(r)
-		}
-	}()
-	f()
-}
-
 func (e *Edge) newLeg(callID string, out bool) *leg {
 	l := &leg{e: e, out: out, callID: callID, localTag: newTag(), timers: map[*time.Timer]bool{}, seq: rand.Uint32N(1 << 16)}
 	l.info = core.Info{ID: e.nameLeg(callID, out), Protocol: core.SIP, Direction: core.In, Security: core.Security{Signalling: "clear", Media: "clear"}}
 	if out {
 		l.info.Direction = core.Out
 	}
-	l.log = e.log.With("leg", l.info.ID, "call", clean(callID, 80))
-	l.box.fail = func(r any) {
+	l.log = e.log.With("leg", l.info.ID, "call", edge.Clean(callID, 80))
+	l.box.Fail = func(r any) {
 		e.counters.Panics.Add(1)
 		l.log.Error("SIP call failed", "panic", r, slog.String("stack", stack()))
 		l.Hangup(core.Reason{Code: core.Failure, Detail: fmt.Sprint(r)})
@@ -194,7 +151,7 @@ func (l *leg) update(f func(*core.Info)) {
 }
 
 // Sit implements [core.Leg].
-func (l *leg) Sit(s core.Seat) { l.box.post(func() { l.sit(s) }) }
+func (l *leg) Sit(s core.Seat) { l.box.Post(func() { l.sit(s) }) }
 
 func (l *leg) sit(s core.Seat) {
 	if l.state == over {
@@ -206,7 +163,7 @@ func (l *leg) sit(s core.Seat) {
 		l.startMedia()
 		// Behind what the room has posted already: if that is the answer,
 		// early media is no more needed.
-		l.box.post(l.early)
+		l.box.Post(l.early)
 	}
 	l.publish()
 	if l.held {
@@ -261,7 +218,7 @@ func (m *microphone) Write(p *core.Packet) error {
 		return m.to.Write(p)
 	}
 	if pt := p.Header.PayloadType; !m.switched.Swap(true) {
-		m.l.box.post(func() { m.l.codecChanged(pt) })
+		m.l.box.Post(func() { m.l.codecChanged(pt) })
 	}
 	return nil
 }
@@ -328,16 +285,16 @@ func (s *earpiece) Close() error {
 func (l *leg) Signal(ev core.Event) {
 	switch ev := ev.(type) {
 	case core.Answer:
-		l.box.post(l.answer)
+		l.box.Post(l.answer)
 	case core.Ringing:
-		l.box.post(l.ringing)
+		l.box.Post(l.ringing)
 	case core.Digit:
 		l.media.SendDigits(string(ev.Key))
 	}
 }
 
 // Hangup implements [core.Leg].
-func (l *leg) Hangup(r core.Reason) { l.box.post(func() { l.hangup(r) }) }
+func (l *leg) Hangup(r core.Reason) { l.box.Post(func() { l.hangup(r) }) }
 
 // hangup ends the call in the way its state asks for.
 func (l *leg) hangup(r core.Reason) {
@@ -362,7 +319,7 @@ func (l *leg) after(d time.Duration, f func()) (stop func()) {
 	ready := make(chan struct{})
 	t = time.AfterFunc(d, func() {
 		<-ready
-		l.box.post(func() {
+		l.box.Post(func() {
 			if l.timers[t] {
 				delete(l.timers, t)
 				f()
@@ -398,7 +355,7 @@ func (l *leg) ended(r core.Reason) {
 		l.sink.Close()
 	}
 	// Before the room hears of it, so that the record has the final status.
-	l.e.trace(TraceEvent{Kind: Ended, CallID: l.callID, Leg: info.ID, Flow: l.flowInfo(), Reason: r, Trunk: l.trunkName(), From: info.Address, To: l.to, Status: l.incall.status, Info: info})
+	l.e.trace(edge.TraceEvent{Kind: edge.Ended, CallID: l.callID, Leg: info.ID, Flow: l.flowInfo(), Reason: r, Trunk: l.trunkName(), From: info.Address, To: l.to, Status: l.incall.status, Info: info})
 	if l.seat != nil {
 		l.seat.Leave(r)
 	}
@@ -433,16 +390,16 @@ func (l *leg) trunkName() string {
 	return l.trunk.config.Name
 }
 
-func (l *leg) flowInfo() FlowInfo {
+func (l *leg) flowInfo() edge.FlowInfo {
 	if l.flow == nil {
-		return FlowInfo{}
+		return edge.FlowInfo{}
 	}
 	return flowInfo(l.flow)
 }
 
 func (l *leg) alarm(text string) {
 	l.log.Warn("SIP call: " + text)
-	l.e.trace(TraceEvent{Kind: Alarm, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Text: text, Trunk: l.trunkName()})
+	l.e.trace(edge.TraceEvent{Kind: edge.Alarm, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Text: text, Trunk: l.trunkName()})
 }
 
 // String keeps keys out of what prints a leg by accident.

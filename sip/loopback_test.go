@@ -85,7 +85,7 @@ func TestLoopback(t *testing.T) {
 	}
 	near, far := <-caller.seats, <-called.seats
 	ready := make(chan struct{}) // the seat is taken once the box is empty
-	near.l.(*leg).box.post(func() { close(ready) })
+	near.l.(*leg).box.Post(func() { close(ready) })
 	<-ready
 	p := &core.Packet{Header: rtp.Header{Version: 2}, Payload: make([]byte, 40)}
 	for i := 0; near.heard.Load() == 0 && i < 100000; i++ {

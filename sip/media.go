@@ -122,7 +122,7 @@ func (l *leg) startFlow() {
 func (l *leg) pressed(key byte) { l.digit(key, "rfc4733") }
 
 func (l *leg) digit(key byte, via string) {
-	l.box.post(func() {
+	l.box.Post(func() {
 		if l.seat != nil && l.state != over {
 			l.seat.Signal(core.Digit{Key: key, Via: via})
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 // outcome is how one core.Code looks on the wire: the final response to an
@@ -77,10 +78,10 @@ func codeOf(status int) core.Code {
 // failure is the Reason of a final response to an INVITE of ours: its Detail
 // is for the operator and holds the peer's own words.
 func failure(res *response) core.Reason {
-	detail := fmt.Sprintf("%d %s", res.StatusCode, clean(res.Reason, 80))
+	detail := fmt.Sprintf("%d %s", res.StatusCode, edge.Clean(res.Reason, 80))
 	for _, h := range []string{"Reason", "Warning"} {
 		if v := first(res, h); v != "" {
-			detail += ", " + h + ": " + clean(v, 160)
+			detail += ", " + h + ": " + edge.Clean(v, 160)
 		}
 	}
 	return inWords(core.Reason{Code: codeOf(res.StatusCode), Detail: detail})
@@ -120,7 +121,7 @@ func reasonHeader(r core.Reason) string {
 func byeReason(m message) core.Reason {
 	r := core.Reason{Code: core.Normal}
 	for _, v := range all(m, "Reason") {
-		r.Detail = strings.TrimPrefix(r.Detail+"; "+clean(v, 160), "; ")
+		r.Detail = strings.TrimPrefix(r.Detail+"; "+edge.Clean(v, 160), "; ")
 	}
 	return r
 }
@@ -147,17 +148,4 @@ func Cause(value string) int {
 // warning is the value of a Warning header (RFC 3261 20.43).
 func warning(code int, host, text string) string {
 	return fmt.Sprintf(`%d %s "%s"`, code, host, strings.NewReplacer(`"`, "'", `\`, "/", "\r", " ", "\n", " ").Replace(text))
-}
-
-// clean makes a peer's words fit for a log or a record.
-func clean(s string, limit int) string {
-	if len(s) > limit {
-		s = s[:limit]
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 func TestRefusals(t *testing.T) {
@@ -46,7 +47,7 @@ func TestRefusals(t *testing.T) {
 				p.send(inviteText{method: "ACK", branch: "i1"}.String())
 				time.Sleep(10 * time.Second)
 				p.nothing()
-				if ended := e.kinds(Ended); len(ended) != 1 || ended[0].Status == 0 || ended[0].Reason.Code != c.code {
+				if ended := e.kinds(edge.Ended); len(ended) != 1 || ended[0].Status == 0 || ended[0].Reason.Code != c.code {
 					t.Errorf("recorded as %+v", ended)
 				}
 			})

@@ -13,6 +13,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/sip/sdp"
 )
 
@@ -61,7 +62,7 @@ func (r *registrar) register(tx *serverTx, in *flow) {
 		if name != "" {
 			set(res, name, value)
 		}
-		r.e.log.Info("SIP registration refused", "user", clean(req.To().Address.User, 64), "source", in.remote, "status", status)
+		r.e.log.Info("SIP registration refused", "user", edge.Clean(req.To().Address.User, 64), "source", in.remote, "status", status)
 		tx.respond(res)
 	}
 	switch {
@@ -81,7 +82,7 @@ func (r *registrar) register(tx *serverTx, in *flow) {
 		res := reply(req, 401, newTag())
 		r.e.auth.challenge(req, res, v == authStale)
 		if v == authWrong {
-			r.e.log.Warn("SIP registration with wrong credentials", "user", clean(req.To().Address.User, 64), "source", in.remote)
+			r.e.log.Warn("SIP registration with wrong credentials", "user", edge.Clean(req.To().Address.User, 64), "source", in.remote)
 		}
 		tx.respond(res)
 		return
@@ -138,7 +139,7 @@ func (r *registrar) bind(user string, req *request, in *flow) (status int, heade
 			list = list[1:] // the oldest goes
 		}
 		list = append(list[:len(list):len(list)], &binding{contact: c.Address, flow: in, callID: callID(req), seq: req.CSeq().SeqNo,
-			until: now.Add(time.Duration(min(n, maxExpires)) * time.Second), agent: clean(first(req, "User-Agent"), 80)})
+			until: now.Add(time.Duration(min(n, maxExpires)) * time.Second), agent: edge.Clean(first(req, "User-Agent"), 80)})
 	}
 	if len(list) == 0 {
 		delete(r.users, user)
@@ -208,7 +209,7 @@ func (r *registrar) aim(s *spec) error {
 	}
 	d, ok := r.e.opt.Devices.Device(user)
 	if !ok {
-		return core.Reason{Code: core.NotFound, Say: "There is no such device.", Detail: "sip: no device " + clean(user, 64)}
+		return core.Reason{Code: core.NotFound, Say: "There is no such device.", Detail: "sip: no device " + edge.Clean(user, 64)}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -216,7 +217,7 @@ func (r *registrar) aim(s *spec) error {
 		s.flows, s.targetURI = append(s.flows, b.flow), append(s.targetURI, b.contact)
 	}
 	if len(s.flows) == 0 {
-		return core.Reason{Code: core.Unreachable, Say: "The device is not connected.", Detail: "sip: device " + clean(user, 64) + " is not registered"}
+		return core.Reason{Code: core.Unreachable, Say: "The device is not connected.", Detail: "sip: device " + edge.Clean(user, 64) + " is not registered"}
 	}
 	s.policy, s.secure = sdp.Required, true
 	s.info.User = user
@@ -260,7 +261,7 @@ func (e *Edge) Revoke(user string) {
 	}
 	e.legsMu.Unlock()
 	for _, l := range legs {
-		l.Hangup(core.Reason{Code: core.Revoked, Say: "Your access has ended.", Detail: fmt.Sprintf("device %s was revoked", clean(user, 64))})
+		l.Hangup(core.Reason{Code: core.Revoked, Say: "Your access has ended.", Detail: fmt.Sprintf("device %s was revoked", edge.Clean(user, 64))})
 	}
 	e.streamsMu.Lock()
 	var streams []*stream

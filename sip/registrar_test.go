@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 // devices of the tests: alice and bob, with their names as passwords.
@@ -124,7 +125,7 @@ func TestDeviceCalls(t *testing.T) {
 		if !strings.Contains(ok, "inline:") || strings.Contains(ok, "inline:***") {
 			t.Error(ok)
 		}
-		for _, ev := range append(e.kinds(Sent), e.kinds(Received)...) {
+		for _, ev := range append(e.kinds(edge.Sent), e.kinds(edge.Received)...) {
 			if strings.Contains(string(ev.Message), "inline:") && !strings.Contains(string(ev.Message), "inline:***") {
 				t.Error("a media key reached the trace")
 			}

@@ -2,71 +2,33 @@ package sip
 
 import (
 	"bytes"
-	"net/netip"
 	"regexp"
 	"time"
 
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
-// TraceKind is what a TraceEvent tells.
-type TraceKind string
+func flowInfo(f *flow) edge.FlowInfo { return edge.FlowInfo{Network: f.network, Local: f.local, Remote: f.remote} }
 
-// The kinds. Every call, refused ones too, has exactly one Ended or Refused.
-const (
-	Sent     TraceKind = "sent"     // a message left
-	Received TraceKind = "received" // a message came
-	Started  TraceKind = "started"  // a call began: Leg and Info are known
-	Answered TraceKind = "answered"
-	Alarm    TraceKind = "alarm" // Text says what is wrong with a call
-	Refused  TraceKind = "refused"
-	Ended    TraceKind = "ended"
-)
-
-// TraceEvent is one thing that happened, for ladders and call records.
-type TraceEvent struct {
-	Time   time.Time
-	Kind   TraceKind
-	CallID string // of SIP
-	Leg    string // Info.ID; "" for what belongs to no call, or comes after its end
-	Flow   FlowInfo
-	// Text is the start line of a message, or the words of an alarm; Message
-	// the whole of it with secrets masked.
-	Text    string
-	Message []byte
-	Status  int // of the final response, where there was one
-	Reason  core.Reason
-	Trunk   string
-	From    string // calling and called, as shown
-	To      string
-	Info    core.Info // Started, Answered, Ended
-}
-
-// FlowInfo tells the way a message took.
-type FlowInfo struct {
-	Network       string // udp, tcp, tls
-	Local, Remote netip.AddrPort
-}
-
-func flowInfo(f *flow) FlowInfo { return FlowInfo{f.network, f.local, f.remote} }
-
-func (e *Edge) trace(t TraceEvent) {
+func (e *Edge) trace(t edge.TraceEvent) {
 	if e.opt.Trace == nil {
 		return
 	}
 	if t.Time.IsZero() {
 		t.Time = time.Now()
 	}
+	t.Protocol = core.SIP
 	e.opt.Trace(t)
 }
 
 // refuse records a call that never got a leg, or whose leg never began.
-func (e *Edge) refuse(t TraceEvent) {
+func (e *Edge) refuse(t edge.TraceEvent) {
 	e.counters.Refused.Add(1)
-	t.Kind, t.To, t.From = Refused, MaskPasscode(t.To), clean(t.From, 128)
-	e.log.Info("SIP call refused", "source", t.Flow.Remote, "to", t.To, "status", t.Status, "reason", t.Reason.Error(), "call", clean(t.CallID, 64))
+	t.Kind, t.To, t.From = edge.Refused, edge.MaskPasscode(t.To), edge.Clean(t.From, 128)
+	e.log.Info("SIP call refused", "source", t.Flow.Remote, "to", t.To, "status", t.Status, "reason", t.Reason.Error(), "call", edge.Clean(t.CallID, 64))
 	if n := e.nameOf(t.CallID); n != nil && !n.known {
 		t.Leg = n.leg
 		e.reveal(t.CallID)
@@ -80,7 +42,7 @@ func (e *Edge) refuse(t TraceEvent) {
 type legName struct {
 	leg     string
 	known   bool
-	waiting []TraceEvent
+	waiting []edge.TraceEvent
 }
 
 func (e *Edge) nameOf(callID string) *legName {
@@ -107,7 +69,7 @@ func (e *Edge) nameLeg(callID string, out bool) string {
 // reveal passes on what waited, under the leg's name.
 func (e *Edge) reveal(callID string) {
 	e.namesMu.Lock()
-	var list []TraceEvent
+	var list []edge.TraceEvent
 	n := e.names[callID]
 	if n != nil && !n.known {
 		list, n.waiting, n.known = n.waiting, nil, true
@@ -134,19 +96,19 @@ func (e *Edge) forget(callID, leg string) {
 	}
 }
 
-func (e *Edge) traceMessage(k TraceKind, f *flow, b []byte, m message) {
+func (e *Edge) traceMessage(k edge.TraceKind, f *flow, b []byte, m message) {
 	if e.opt.Trace == nil {
 		return
 	}
 	line, _, _ := bytes.Cut(b, []byte("\r\n"))
-	t := TraceEvent{Time: time.Now(), Kind: k, Flow: flowInfo(f), Text: clean(string(maskPasscode(line)), 256), Message: mask(b)}
+	t := edge.TraceEvent{Time: time.Now(), Kind: k, Flow: flowInfo(f), Text: edge.Clean(string(edge.MaskPasscodes(line)), 256), Message: mask(b)}
 	if m != nil {
 		t.CallID = callID(m)
 	} else if id := callIDLine.FindSubmatch(b); id != nil {
 		t.CallID = string(id[1])
 	}
 	req, _ := m.(*request)
-	begins := k == Received && req != nil && req.Method == siplib.INVITE && req.To() != nil && param(req.To().Params, "tag") == ""
+	begins := k == edge.Received && req != nil && req.Method == siplib.INVITE && req.To() != nil && param(req.To().Params, "tag") == ""
 	e.namesMu.Lock()
 	n := e.names[t.CallID]
 	if n == nil && begins && len(e.names) < 4*e.opt.MaxCalls {
@@ -189,7 +151,7 @@ func mask(b []byte) []byte {
 			line = maskKeys(line)
 		}
 		if !body {
-			line = maskPasscode(line)
+			line = edge.MaskPasscodes(line)
 		}
 		out = append(out, line...)
 		if more {
@@ -211,46 +173,3 @@ func maskKeys(line []byte) []byte {
 	}
 	return append(bytes.Clone(line[:i]), "inline:***"...)
 }
-
-// maskPasscode hides what stands between ** and the end of the user part.
-func maskPasscode(line []byte) []byte {
-	for at := 0; at < len(line); {
-		i, n := stars(line[at:])
-		if i < 0 {
-			break
-		}
-		i += at + n
-		end := bytes.IndexAny(line[i:], "@>;:? \t\"")
-		if end < 0 {
-			end = len(line) - i
-		}
-		line = append(append(bytes.Clone(line[:i]), "***"...), line[i+end:]...)
-		at = i + 3
-	}
-	return line
-}
-
-// stars finds two asterisks, each as it is or as %2A, and their length.
-func stars(b []byte) (at, n int) {
-	for i := 0; i < len(b); i++ {
-		if a := star(b[i:]); a > 0 {
-			if c := star(b[i+a:]); c > 0 {
-				return i, a + c
-			}
-		}
-	}
-	return -1, 0
-}
-
-func star(b []byte) int {
-	switch {
-	case len(b) > 0 && b[0] == '*':
-		return 1
-	case len(b) > 2 && b[0] == '%' && b[1] == '2' && b[2]|0x20 == 'a':
-		return 3
-	}
-	return 0
-}
-
-// MaskPasscode is a called address fit for a log.
-func MaskPasscode(to string) string { return clean(string(maskPasscode([]byte(to))), 128) }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"bridgehead/core/edge"
 )
 
 // Limits of connections. They are per process, except where said.
@@ -58,7 +60,7 @@ func (f *flow) alive() bool { return f.stream == nil || !f.stream.closed.Load() 
 
 // send writes one message. m, where given, is for the trace.
 func (f *flow) send(b []byte, m message) error {
-	f.e.traceMessage(Sent, f, b, m)
+	f.e.traceMessage(edge.Sent, f, b, m)
 	if f.stream != nil {
 		return f.stream.write(b)
 	}

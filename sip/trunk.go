@@ -16,6 +16,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/sip/sdp"
 )
 
@@ -99,7 +100,7 @@ type trunk struct {
 	misses int
 	hits   int
 	peers  map[netip.Addr]bool // resolved addresses of the other side
-	tokens bucket
+	tokens edge.Bucket
 	flow   *flow // of the registration
 	callID string
 	seq    uint32
@@ -277,19 +278,10 @@ func (t *trunk) spend() bool {
 		rate = 5
 	}
 	burst := max(2*rate, 10)
-	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.tokens.at.IsZero() {
-		t.tokens = bucket{burst, now}
-	}
-	t.tokens.tokens = min(burst, t.tokens.tokens+rate*now.Sub(t.tokens.at).Seconds())
-	t.tokens.at = now
-	if t.tokens.tokens < 1 {
-		return false
-	}
-	t.tokens.tokens--
-	return true
+	t.tokens.Fill(rate, burst)
+	return t.tokens.Take()
 }
 
 func (t *trunk) policy(in *flow) sdp.Policy {
@@ -330,7 +322,7 @@ func (t *trunk) callerID(req *request) (name, number string) {
 	if t.config.NumberIn != nil {
 		number = t.config.NumberIn(number)
 	}
-	if name = clean(strings.TrimSpace(strings.Trim(name, `"`)), 64); name == "" {
+	if name = edge.Clean(strings.TrimSpace(strings.Trim(name, `"`)), 64); name == "" {
 		name = number
 	}
 	return name, number

@@ -13,6 +13,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 // start begins to register and to look whether the other side is there.
@@ -148,7 +149,7 @@ func (t *trunk) register(ctx context.Context, expires time.Duration) (granted ti
 				}
 			}
 			if status >= 300 {
-				return status, fmt.Errorf("%d %s", status, clean(res.Reason, 60))
+				return status, fmt.Errorf("%d %s", status, edge.Clean(res.Reason, 60))
 			}
 			granted = grantedOf(res, t.contactUser(), expires)
 			return status, nil
@@ -313,7 +314,7 @@ func (t *trunk) checkOnce(ctx context.Context, limit time.Duration) {
 		}
 		status = res.StatusCode
 		if status == 408 || status == 503 {
-			return status, fmt.Errorf("%d %s", status, clean(res.Reason, 60))
+			return status, fmt.Errorf("%d %s", status, edge.Clean(res.Reason, 60))
 		}
 		return status, nil // any other answer, even a refusal, is a sign of life
 	})

@@ -14,6 +14,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 type tlsConfig = tls.Config
@@ -108,14 +109,14 @@ func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, er
 			break
 		}
 	}
-	l.box.post(func() { l.outcall.told = true; l.ended(core.ReasonOf(last)) })
+	l.box.Post(func() { l.outcall.told = true; l.ended(core.ReasonOf(last)) })
 	return nil, last
 }
 
 // caller builds the leg of a call out.
 func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 	l := e.newLeg(newID()+"@"+e.domain(), true)
-	l.local, l.remote, l.target, l.trunk, l.login, l.to = s.from, s.to, s.uri, s.trunk, s.login, MaskPasscode(s.uri.User)
+	l.local, l.remote, l.target, l.trunk, l.login, l.to = s.from, s.to, s.uri, s.trunk, s.login, edge.MaskPasscode(s.uri.User)
 	l.outcall = &outgoing{spec: *s, into: into, news: make(chan news, 64), guard: e.guard}
 	i := &l.info
 	i.Name, i.Address, i.Phone, i.User, i.Protocol = s.info.Name, s.info.Address, s.info.Phone, s.info.User, s.protocol
@@ -129,7 +130,7 @@ func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 		return nil, err
 	}
 	l.log.Info("SIP call out", "to", l.to, "trunk", l.trunkName())
-	e.trace(TraceEvent{Kind: Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: l.to, Info: *i})
+	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: l.to, Info: *i})
 	return l, nil
 }
 
@@ -139,7 +140,7 @@ func (l *leg) connect(ctx context.Context, t target) (*flow, error) {
 		// Room for the SDP: a long INVITE goes by TCP where the peer has it
 		// (RFC 3261 18.1.1); ours is short of 1300 bytes.
 		l.e.guard.know(t.addr.Addr())
-		l.box.post(func() {
+		l.box.Post(func() {
 			if l.state == over {
 				l.e.guard.unknow(t.addr.Addr())
 				return
@@ -153,7 +154,7 @@ func (l *leg) connect(ctx context.Context, t target) (*flow, error) {
 // await sends the INVITE over each of the flows and waits until one rings, all
 // have failed, or patience is over.
 func (l *leg) await(ctx context.Context, flows []*flow, targets []target, i int, patience time.Duration) news {
-	l.box.post(func() {
+	l.box.Post(func() {
 		for j, f := range flows {
 			a := &attempt{flow: f, uri: l.outcall.spec.uri}
 			if len(targets) > 0 {
@@ -178,7 +179,7 @@ func (l *leg) await(ctx context.Context, flows []*flow, targets []target, i int,
 	case n := <-l.outcall.news:
 		return n
 	case <-late:
-		l.box.post(func() { l.giveUp() })
+		l.box.Post(func() { l.giveUp() })
 		return <-l.outcall.news
 	case <-ctx.Done():
 		r := core.Reason{Code: core.Normal, Detail: "given up by the caller"}
@@ -257,8 +258,8 @@ func (l *leg) inviteOver(a *attempt) error {
 func (l *leg) try(a *attempt, req *request) {
 	a.req = req
 	a.tx = l.e.send(req, a.flow,
-		func(res *response) { l.box.post(func() { l.responded(a, req, res) }) },
-		func(err error) { l.box.post(func() { l.unanswered(a, err) }) })
+		func(res *response) { l.box.Post(func() { l.responded(a, req, res) }) },
+		func(err error) { l.box.Post(func() { l.unanswered(a, err) }) })
 }
 
 // unanswered: the server can't be reached, or keeps silent.
@@ -487,7 +488,7 @@ func (l *leg) accepted(a *attempt, req *request, res *response) {
 	l.confirmTimer(res)
 	l.watchMedia()
 	l.log.Info("SIP call out answered", "codec", l.Info().Audio.Name)
-	l.e.trace(TraceEvent{Kind: Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: res.StatusCode, Info: l.Info()})
+	l.e.trace(edge.TraceEvent{Kind: edge.Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: res.StatusCode, Info: l.Info()})
 	l.tell(news{rings: true})
 	go l.join()
 }

@@ -10,6 +10,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/sip/sdp"
 )
 
@@ -56,7 +57,7 @@ func (e *Edge) invite(tx *serverTx, in *flow) {
 	tx.respond(reply(tx.req, 100, ""))
 	l, no := e.incoming(tx, in)
 	if no == nil {
-		l.box.post(func() { l.begin() })
+		l.box.Post(func() { l.begin() })
 		return
 	}
 	if l != nil && l.media != nil {
@@ -77,7 +78,7 @@ func (e *Edge) invite(tx *serverTx, in *flow) {
 	}
 	tx.respond(res)
 	from := tx.req.From().Address.User
-	e.refuse(TraceEvent{CallID: callID(tx.req), Flow: flowInfo(in), Status: no.status, Reason: no.reason, From: from, To: called(tx.req.Recipient)})
+	e.refuse(edge.TraceEvent{CallID: callID(tx.req), Flow: flowInfo(in), Status: no.status, Reason: no.reason, From: from, To: called(tx.req.Recipient)})
 }
 
 // incoming checks an INVITE and builds its leg.
@@ -126,7 +127,7 @@ func (e *Edge) sane(req *request) *refusal {
 		return bad(483, "Max-Forwards is 0")
 	}
 	if s := req.Recipient.Scheme; s != "sip" && s != "sips" && s != "tel" {
-		return bad(416, "URI scheme "+clean(s, 20))
+		return bad(416, "URI scheme "+edge.Clean(s, 20))
 	}
 	if enc := first(req, "Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		no := bad(415, "Content-Encoding")
@@ -193,10 +194,10 @@ func (l *leg) describe(who caller, req *request, in *flow) {
 	from := req.From()
 	i.Name, i.Address = who.name, hostPortUser(from.Address)
 	if i.Name == "" {
-		i.Name = clean(strings.TrimSpace(strings.Trim(from.DisplayName, `"`)), 64)
+		i.Name = edge.Clean(strings.TrimSpace(strings.Trim(from.DisplayName, `"`)), 64)
 	}
 	if i.Name == "" {
-		i.Name = clean(from.Address.User, 64)
+		i.Name = edge.Clean(from.Address.User, 64)
 	}
 	if i.Name == "" {
 		i.Name = i.Source.String()
@@ -205,9 +206,9 @@ func (l *leg) describe(who caller, req *request, in *flow) {
 
 func hostPortUser(u uri) string {
 	if u.User == "" {
-		return clean(u.Host, 128)
+		return edge.Clean(u.Host, 128)
 	}
-	return clean(unescape(u.User)+"@"+u.Host, 128)
+	return edge.Clean(unescape(u.User)+"@"+u.Host, 128)
 }
 
 // called is the number or name that the INVITE is for.
@@ -224,7 +225,7 @@ func unescape(s string) string {
 	if out, err := url.PathUnescape(s); err == nil {
 		s = out
 	}
-	return clean(s, 128)
+	return edge.Clean(s, 128)
 }
 
 // takeOffer answers the INVITE's offer.
@@ -307,7 +308,7 @@ func (l *leg) begin() {
 		s.trusted.Store(true)
 	}
 	l.incall.tx.mu.Lock()
-	l.incall.tx.onCancel = func(c *request) { l.box.post(func() { l.cancelled(c) }) }
+	l.incall.tx.onCancel = func(c *request) { l.box.Post(func() { l.cancelled(c) }) }
 	l.incall.tx.mu.Unlock()
 	ctx, cancel := context.WithCancel(e.serving())
 	l.incall.cancel = cancel
@@ -315,9 +316,9 @@ func (l *leg) begin() {
 	if l.trunk != nil {
 		call.To = l.trunk.calledNumber(l.incall.tx.req)
 	}
-	l.to = MaskPasscode(call.To)
+	l.to = edge.MaskPasscode(call.To)
 	l.log.Info("SIP call", "from", l.info.Address, "to", l.to, "source", l.flow.remote, "trunk", l.trunkName(), "media", l.info.Security.Media)
-	e.trace(TraceEvent{Kind: Started, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), From: l.info.Address, To: l.to, Info: call.Info})
+	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), From: l.info.Address, To: l.to, Info: call.Info})
 	go l.route(ctx, call)
 }
 
@@ -330,7 +331,7 @@ func (e *Edge) serving() context.Context {
 func (l *leg) route(ctx context.Context, call core.Call) {
 	defer func() {
 		if r := recover(); r != nil {
-			l.box.fail(r)
+			l.box.Fail(r)
 		}
 	}()
 	l.e.legsMu.Lock()
@@ -401,7 +402,7 @@ func (l *leg) answer() {
 	l.putSessionTimer(res, in.tx.req)
 	l.state, in.status = answered, 200
 	l.startMedia()
-	l.e.trace(TraceEvent{Kind: Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: 200, Info: l.Info()})
+	l.e.trace(edge.TraceEvent{Kind: edge.Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: 200, Info: l.Info()})
 	l.accept(in.tx, res)
 	if !in.late {
 		l.watchMedia()

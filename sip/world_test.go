@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/core/rtpio"
 )
 
@@ -230,7 +231,7 @@ type testEdge struct {
 	ip       string
 	mu       sync.Mutex
 	sessions []*fakeSession
-	events   []TraceEvent
+	events   []edge.TraceEvent
 	cancel   context.CancelFunc
 	done     chan struct{}
 }
@@ -244,7 +245,7 @@ func (w *world) edge(ip string, opt Options, plan core.Dialplan, kinds ...string
 			opt.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("edge", ip)
 		}
 	}
-	opt.Trace = func(t TraceEvent) {
+	opt.Trace = func(t edge.TraceEvent) {
 		te.mu.Lock()
 		te.events = append(te.events, t)
 		te.mu.Unlock()
@@ -301,10 +302,10 @@ func (te *testEdge) session(i int) *fakeSession {
 	return te.sessions[i]
 }
 
-func (te *testEdge) kinds(kind TraceKind) []TraceEvent {
+func (te *testEdge) kinds(kind edge.TraceKind) []edge.TraceEvent {
 	te.mu.Lock()
 	defer te.mu.Unlock()
-	var out []TraceEvent
+	var out []edge.TraceEvent
 	for _, e := range te.events {
 		if e.Kind == kind {
 			out = append(out, e)
@@ -314,7 +315,7 @@ func (te *testEdge) kinds(kind TraceKind) []TraceEvent {
 }
 
 // count how many messages with this in the start line went the given way.
-func (te *testEdge) messages(kind TraceKind, start string) int {
+func (te *testEdge) messages(kind edge.TraceKind, start string) int {
 	n := 0
 	for _, e := range te.kinds(kind) {
 		if strings.HasPrefix(e.Text, start) {
