@@ -1,0 +1,229 @@
+package control
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+
+	"bridgehead/core"
+	"bridgehead/h323/h245"
+	"bridgehead/h323/per"
+)
+
+var (
+	errNoAddress = errors.New("no unicast address to send to")
+	errClear     = errors.New("it is in clear, and encryption is required")
+)
+
+// choose finds the best of our codecs that the peer takes, other than those it
+// has refused: first the one that it sends itself.
+func (m *Machine) choose(source core.Source) (medium, bool) {
+	list := m.common(source)
+	prefer := m.wanted[source]
+	if in := carrying(m.in, source); prefer == "" && in != nil {
+		prefer = in.ch.Codec.Name
+	}
+	slices.SortStableFunc(list, func(a, b medium) int {
+		switch {
+		case a.codec.Name == b.codec.Name || a.codec.Name != prefer && b.codec.Name != prefer:
+			return 0
+		case a.codec.Name == prefer:
+			return -1
+		}
+		return 1
+	})
+	if len(list) == 0 {
+		return medium{}, false
+	}
+	return list[0], true
+}
+
+// tryOf names a way to send, for the list of what was refused.
+func tryOf(d medium) string {
+	if d.algorithms == nil {
+		return d.codec.Name + d.codec.Fmtp
+	}
+	return d.codec.Name + d.codec.Fmtp + " " + string(d.algorithms[0])
+}
+
+// common lists what we can send of a source and the peer takes, best first:
+// encrypted where both sides can, and else in clear unless that is refused.
+func (m *Machine) common(source core.Source) (list []medium) {
+	beside := 0 // the entry of our sound, beside which a picture is to be received
+	if source == core.Camera {
+		if l := carrying(m.out, core.Microphone); l != nil {
+			beside = m.entryOf(l.medium)
+		}
+	}
+	fits := func(n int) bool {
+		return m.peer.listed(n) && (beside == 0 || m.peer.together(n, beside))
+	}
+	for _, ours := range m.media {
+		if sourceOf(ours.codec) != source {
+			continue
+		}
+		for _, e := range m.peer.entries {
+			if !e.known || e.media.codec.Name != ours.codec.Name {
+				continue
+			}
+			both := ours.toward(e.media, m.peer.mode)
+			offered, n := m.peer.security(e.number)
+			if alg, ok := m.algorithm(offered); ok && fits(n) {
+				both.algorithms = []per.OID{alg}
+				both.codec.PayloadType = encryptedType(both.codec.PayloadType)
+			} else {
+				if m.opt.Required || !fits(e.number) {
+					continue
+				}
+				if m.secure() && len(offered) == 0 {
+					m.warn("H.235.6: keys are agreed, but the peer takes media in clear only")
+				}
+			}
+			if !slices.Contains(m.tried[source], tryOf(both)) {
+				list = append(list, both)
+			}
+			break
+		}
+	}
+	return list
+}
+
+// entryOf finds the peer's entry of what we send it.
+func (m *Machine) entryOf(d medium) int {
+	for _, e := range m.peer.entries {
+		if e.known && e.media.codec.Name == d.codec.Name {
+			if _, n := m.peer.security(e.number); n != 0 && d.algorithms != nil {
+				return n
+			}
+			return e.number
+		}
+	}
+	return 0
+}
+
+// toward narrows a medium of ours to what the peer takes of it.
+func (d medium) toward(peer medium, mode int) medium {
+	if sourceOf(d.codec) == core.Camera {
+		receiver := peer.h264
+		receiver.mode = mode
+		d.h264 = d.h264.within(receiver)
+		d.codec.Fmtp = d.h264.fmtp()
+		d.rate = peer.rate
+		return d
+	}
+	if most := peer.codec.Ptime; most > 0 && frames(d.codec) > frames(peer.codec) {
+		d.codec.Ptime = most
+	}
+	return d
+}
+
+// algorithm is the best that both sides allow.
+func (m *Machine) algorithm(offered []per.OID) (per.OID, bool) {
+	if m.secure() {
+		for _, a := range m.enc.Algorithms {
+			if slices.Contains(offered, a) {
+				return a, true
+			}
+		}
+	}
+	return "", false
+}
+
+// nothingToOpen ends a call in which no sound can be sent. A peer that has
+// refused what it told to take, or sends sound itself, is kept.
+func (m *Machine) nothingToOpen() {
+	if len(m.tried[core.Microphone]) > 0 || !slices.ContainsFunc(m.media, func(d medium) bool { return sourceOf(d.codec) == core.Microphone }) {
+		return
+	}
+	if m.opt.Required && slices.ContainsFunc(m.peer.entries, func(e entry) bool { return e.known && sourceOf(e.media.codec) == core.Microphone }) {
+		m.refuseClear()
+		return
+	}
+	if carrying(m.in, core.Microphone) == nil {
+		m.fail(core.Reason{Code: core.Incompatible, Say: "No common codec", Detail: "H.245: the peer takes no audio codec of ours"})
+	}
+}
+
+// clearRefused follows a channel in clear that was refused: if ours can't be
+// opened either, the call is over.
+func (m *Machine) clearRefused() {
+	if m.opt.Required && !m.secure() {
+		m.refuseClear()
+	}
+}
+
+func (m *Machine) refuseClear() {
+	m.note("H.235.6: encryption is required, and the peer offers media in clear only")
+	m.fail(core.Reason{Code: core.NotEncrypted, Say: "This call must be encrypted", Detail: "H.235.6: the peer offers media in clear only"})
+}
+
+// yields reports whether our channel has to wait for the master's, because of
+// which it was refused, and takes over its codec once it is there.
+func (m *Machine) yields(source core.Source) bool {
+	if !m.awaits[source] {
+		return false
+	}
+	in := carrying(m.in, source)
+	if in == nil {
+		return true
+	}
+	delete(m.awaits, source)
+	delete(m.tried, source)
+	m.wanted[source] = in.ch.Codec.Name
+	return false
+}
+
+// olcKind tells which source an OpenLogicalChannel is about.
+func olcKind(olc *h245.OpenLogicalChannel) core.Source {
+	t := &olc.ForwardLogicalChannelParameters.DataType
+	if t.VideoData != nil || t.H235Media != nil && t.H235Media.MediaType.VideoData != nil {
+		return core.Camera
+	}
+	return core.Microphone
+}
+
+// transportAddress writes an address as H.245 does.
+func transportAddress(a netip.AddrPort) *h245.TransportAddress {
+	ip, u := a.Addr().Unmap(), h245.UnicastAddress{}
+	if ip.Is4() {
+		u.IPAddress = &h245.UnicastAddressIPAddress{Network: ip.AsSlice(), TsapIdentifier: int(a.Port())}
+	} else {
+		b := ip.As16()
+		u.IP6Address = &h245.UnicastAddressIP6Address{Network: b[:], TsapIdentifier: int(a.Port())}
+	}
+	return &h245.TransportAddress{UnicastAddress: &u}
+}
+
+// addrPort reads an address that media can be sent to.
+func addrPort(t *h245.TransportAddress) (netip.AddrPort, bool) {
+	if t == nil || t.UnicastAddress == nil {
+		return netip.AddrPort{}, false
+	}
+	network, port := []byte(nil), 0
+	switch u := t.UnicastAddress; {
+	case u.IPAddress != nil:
+		network, port = u.IPAddress.Network, u.IPAddress.TsapIdentifier
+	case u.IP6Address != nil:
+		network, port = u.IP6Address.Network, u.IP6Address.TsapIdentifier
+	}
+	ip, ok := netip.AddrFromSlice(network)
+	ip = ip.Unmap()
+	if !ok || port <= 0 || port > 65535 || ip.IsUnspecified() || ip.IsMulticast() {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(ip, uint16(port)), true
+}
+
+// remoteOf is where a channel's receiver is; without an address for reports,
+// they go to the next port (RFC 3550 11).
+func remoteOf(rtp, rtcp *h245.TransportAddress) (Transport, error) {
+	media, ok := addrPort(rtp)
+	if !ok {
+		return Transport{}, errNoAddress
+	}
+	control, ok := addrPort(rtcp)
+	if !ok && media.Port() < 65535 {
+		control = netip.AddrPortFrom(media.Addr(), media.Port()+1)
+	}
+	return Transport{RTP: media, RTCP: control}, nil
+}
