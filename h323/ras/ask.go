@@ -94,7 +94,7 @@ func (g *Gatekeeper) wait(m *h225.RequestInProgress, from Peer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if p := g.pending[m.RequestSeqNum]; p != nil && p.to.same(from) {
-		p.timer.Reset(min(time.Duration(m.Delay)*time.Millisecond, 30*time.Second))
+		p.timer.Reset(min(time.Duration(m.Delay)*time.Millisecond, maxDelay))
 	}
 }
 

@@ -135,6 +135,7 @@ type Gatekeeper struct {
 	conn     packetConn
 	counters Counters
 	random   atomic.Int64
+	newID    func() string // of an endpoint
 
 	mu         sync.Mutex
 	regs       map[string]*registration
@@ -185,7 +186,7 @@ func New(opt Options) (*Gatekeeper, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	g := &Gatekeeper{opt: opt, log: opt.Log, retries: newRetries(),
+	g := &Gatekeeper{opt: opt, log: opt.Log, retries: newRetries(), newID: newID,
 		regs: map[string]*registration{}, aliases: map[string][]*registration{}, users: map[string][]*registration{},
 		hosts: map[netip.Addr][]*registration{}, calls: map[CallID][]string{}, replays: map[string]*replays{}, pending: map[int]*pending{}}
 	g.guard = newGuard(&g.counters)

@@ -224,7 +224,7 @@ func (g *Gatekeeper) enter(r *request, m *h225.RegistrationRequest, e *registrat
 		e.calls = before.calls
 		g.unlink(before)
 	} else {
-		e.ID = newID()
+		e.ID = g.newID()
 	}
 	e.Expires = now.Add(g.granted(e.Traversal, m.TimeToLive))
 	g.link(e)
