@@ -28,7 +28,7 @@ const (
 
 const (
 	eventsPayloadType = 101 // RFC 4733, for which H.323 has none of its own
-	defaultFrames     = 20  // ms, of G.711 and G.722
+	defaultPtime      = 20 * time.Millisecond
 )
 
 // canonical completes a codec's description.
@@ -52,6 +52,9 @@ func canonical(c core.Codec) (core.Codec, error) {
 	default:
 		return c, fmt.Errorf("h323/control: H.245 has no capability for codec %q", c.Name)
 	}
+	if c.Name != "H264" && c.Ptime <= 0 {
+		c.Ptime = defaultPtime
+	}
 	return c, nil
 }
 
@@ -64,9 +67,6 @@ func sourceOf(c core.Codec) core.Source {
 
 // frames of a packet, for the codecs whose frame is 1 ms.
 func frames(c core.Codec) int {
-	if c.Ptime <= 0 {
-		return defaultFrames
-	}
 	return min(max(int(c.Ptime/time.Millisecond), 1), 256)
 }
 

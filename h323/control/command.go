@@ -178,9 +178,9 @@ func (m *Machine) flowControlled(c *h245.FlowControlCommand) {
 	}
 }
 
-// Digit sends a key: as a signal of this length if the peer takes signals, and
-// else as a string (H.245 7.12.7).
-func (m *Machine) Digit(key byte, length time.Duration) {
+// Digit sends a key: as a signal if the peer takes signals, and else as a
+// string (H.245 7.12.7).
+func (m *Machine) Digit(key byte) {
 	if key >= 'a' && key <= 'd' {
 		key -= 'a' - 'A'
 	}
@@ -190,9 +190,6 @@ func (m *Machine) Digit(key byte, length time.Duration) {
 	u := &h245.UserInputIndication{Alphanumeric: new(string(key))}
 	if m.peer.takesSignals() {
 		u = &h245.UserInputIndication{Signal: &h245.UserInputIndicationSignal{SignalType: string(key)}}
-		if ms := int(length / time.Millisecond); ms > 0 {
-			u.Signal.Duration = new(min(ms, 65535))
-		}
 	}
 	m.indicate(h245.IndicationMessage{UserInput: u})
 }
