@@ -312,3 +312,12 @@ func (s same) Read(b []byte) (int, error) {
 var _ io.Reader = same(0)
 
 func show(v any) string { return fmt.Sprintf("%+v", reflect.Indirect(reflect.ValueOf(v))) }
+
+func encode(t testing.TB, m *message) []byte {
+	t.Helper()
+	b, err := per.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
