@@ -15,7 +15,8 @@ import (
 const (
 	maxEntries     = 256
 	maxDescriptors = 64
-	maxAlgorithms  = 8 // of one entry
+	maxPlaces      = 16 // of one entry in the descriptors
+	maxAlgorithms  = 8  // of one entry
 )
 
 // Numbers in our capability table: media from 1, with its H.235 alternative at
@@ -27,8 +28,10 @@ const (
 )
 
 const (
-	eventsPayloadType = 101 // RFC 4733, for which H.323 has none of its own
-	defaultPtime      = 20 * time.Millisecond
+	// EventsPayloadType is that of telephone-events (RFC 4733) toward us.
+	EventsPayloadType = 101
+
+	defaultPtime = 20 * time.Millisecond
 )
 
 // canonical completes a codec's description.
@@ -127,6 +130,17 @@ func parseDataType(t *h245.DataType) (medium, bool) {
 	return d, ok
 }
 
+// packetized takes over the packetization that a channel is to have.
+func (d *medium) packetized(p *h245.H2250LogicalChannelParameters) {
+	x := p.MediaPacketization
+	if sourceOf(d.codec) == core.Camera && x != nil && x.RtpPayloadType != nil {
+		if oid := x.RtpPayloadType.PayloadDescriptor.Oid; oid != nil && *oid == nonInterOID {
+			d.h264.mode = 1
+			d.codec.Fmtp = d.h264.fmtp()
+		}
+	}
+}
+
 func (d medium) dataType() h245.DataType {
 	var a *h245.AudioCapability
 	var v *h245.VideoCapability
@@ -190,7 +204,7 @@ func (m *Machine) capabilitySet() h245.TerminalCapabilitySet {
 	add(inputEntry, h245.Capability{ReceiveUserInputCapability: &h245.UserInputCapability{BasicString: new(per.Null)}})
 	add(inputEntry+1, h245.Capability{ReceiveUserInputCapability: &h245.UserInputCapability{Dtmf: new(per.Null)}})
 	add(eventsEntry, h245.Capability{ReceiveRTPAudioTelephonyEventCapability: &h245.AudioTelephonyEventCapability{
-		DynamicRTPPayloadType: eventsPayloadType, AudioTelephoneEvent: "0-16"}})
+		DynamicRTPPayloadType: EventsPayloadType, AudioTelephoneEvent: "0-16"}})
 	slices.SortStableFunc(set.CapabilityTable, func(a, b h245.CapabilityTableEntry) int {
 		return a.CapabilityTableEntryNumber - b.CapabilityTableEntryNumber
 	})
@@ -230,10 +244,15 @@ func transportCapability(packetization []h245.RTPPayloadType) *h245.H2250Capabil
 
 // capabilities are a peer's: what it takes.
 type capabilities struct {
-	entries     []entry // at most maxEntries
-	descriptors []h245.CapabilityDescriptor
-	mode        int // packetization of H.264
+	entries []entry // at most maxEntries
+	// places of the entries in the descriptors; nil: there are none, and all
+	// may be received at once.
+	places map[int][]place
+	mode   int // packetization of H.264
 }
+
+// place is one alternative capability set of a descriptor.
+type place struct{ descriptor, set int }
 
 // entry of the capability table: what is of use in it.
 type entry struct {
@@ -241,14 +260,16 @@ type entry struct {
 	media  medium
 	known  bool // media is one that we know
 	// secures is the entry whose media this one encrypts by algorithms.
-	secures     int
-	algorithms  []per.OID
-	dtmf, basic bool
+	secures    int
+	algorithms []per.OID
+	dtmf       bool
+	events     uint8 // payload type of telephone-events; 0: not taken
 }
 
-// empty is the set that asks for silence (H.323 8.4.6).
+// empty is the set that asks for silence (H.323 8.4.6). Some peers leave the
+// multiplex capability in it.
 func empty(set *h245.TerminalCapabilitySet) bool {
-	return len(set.CapabilityTable) == 0 && len(set.CapabilityDescriptors) == 0 && set.MultiplexCapability == nil
+	return len(set.CapabilityTable) == 0 && len(set.CapabilityDescriptors) == 0
 }
 
 // merge takes a further set: entries are replaced and, if without a
@@ -261,7 +282,7 @@ func (c *capabilities) merge(set *h245.TerminalCapabilitySet) {
 		}
 	}
 	if d := set.CapabilityDescriptors; len(d) > 0 {
-		c.descriptors = slices.Clone(d[:min(len(d), maxDescriptors)])
+		c.locate(d[:min(len(d), maxDescriptors)])
 	}
 	if x := set.MultiplexCapability; x != nil && x.H2250Capability != nil {
 		c.mode = 0
@@ -273,11 +294,25 @@ func (c *capabilities) merge(set *h245.TerminalCapabilitySet) {
 	}
 }
 
+// locate notes where the entries stand in the descriptors.
+func (c *capabilities) locate(list []h245.CapabilityDescriptor) {
+	c.places = make(map[int][]place, len(c.entries))
+	for _, e := range c.entries {
+		c.places[e.number] = nil
+	}
+	for i, d := range list {
+		for j, set := range d.SimultaneousCapabilities {
+			for _, n := range set {
+				if at, ok := c.places[n]; ok && len(at) < maxPlaces {
+					c.places[n] = append(at, place{i, j})
+				}
+			}
+		}
+	}
+}
+
 func parseEntry(n int, c *h245.Capability) entry {
 	e := entry{number: n}
-	input := func(u *h245.UserInputCapability) {
-		e.dtmf, e.basic = u.Dtmf != nil, u.BasicString != nil || u.IA5String != nil || u.GeneralString != nil
-	}
 	switch {
 	case c.ReceiveAudioCapability != nil:
 		e.media, e.known = parseMedium(c.ReceiveAudioCapability, nil)
@@ -291,20 +326,31 @@ func parseEntry(n int, c *h245.Capability) entry {
 		e.secures = c.H235SecurityCapability.MediaCapability
 		e.algorithms = algorithms(&c.H235SecurityCapability.EncryptionAuthenticationAndIntegrity)
 	case c.ReceiveUserInputCapability != nil:
-		input(c.ReceiveUserInputCapability)
+		e.dtmf = c.ReceiveUserInputCapability.Dtmf != nil
 	case c.ReceiveAndTransmitUserInputCapability != nil:
-		input(c.ReceiveAndTransmitUserInputCapability)
+		e.dtmf = c.ReceiveAndTransmitUserInputCapability.Dtmf != nil
+	case c.ReceiveRTPAudioTelephonyEventCapability != nil:
+		e.events = uint8(c.ReceiveRTPAudioTelephonyEventCapability.DynamicRTPPayloadType)
 	}
 	return e
 }
 
-// takesSignals, takesStrings: the user input that a peer takes.
+// takesSignals reports whether the peer takes keys as signals.
 func (c *capabilities) takesSignals() bool {
 	return c != nil && slices.ContainsFunc(c.entries, func(e entry) bool { return e.dtmf })
 }
 
-func (c *capabilities) takesStrings() bool {
-	return c != nil && slices.ContainsFunc(c.entries, func(e entry) bool { return e.basic })
+// EventsType is the payload type of telephone-events (RFC 4733) that the peer
+// takes; 0: none.
+func (m *Machine) EventsType() uint8 {
+	if m.peer != nil {
+		for _, e := range m.peer.entries {
+			if e.events != 0 {
+				return e.events
+			}
+		}
+	}
+	return 0
 }
 
 // security gives the algorithms by which the peer takes an entry's media
@@ -318,31 +364,13 @@ func (c *capabilities) security(n int) ([]per.OID, int) {
 	return nil, 0
 }
 
-// listed reports whether an entry may be used: it stands in a descriptor. A
-// peer without descriptors takes all.
-func (c *capabilities) listed(n int) bool {
-	return len(c.descriptors) == 0 || slices.ContainsFunc(c.descriptors, func(d h245.CapabilityDescriptor) bool {
-		return slices.ContainsFunc(d.SimultaneousCapabilities, func(s h245.AlternativeCapabilitySet) bool { return slices.Contains(s, n) })
-	})
-}
+// listed reports whether an entry may be used: it stands in a descriptor.
+func (c *capabilities) listed(n int) bool { return c.places == nil || len(c.places[n]) > 0 }
 
 // together reports whether two entries may be received at once: both stand in
-// one descriptor, in different sets. A peer without descriptors takes all.
+// one descriptor, in different sets.
 func (c *capabilities) together(a, b int) bool {
-	if len(c.descriptors) == 0 {
-		return true
-	}
-	for _, d := range c.descriptors {
-		for i, s := range d.SimultaneousCapabilities {
-			if !slices.Contains(s, a) {
-				continue
-			}
-			for j, t := range d.SimultaneousCapabilities {
-				if i != j && slices.Contains(t, b) {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return c.places == nil || slices.ContainsFunc(c.places[a], func(p place) bool {
+		return slices.ContainsFunc(c.places[b], func(q place) bool { return p.descriptor == q.descriptor && p.set != q.set })
+	})
 }

@@ -38,7 +38,7 @@ func (c *cese) send(m *Machine) {
 		set = m.capabilitySet()
 	}
 	set.SequenceNumber, set.ProtocolIdentifier = c.seq, protocolOID
-	c.stop = m.call.After(t101, func() { c.expired(m) })
+	c.stop = m.after(t101, func() { c.expired(m) })
 	m.ask(h245.RequestMessage{TerminalCapabilitySet: &set})
 }
 
@@ -107,7 +107,7 @@ func (m *Machine) capabilitiesReceived(set *h245.TerminalCapabilitySet) {
 		if m.started {
 			m.msd.determine(m)
 		}
-		m.call.Event(Paused{On: false})
+		m.tell(Paused{On: false})
 	}
 	m.Start() // the peer has begun
 	m.proceed()
@@ -123,5 +123,5 @@ func (m *Machine) pause() {
 	for _, l := range m.sorted(m.out) {
 		m.closeOut(l, nil)
 	}
-	m.call.Event(Paused{On: true})
+	m.tell(Paused{On: true})
 }

@@ -68,7 +68,7 @@ func (m *Machine) common(source core.Source) (list []medium) {
 			}
 			both := ours.toward(e.media, m.peer.mode)
 			offered, n := m.peer.security(e.number)
-			if alg, ok := m.algorithm(offered); ok && fits(n) {
+			if alg, ok := m.algorithm(offered); ok && (fits(n) || fits(e.number)) {
 				both.algorithms = []per.OID{alg}
 				both.codec.PayloadType = encryptedType(both.codec.PayloadType)
 			} else {

@@ -27,7 +27,7 @@ func (m *Machine) requestClose(l *lcse) {
 	if m.closing[n] != nil {
 		return
 	}
-	m.closing[n] = m.call.After(t108, func() {
+	m.closing[n] = m.after(t108, func() {
 		if m.ended || m.closing[n] == nil {
 			return
 		}

@@ -8,28 +8,30 @@ import (
 	"bridgehead/h323/per"
 )
 
-// h239OID is of H.239's messages, and their numbers (H.239 11).
-const (
-	h239OID per.OID = "0.0.8.239.2"
+// h239OID is of H.239's messages.
+const h239OID per.OID = "0.0.8.239.2"
 
+// Messages of H.239 and their parameters (H.239 11).
+const (
 	flowControlReleaseRequest = 1
 	presentationTokenRequest  = 3
-	h239ParamChannel          = 42
-	h239ParamLabel            = 44
-	h239ParamReject           = 127
-	fastUpdateLimit           = time.Second
-	maxKeys                   = 64 // of one UserInputIndication
-	keyNames                  = "0123456789*#ABCD"
-	maxRate                   = 16777215 // of FlowControlCommand, in 100 bit/s
-	stopped                   = 1        // bit/s, for a limit of zero
+
+	paramReject  = 127
+	paramChannel = 42
+	paramLabel   = 44
+)
+
+const (
+	fastUpdateLimit = time.Second
+	maxRate         = 16777215 // of FlowControlCommand, in 100 bit/s
+	stopped         = 1        // bit/s, for a limit of zero
 )
 
 func (m *Machine) command(c *h245.CommandMessage) bool {
 	switch {
 	case c.EndSessionCommand != nil:
-		m.order(h245.CommandMessage{EndSessionCommand: &h245.EndSessionCommand{Disconnect: new(per.Null)}})
-		m.stop()
-		m.call.Event(Ended{Reason: core.Reason{Code: core.Normal}})
+		m.disconnect()
+		m.over(core.Reason{Code: core.Normal})
 	case c.SendTerminalCapabilitySet != nil:
 		if m.started && !m.cese.waiting {
 			m.cese.transfer(m)
@@ -90,9 +92,9 @@ func (m *Machine) genericRequested(g *h245.GenericMessage) bool {
 	if id == nil || *id != h239OID || sub == nil || *sub != flowControlReleaseRequest && *sub != presentationTokenRequest {
 		return false
 	}
-	content := []h245.GenericParameter{parameter(h239ParamReject, h245.ParameterValue{Logical: new(per.Null)})}
+	content := []h245.GenericParameter{parameter(paramReject, h245.ParameterValue{Logical: new(per.Null)})}
 	for _, p := range g.MessageContent {
-		if n := p.ParameterIdentifier.Standard; n != nil && (*n == h239ParamChannel || *n == h239ParamLabel) && len(content) < 3 {
+		if n := p.ParameterIdentifier.Standard; n != nil && (*n == paramChannel || *n == paramLabel) && len(content) < 3 {
 			content = append(content, p)
 		}
 	}
@@ -107,7 +109,7 @@ func (m *Machine) miscellaneous(c *h245.MiscellaneousCommand) {
 	case t.VideoFastUpdatePicture != nil, t.VideoFastUpdateGOB != nil, t.VideoFastUpdateMB != nil,
 		t.LostPicture != nil, t.LostPartialPicture != nil, t.VideoBadMBs != nil:
 		if l := m.out[c.LogicalChannelNumber]; l != nil && l.state == established && l.ch.Source == core.Camera {
-			m.call.Event(FastUpdate{Channel: l.ch})
+			m.tell(FastUpdate{Channel: l.ch})
 		}
 	case t.EncryptionUpdate != nil:
 		m.updateReceived(c, t.EncryptionUpdate)
@@ -138,7 +140,7 @@ func (m *Machine) FastUpdate(ch *Channel) {
 		return
 	}
 	l.update.again = false
-	l.update.stop = m.call.After(fastUpdateLimit, func() {
+	l.update.stop = m.after(fastUpdateLimit, func() {
 		l.update.stop = nil
 		if l.update.again {
 			m.FastUpdate(l.ch)
@@ -172,117 +174,8 @@ func (m *Machine) flowControlled(c *h245.FlowControlCommand) {
 	}
 	for _, l := range m.sorted(m.out) {
 		this := c.Scope.LogicalChannelNumber != nil && *c.Scope.LogicalChannelNumber == l.number()
-		if l.state == established && (this || c.Scope.WholeMultiplex != nil) && !m.ended {
-			m.call.Event(BitRate{Channel: l.ch, BitsPerSec: bps})
+		if l.state == established && (this || c.Scope.WholeMultiplex != nil) {
+			m.tell(BitRate{Channel: l.ch, BitsPerSec: bps})
 		}
 	}
-}
-
-// Digit sends a key: as a signal if the peer takes signals, and else as a
-// string (H.245 7.12.7).
-func (m *Machine) Digit(key byte) {
-	if key >= 'a' && key <= 'd' {
-		key -= 'a' - 'A'
-	}
-	if m.ended || !isKey(key) {
-		return
-	}
-	u := &h245.UserInputIndication{Alphanumeric: new(string(key))}
-	if m.peer.takesSignals() {
-		u = &h245.UserInputIndication{Signal: &h245.UserInputIndicationSignal{SignalType: string(key)}}
-	}
-	m.indicate(h245.IndicationMessage{UserInput: u})
-}
-
-func isKey(key byte) bool {
-	for _, k := range []byte(keyNames) {
-		if k == key {
-			return true
-		}
-	}
-	return false
-}
-
-// userInput takes the peer's keys. A signal that says that it is in RTP too
-// (RFC 4733) is taken from there, and an update only tells its length.
-func (m *Machine) userInput(u *h245.UserInputIndication) {
-	switch {
-	case u.Alphanumeric != nil:
-		m.pressed(*u.Alphanumeric)
-	case u.ExtendedAlphanumeric != nil && u.ExtendedAlphanumeric.RtpPayloadIndication == nil:
-		m.pressed(u.ExtendedAlphanumeric.Alphanumeric)
-	case u.Signal != nil && u.Signal.RtpPayloadIndication == nil:
-		m.pressed(u.Signal.SignalType)
-	}
-}
-
-func (m *Machine) pressed(keys string) {
-	for i := range min(len(keys), maxKeys) {
-		key := keys[i]
-		if key >= 'a' && key <= 'd' {
-			key -= 'a' - 'A'
-		}
-		if isKey(key) && !m.ended {
-			m.call.Event(Digit{Key: key})
-		}
-	}
-}
-
-// modeRequested is the incoming mode request signalling entity (H.245 C.9):
-// the first of the modes that we can send is sent.
-func (m *Machine) modeRequested(r *h245.RequestMode) {
-	for i, mode := range r.RequestedModes {
-		name, ok := audioMode(mode)
-		if !ok || m.paused || m.peer == nil {
-			continue
-		}
-		tried := m.tried[core.Microphone]
-		delete(m.tried, core.Microphone)
-		if !has(m.common(core.Microphone), name) {
-			m.tried[core.Microphone] = tried
-			continue
-		}
-		response := h245.RequestModeAckResponse{WillTransmitMostPreferredMode: new(per.Null)}
-		if i > 0 {
-			response = h245.RequestModeAckResponse{WillTransmitLessPreferredMode: new(per.Null)}
-		}
-		m.respond(h245.ResponseMessage{RequestModeAck: &h245.RequestModeAck{SequenceNumber: r.SequenceNumber, Response: response}})
-		m.wanted[core.Microphone] = name
-		l := carrying(m.out, core.Microphone)
-		if l != nil && l.ch.Codec.Name != name {
-			m.closeOut(l, &h245.CloseLogicalChannelReason{Reopen: new(per.Null)})
-		}
-		return
-	}
-	m.respond(h245.ResponseMessage{RequestModeReject: &h245.RequestModeReject{SequenceNumber: r.SequenceNumber,
-		Cause: h245.RequestModeRejectCause{ModeUnavailable: new(per.Null)}}})
-}
-
-func has(list []medium, name string) bool {
-	for _, d := range list {
-		if d.codec.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
-// audioMode is the codec of a mode's sound.
-func audioMode(mode h245.ModeDescription) (string, bool) {
-	for _, e := range mode {
-		a := e.Type.AudioMode
-		if e.Type.H235Mode != nil {
-			a = e.Type.H235Mode.MediaMode.AudioMode
-		}
-		switch {
-		case a == nil:
-		case a.G711Alaw64k != nil:
-			return "PCMA", true
-		case a.G711Ulaw64k != nil:
-			return "PCMU", true
-		case a.G722_64k != nil:
-			return "G722", true
-		}
-	}
-	return "", false
 }

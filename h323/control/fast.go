@@ -3,7 +3,6 @@ package control
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"bridgehead/core"
 	"bridgehead/h323/h245"
@@ -126,6 +125,7 @@ func parseProposal(b []byte, answered bool) (p proposal, ok bool) {
 	if !ok || p.params == nil {
 		return p, false
 	}
+	p.medium.packetized(p.params)
 	if n := p.params.DynamicRTPPayloadType; n != nil {
 		p.medium.codec.PayloadType = uint8(*n)
 	} else if p.medium.algorithms != nil {
@@ -224,7 +224,7 @@ func better(old, p, like *proposal) bool {
 
 // fits reports whether we can send or take what is proposed.
 func (m *Machine) fits(p *proposal) bool {
-	if p.medium.algorithms == nil && m.opt.Required || !m.takes(p.medium, p.params) {
+	if p.medium.algorithms == nil && m.opt.Required || !m.takes(p.medium) {
 		return false
 	}
 	if p.medium.algorithms != nil {
@@ -249,15 +249,12 @@ func (m *Machine) answerTo(p *proposal) (*h245.OpenLogicalChannel, error) {
 	}
 	if p.out {
 		p.number = int(m.number())
-		if source == core.Microphone {
-			p.medium.codec.Ptime = min(p.medium.codec.Ptime, m.ptime(p.medium.codec.Name))
-		}
+		m.narrow(&p.medium)
 	}
 	if a, ok := m.algorithm(p.medium.algorithms); ok {
 		p.medium.algorithms = []per.OID{a}
 	}
 	params := p.medium.parameters(p.params.SessionID, local)
-	params.MediaPacketization = p.params.MediaPacketization
 	l, err := m.channelOf(p)
 	if err != nil {
 		return nil, err
@@ -291,14 +288,19 @@ func (m *Machine) channelOf(p *proposal) (*lcse, error) {
 	return p.channel, err
 }
 
-// ptime is the length of packets that we like to send of a codec.
-func (m *Machine) ptime(name string) (d time.Duration) {
+// narrow makes of what the peer takes what we send of it.
+func (m *Machine) narrow(d *medium) {
 	for _, ours := range m.media {
-		if ours.codec.Name == name {
-			d = time.Duration(frames(ours.codec)) * time.Millisecond
+		if ours.codec.Name != d.codec.Name {
+			continue
 		}
+		if sourceOf(d.codec) == core.Camera {
+			d.h264 = ours.h264.within(d.h264)
+			d.codec.Fmtp = d.h264.fmtp()
+		}
+		d.codec.Ptime = min(d.codec.Ptime, ours.codec.Ptime)
+		return
 	}
-	return d
 }
 
 func (m *Machine) establishAll(list []*proposal) {
@@ -310,9 +312,7 @@ func (m *Machine) establishAll(list []*proposal) {
 		set[p.number] = p.channel
 	}
 	for _, p := range list {
-		if !m.ended {
-			p.channel.establish(m)
-		}
+		p.channel.establish(m)
 	}
 }
 
@@ -375,7 +375,7 @@ func (m *Machine) offered(p *proposal) bool {
 			}
 			if p.out {
 				p.number = q.number
-				p.medium.codec.Ptime = min(p.medium.codec.Ptime, m.ptime(p.medium.codec.Name))
+				m.narrow(&p.medium)
 			}
 			return true
 		}

@@ -45,6 +45,9 @@ func (l *lcse) stopTimers() {
 
 // establish tells the call that media flows.
 func (l *lcse) establish(m *Machine) {
+	if m.ended {
+		return
+	}
 	l.state, l.opened = established, true
 	m.call.Opened(l.ch)
 }
@@ -107,6 +110,9 @@ func (m *Machine) open(source core.Source) {
 		return
 	}
 	local, err := m.call.Local(source)
+	if m.ended {
+		return
+	}
 	if err != nil {
 		m.declined[source] = true
 		m.note("H.245: no %s channel is opened: %v", source.Kind(), err)
@@ -120,7 +126,7 @@ func (m *Machine) open(source core.Source) {
 	}
 	m.tried[source] = append(m.tried[source], tryOf(d))
 	m.out[l.number()] = l
-	l.stop = m.call.After(t103, func() { m.openExpired(l) })
+	l.stop = m.after(t103, func() { m.openExpired(l) })
 	m.ask(h245.RequestMessage{OpenLogicalChannel: olc})
 }
 
@@ -164,7 +170,7 @@ func (m *Machine) openMessage(l *lcse, local Transport) (*h245.OpenLogicalChanne
 // receiver reports go.
 func (d medium) parameters(session int, local Transport) *h245.H2250LogicalChannelParameters {
 	p := &h245.H2250LogicalChannelParameters{SessionID: session,
-		MediaGuaranteedDelivery: new(false), MediaControlChannel: transportAddress(local.RTCP), MediaControlGuaranteedDelivery: new(false)}
+		MediaGuaranteedDelivery: new(false), MediaControlChannel: transportAddress(local.RTCP)}
 	if pt := d.codec.PayloadType; pt >= 96 {
 		p.DynamicRTPPayloadType = new(int(pt))
 	}
@@ -197,6 +203,9 @@ func (m *Machine) openAcknowledged(a *h245.OpenLogicalChannelAck) {
 		l.stop = nil
 	}
 	l.establish(m)
+	if p := a.ForwardMultiplexAckParameters.H2250LogicalChannelAckParameters; p.FlowControlToZero != nil && *p.FlowControlToZero {
+		m.tell(BitRate{Channel: l.ch, BitsPerSec: stopped})
+	}
 }
 
 // accept takes what the receiver says of our channel: where it is, under
@@ -263,12 +272,15 @@ func (m *Machine) openExpired(l *lcse) {
 
 // closeOut closes our channel: AWAITING RELEASE, until the peer says so.
 func (m *Machine) closeOut(l *lcse, reason *h245.CloseLogicalChannelReason) {
-	if l.state == awaitingRelease {
+	if l.state == awaitingRelease || m.ended {
 		return
 	}
 	l.release(m)
+	if m.ended { // by the call
+		return
+	}
 	l.state = awaitingRelease
-	l.stop = m.call.After(t103, func() {
+	l.stop = m.after(t103, func() {
 		l.stop = nil
 		m.closeAcknowledged(l.number())
 	})
@@ -337,8 +349,11 @@ func (m *Machine) examine(olc *h245.OpenLogicalChannel) (*lcse, Transport, *h245
 	f := &olc.ForwardLogicalChannelParameters
 	p := f.MultiplexParameters.H2250LogicalChannelParameters
 	d, ok := parseDataType(&f.DataType)
+	if ok && p != nil {
+		d.packetized(p)
+	}
 	switch {
-	case !ok || p == nil || !m.takes(d, p):
+	case !ok || p == nil || !m.takes(d):
 		return reject(h245.OpenLogicalChannelRejectCause{DataTypeNotSupported: new(per.Null)})
 	case olc.ReverseLogicalChannelParameters != nil:
 		return reject(h245.OpenLogicalChannelRejectCause{UnsuitableReverseParameters: new(per.Null)})
@@ -367,11 +382,7 @@ func (m *Machine) examine(olc *h245.OpenLogicalChannel) (*lcse, Transport, *h245
 }
 
 // takes reports whether a medium is one of ours.
-func (m *Machine) takes(d medium, p *h245.H2250LogicalChannelParameters) bool {
-	if x := p.MediaPacketization; x != nil && x.RtpPayloadType != nil && x.RtpPayloadType.PayloadDescriptor.Oid != nil &&
-		*x.RtpPayloadType.PayloadDescriptor.Oid == nonInterOID {
-		d.h264.mode = 1
-	}
+func (m *Machine) takes(d medium) bool {
 	return slices.ContainsFunc(m.media, func(ours medium) bool {
 		return ours.codec.Name == d.codec.Name &&
 			(d.codec.Name != "H264" || ours.h264.profiles&d.h264.profiles != 0 && ours.h264.mode >= d.h264.mode)

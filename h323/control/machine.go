@@ -257,7 +257,7 @@ func (m *Machine) proceed() {
 func (m *Machine) announce(master bool) {
 	if !m.announced && !m.ended {
 		m.announced = true
-		m.call.Event(Ready{Master: master})
+		m.tell(Ready{Master: master})
 	}
 }
 
@@ -279,16 +279,33 @@ func (m *Machine) Hold(on bool) {
 	}
 }
 
-// End closes all channels and ends the session.
+// End closes all channels and ends the session. No event follows.
 func (m *Machine) End() {
 	if m.ended {
 		return
 	}
-	for _, l := range m.sorted(m.out) {
-		m.sendClose(l.number(), nil)
+	if m.started {
+		for _, l := range m.sorted(m.out) {
+			m.sendClose(l.number(), nil)
+		}
 	}
-	m.order(h245.CommandMessage{EndSessionCommand: &h245.EndSessionCommand{Disconnect: new(per.Null)}})
+	m.disconnect()
 	m.stop()
+}
+
+// disconnect says that the session is over, if there has been one.
+func (m *Machine) disconnect() {
+	if m.started {
+		m.order(h245.CommandMessage{EndSessionCommand: &h245.EndSessionCommand{Disconnect: new(per.Null)}})
+	}
+}
+
+// over ends everything here and tells why.
+func (m *Machine) over(reason core.Reason) {
+	if !m.ended {
+		m.stop()
+		m.call.Event(Ended{Reason: reason})
+	}
 }
 
 // stop ends everything here.
@@ -319,9 +336,8 @@ func (m *Machine) fail(reason core.Reason) {
 		return
 	}
 	m.log.Info("H.245 failed", "code", reason.Code, "detail", reason.Detail)
-	m.order(h245.CommandMessage{EndSessionCommand: &h245.EndSessionCommand{Disconnect: new(per.Null)}})
-	m.stop()
-	m.call.Event(Ended{Reason: reason})
+	m.disconnect()
+	m.over(reason)
 }
 
 func (m *Machine) anyOpen() bool {
@@ -346,24 +362,46 @@ func (m *Machine) warn(text string) {
 // note tells the operator something, within bounds.
 func (m *Machine) note(format string, args ...any) {
 	if m.notes++; m.notes <= maxNotes {
-		m.call.Event(Note{Text: fmt.Sprintf(format, args...)})
+		m.tell(Note{Text: fmt.Sprintf(format, args...)})
 	}
 }
 
+// The call may end the session whenever it is spoken to. It then hears nothing
+// more, so that what goes on here need not ask each time.
+
+func (m *Machine) send(msg *h245.MultimediaSystemControlMessage) {
+	if !m.ended {
+		m.call.Send(msg)
+	}
+}
+
+func (m *Machine) tell(e Event) {
+	if !m.ended {
+		m.call.Event(e)
+	}
+}
+
+func (m *Machine) after(d time.Duration, f func()) (stop func()) {
+	if m.ended {
+		return func() {}
+	}
+	return m.call.After(d, f)
+}
+
 func (m *Machine) ask(r h245.RequestMessage) {
-	m.call.Send(&h245.MultimediaSystemControlMessage{Request: &r})
+	m.send(&h245.MultimediaSystemControlMessage{Request: &r})
 }
 
 func (m *Machine) respond(r h245.ResponseMessage) {
-	m.call.Send(&h245.MultimediaSystemControlMessage{Response: &r})
+	m.send(&h245.MultimediaSystemControlMessage{Response: &r})
 }
 
 func (m *Machine) order(c h245.CommandMessage) {
-	m.call.Send(&h245.MultimediaSystemControlMessage{Command: &c})
+	m.send(&h245.MultimediaSystemControlMessage{Command: &c})
 }
 
 func (m *Machine) indicate(i h245.IndicationMessage) {
-	m.call.Send(&h245.MultimediaSystemControlMessage{Indication: &i})
+	m.send(&h245.MultimediaSystemControlMessage{Indication: &i})
 }
 
 // State is what a Machine has reached.

@@ -53,7 +53,7 @@ func (e *msdse) stopTimer() {
 
 func (e *msdse) startTimer(m *Machine) {
 	e.stopTimer()
-	e.stop = m.call.After(t106, func() { e.expired(m) })
+	e.stop = m.after(t106, func() { e.expired(m) })
 }
 
 // determine begins the procedure, unless it runs.

@@ -142,8 +142,11 @@ func (m *Machine) Rekey(ch *Channel) {
 	if m.ended || l == nil || l.ch.Key == nil || l.state != established || !m.secure() {
 		return
 	}
-	if m.msd.status == master {
+	switch m.msd.status {
+	case master:
 		m.renew(l, true)
+		return
+	case indeterminate: // fast connect alone: no channel to tell it over
 		return
 	}
 	m.order(h245.CommandMessage{MiscellaneousCommand: &h245.MiscellaneousCommand{LogicalChannelNumber: l.number(),
@@ -165,7 +168,7 @@ func nextType(pt uint8) uint8 {
 	switch pt = pt + 1; {
 	case pt > 127 || pt < 96:
 		return 96
-	case pt == eventsPayloadType:
+	case pt == EventsPayloadType:
 		return pt + 1
 	}
 	return pt
@@ -198,7 +201,7 @@ func (m *Machine) renew(l *lcse, acknowledged bool) {
 	m.order(h245.CommandMessage{MiscellaneousCommand: c})
 	if acknowledged {
 		l.rekey, l.rekeyPT = key, pt
-		l.limit = m.call.After(t103, func() {
+		l.limit = m.after(t103, func() {
 			l.limit = nil
 			if l.rekey != nil && !m.ended {
 				l.rekey = nil
@@ -207,7 +210,7 @@ func (m *Machine) renew(l *lcse, acknowledged bool) {
 		})
 		return
 	}
-	l.limit = m.call.After(updateLimit, func() { l.limit = nil })
+	l.limit = m.after(updateLimit, func() { l.limit = nil })
 	m.reopen(l, key, pt)
 }
 
@@ -280,7 +283,7 @@ func (m *Machine) updateAcknowledged(c *h245.MiscellaneousCommand) {
 	if l.limit != nil {
 		l.limit()
 	}
-	l.limit = m.call.After(updateLimit, func() { l.limit = nil })
+	l.limit = m.after(updateLimit, func() { l.limit = nil })
 	m.reopen(l, key, l.rekeyPT)
 }
 
