@@ -50,6 +50,12 @@ func check(name, value string) (why, remedy string) {
 		if _, err := netip.ParseAddr(value); value != "" && err != nil {
 			return "not an IP address", "write an address such as 203.0.113.7, or leave it empty"
 		}
+	case "prefix":
+		if _, err := netip.ParsePrefix(value); err != nil {
+			if _, err := netip.ParseAddr(value); err != nil {
+				return "not an IP address or network", "write 192.0.2.7 or 192.0.2.0/24"
+			}
+		}
 	case "file":
 		if value == "" {
 			return "", ""

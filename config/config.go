@@ -29,6 +29,7 @@ type Config struct {
 	RTP      RTP      `key:"rtp"`
 	TLS      TLS      `key:"tls"`
 	SIP      SIP      `key:"sip"`
+	H323     H323     `key:"h323"`
 	PSTN     PSTN     `key:"pstn"`
 	WebRTC   WebRTC   `key:"webrtc"`
 	Limits   Limits   `key:"limits"`
@@ -45,9 +46,9 @@ type Listen struct {
 	WebRTCTCP string `key:"webrtc_tcp" default:":8444" check:"hostport" help:"TCP port of WebRTC media, for networks without UDP"`
 	SIPS      string `key:"sips" default:":5061" check:"hostport" help:"SIP over TLS, SRTP required"`
 	SIP       string `key:"sip" default:":5060" check:"hostport" help:"SIP in clear over UDP and TCP, for configured trunks"`
-	H323      string `key:"h323" default:"" check:"hostport" help:"H.323 call signalling (not in this version yet)"`
-	H323TLS   string `key:"h323_tls" default:"" check:"hostport" help:"H.323 call signalling over TLS (not in this version yet)"`
-	RAS       string `key:"ras" default:"" check:"hostport" help:"H.225.0 RAS (not in this version yet)"`
+	H323      string `key:"h323" default:":1720" check:"hostport" help:"H.323 call signalling, media encrypted by H.235"`
+	H323TLS   string `key:"h323_tls" default:":1300" check:"hostport" help:"H.323 call signalling over TLS"`
+	RAS       string `key:"ras" default:":1719" check:"hostport" help:"gatekeeper for H.323 endpoints (H.225.0 RAS)"`
 	TURN      string `key:"turn" default:":3478" check:"hostport" help:"STUN and TURN over UDP and TCP"`
 	TURNS     string `key:"turns" default:":5349" check:"hostport" help:"TURN over TLS"`
 }
@@ -68,6 +69,17 @@ type TLS struct {
 // SIP is the SIP edge.
 type SIP struct {
 	Legacy bool `key:"legacy" default:"false" help:"let unencrypted SIP endpoints call over listen.sip; they are badged as clear"`
+}
+
+// H323 is the H.323 edge, its gatekeeper, and registration at another one.
+type H323 struct {
+	Legacy     bool     `key:"legacy" default:"false" help:"let H.323 systems without H.235 call, and register without a password; they are badged as clear"`
+	Neighbours []string `key:"neighbours" check:"prefix" help:"addresses of gatekeepers that may ask where numbers lead, such as 192.0.2.0/24"`
+	Gatekeeper string   `key:"gatekeeper" help:"host or host:port of an outside gatekeeper to register at; none when empty"`
+	Aliases    []string `key:"aliases" help:"names and numbers of this gateway at the outside gatekeeper"`
+	Prefixes   []string `key:"prefixes" help:"prefixes of numbers that lead to this gateway there"`
+	User       string   `key:"user" help:"user name at the outside gatekeeper (H.235.1)"`
+	Password   string   `key:"password" help:"its password"`
 }
 
 // PSTN is the telephone network.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -18,11 +19,13 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/audio"
 	"bridgehead/core/clock"
-	words "bridgehead/core/edge"
+	"bridgehead/core/edge"
 	"bridgehead/core/mix"
 	"bridgehead/core/rtpio"
 	"bridgehead/gateway/caller"
 	"bridgehead/gateway/records"
+	"bridgehead/h323"
+	"bridgehead/h323/ras"
 	"bridgehead/sip"
 )
 
@@ -33,12 +36,14 @@ type callOptions struct {
 	codecs                                                       []string
 	duration, ring                                               time.Duration
 	asJSON, insecure, clear, verbose                             bool
+	gatekeeper                                                   string
+	slow, separate, plain                                        bool
 }
 
 func callCommand() *cobra.Command {
 	var o callOptions
 	cmd := &cobra.Command{Use: "call URI", Args: cobra.ExactArgs(1),
-		Short: "Place a test call to a sip: or sips: address and measure it",
+		Short: "Place a test call to a sip:, sips: or h323: address and measure it",
 		Long: "Places a real call to any server's address, plays a sound, presses keys, records what is heard,\n" +
 			"and prints set-up time, codec, encryption, loss, jitter and the tones heard with their levels.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,12 +61,16 @@ func callCommand() *cobra.Command {
 	f.StringVar(&o.video, "video", "", "send video: test, or an H.264 file (not in this version yet)")
 	f.StringVar(&o.recordVideo, "record-video", "", "file to write the video to (not in this version yet)")
 	f.StringVar(&o.bind, "bind", "", "local address")
-	f.StringSliceVar(&o.codecs, "codecs", nil, "opus, G722, PCMA, PCMU in order of preference")
+	f.StringSliceVar(&o.codecs, "codecs", nil, "opus, G722, PCMA, PCMU in order of preference (no opus on h323:)")
 	f.DurationVar(&o.duration, "duration", 10*time.Second, "length of the call once answered")
 	f.DurationVar(&o.ring, "ring", time.Minute, "how long to let it ring")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	f.BoolVar(&o.insecure, "insecure", false, "do not check the server's certificate")
-	f.BoolVar(&o.clear, "clear", false, "allow a call without encryption to a sip: address")
+	f.BoolVar(&o.clear, "clear", false, "allow a call without encryption to a sip: or h323: address")
+	f.StringVar(&o.gatekeeper, "gatekeeper", "", "h323: register at this gatekeeper (host or host:port), as --user or --from, and call through it")
+	f.BoolVar(&o.slow, "slow", false, "h323: no fast connect")
+	f.BoolVar(&o.separate, "separate", false, "h323: H.245 on a connection of its own, not tunnelled")
+	f.BoolVar(&o.plain, "no-h235", false, "h323: do not offer encryption of media (H.235); needs --clear")
 	f.BoolVar(&o.verbose, "verbose", false, "log what happens")
 	return cmd
 }
@@ -85,14 +94,10 @@ func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
 	if o.video != "" || o.recordVideo != "" {
 		return fmt.Errorf("call: video calls are not in this version yet; leave --video and --record-video out")
 	}
-	if scheme, _, _ := strings.Cut(to, ":"); scheme == "h323" || scheme == "tel" {
-		return fmt.Errorf("call: %s: addresses are not in this version yet; write a sip: or sips: address", scheme)
+	if scheme, _, _ := strings.Cut(to, ":"); scheme == "tel" {
+		return fmt.Errorf("call: tel: addresses are not in this version yet; write a sip:, sips: or h323: address")
 	}
 	play, err := o.sound()
-	if err != nil {
-		return err
-	}
-	edge, media, err := callingEdge(o)
 	if err != nil {
 		return err
 	}
@@ -100,12 +105,15 @@ func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
 	defer cancel()
 	party := caller.New(caller.Options{Play: play, Digits: o.dtmf, Keep: o.duration + time.Second})
 	defer party.Close()
-	media.Mix(party)
-	go media.Run(ctx)
+	phone, err := o.phone(ctx, to, party)
+	if err != nil {
+		return err
+	}
+	go phone.media.Run(ctx)
 	served := make(chan struct{})
-	go func() { defer close(served); _ = edge.Serve(ctx, nobody{}) }()
-	defer func() { cancel(); edge.Close(); <-served }()
-	r := place(ctx, edge, party, to, o)
+	go func() { defer close(served); _ = phone.edge.Serve(ctx, nobody{}) }()
+	defer func() { cancel(); phone.edge.Close(); <-served }()
+	r := place(ctx, phone, party, to, o)
 	if o.record != "" {
 		if err := writeWAV(o.record, party.Heard()); err != nil {
 			return err
@@ -120,8 +128,18 @@ func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
 	return nil
 }
 
-// callingEdge is a SIP edge that only calls.
-func callingEdge(o callOptions) (*sip.Edge, *clock.Clock, error) {
+// phone is an edge that only calls, and how to call with it.
+type phone struct {
+	edge interface {
+		core.Edge
+		Close() error
+	}
+	media *clock.Clock
+	dial  func(ctx context.Context, to string, into core.Room) (core.Leg, error)
+}
+
+// phone is of the protocol that the address names.
+func (o callOptions) phone(ctx context.Context, to string, party *caller.Caller) (*phone, error) {
 	log := slog.New(slog.DiscardHandler)
 	if o.verbose {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -130,22 +148,89 @@ func callingEdge(o callOptions) (*sip.Edge, *clock.Clock, error) {
 	if o.bind != "" {
 		var err error
 		if bind, err = netip.ParseAddr(o.bind); err != nil {
-			return nil, nil, fmt.Errorf("call: --bind %s: write an IP address", o.bind)
+			return nil, fmt.Errorf("call: --bind %s: write an IP address", o.bind)
 		}
 	}
 	ports, err := rtpio.New(rtpio.Options{Bind: bind, Log: log})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	media := clock.New(log)
-	for _, p := range ports.Pollers() {
-		media.Read(p)
+	p := &phone{media: clock.New(log)}
+	for _, x := range ports.Pollers() {
+		p.media.Read(x)
 	}
-	edge, err := sip.New(sip.Options{Ports: ports, Legacy: true, Advertise: bind, Log: log})
+	p.media.Mix(party)
+	if strings.HasPrefix(strings.ToLower(to), "h323:") {
+		return p, o.h323(ctx, p, ports, bind, log)
+	}
+	e, err := sip.New(sip.Options{Ports: ports, Legacy: true, Advertise: bind, Log: log})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return edge, media, edge.Listen()
+	opt := sip.DialOptions{From: o.from, Name: o.name, User: o.user, Password: o.password, Codecs: o.codecs, Clear: o.clear, TLS: o.tls()}
+	p.edge = e
+	p.dial = func(ctx context.Context, to string, into core.Room) (core.Leg, error) {
+		return e.DialWith(ctx, to, into, opt)
+	}
+	return p, e.Listen()
+}
+
+// h323 makes the phone an H.323 terminal, registered at a gatekeeper if one is
+// named.
+func (o callOptions) h323(ctx context.Context, p *phone, ports *rtpio.Ports, bind netip.Addr, log *slog.Logger) error {
+	if o.plain && !o.clear {
+		return fmt.Errorf("call: --no-h235 calls in clear: say so with --clear")
+	}
+	at := h323.Options{Terminal: true, Legacy: o.clear, Advertise: bind, Ports: ports, Log: log}
+	if o.gatekeeper != "" {
+		at.Listen = net.JoinHostPort(o.bind, "0") // a gatekeeper registers who can be called
+	}
+	e, err := h323.New(at)
+	if err != nil {
+		return err
+	}
+	opt := h323.DialOptions{From: cmp.Or(o.from, o.user), Name: o.name, Codecs: o.codecs, Slow: o.slow, Separate: o.separate, Clear: o.clear, Plain: o.plain, TLS: o.tls()}
+	p.edge = e
+	p.dial = func(ctx context.Context, to string, into core.Room) (core.Leg, error) {
+		return e.DialWith(ctx, to, into, opt)
+	}
+	if err := e.Listen(); err != nil || o.gatekeeper == "" {
+		return err
+	}
+	opt.Gatekeeper, err = o.registered(ctx, e, log)
+	return err
+}
+
+// registered registers the phone at the gatekeeper.
+func (o callOptions) registered(ctx context.Context, e *h323.Edge, log *slog.Logger) (*ras.Client, error) {
+	g, err := gatekeeperAddress(o.gatekeeper)
+	if err != nil {
+		return nil, fmt.Errorf("call: --gatekeeper: %w", err)
+	}
+	alias := cmp.Or(o.from, o.user, "bridgehead-call")
+	c, err := ras.NewClient(ras.ClientOptions{Gatekeeper: g.String(), Aliases: []string{alias}, User: o.user, Password: o.password, Signalling: e.Signalling(g), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	go c.Run(ctx)
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		switch s := c.State(); {
+		case s.Registered:
+			return c, nil
+		case ctx.Err() != nil, time.Since(began) > registerWait:
+			return nil, fmt.Errorf("call: not registered at %s: %s", o.gatekeeper, cmp.Or(s.Err, "no answer"))
+		}
+	}
+}
+
+const registerWait = 10 * time.Second
+
+// tls verifies nobody where asked to; nil: as usual.
+func (o callOptions) tls() *tls.Config {
+	if !o.insecure {
+		return nil
+	}
+	return &tls.Config{InsecureSkipVerify: true}
 }
 
 // nobody is the dial plan of an edge that only calls.
@@ -155,16 +240,12 @@ func (nobody) Route(context.Context, core.Call) (core.Room, error) {
 	return nil, core.Reason{Code: core.NotFound}
 }
 
-func place(ctx context.Context, edge *sip.Edge, party *caller.Caller, to string, o callOptions) callReport {
-	r := callReport{To: words.MaskPasscode(to), LevelDBov: -audio.Silence, Hears: []caller.Tone{}}
-	opt := sip.DialOptions{From: o.from, Name: o.name, User: o.user, Password: o.password, Codecs: o.codecs, Clear: o.clear}
-	if o.insecure {
-		opt.TLS = &tls.Config{InsecureSkipVerify: true}
-	}
+func place(ctx context.Context, p *phone, party *caller.Caller, to string, o callOptions) callReport {
+	r := callReport{To: edge.MaskPasscode(to), LevelDBov: -audio.Silence, Hears: []caller.Tone{}}
 	ringing, stop := context.WithTimeout(ctx, o.ring)
 	defer stop()
 	began := time.Now()
-	leg, err := edge.DialWith(ringing, to, party, opt)
+	leg, err := p.dial(ringing, to, party)
 	if err != nil {
 		return r.failed(core.ReasonOf(err))
 	}

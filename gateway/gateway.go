@@ -30,6 +30,8 @@ import (
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
 	"bridgehead/gateway/web"
+	"bridgehead/h323"
+	"bridgehead/h323/ras"
 	"bridgehead/pstn"
 	"bridgehead/sip"
 	"bridgehead/webrtc"
@@ -50,6 +52,9 @@ type gateway struct {
 	sip    *sip.Edge
 	pstn   *pstn.Edge
 	webrtc *webrtc.Edge
+	h323   *h323.Edge
+	ras    *ras.Gatekeeper // nil: off
+	client *ras.Client     // at an outside gatekeeper; nil: none
 
 	https   net.Listener
 	handler http.Handler
@@ -124,7 +129,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Devices: devices{g.store},
 		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc,
 		MediaTimeout: time.Duration(cfg.Limits.MediaTimeout) * time.Second, HoldTimeout: time.Duration(cfg.Limits.HoldTimeout) * time.Second,
-		Trace: g.traceSIP, Log: g.log,
+		Trace: g.trace, Log: g.log,
 	})
 	if err != nil {
 		return err
@@ -133,7 +138,11 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 		return err
 	}
 	g.pstn = pstn.New(pstn.Options{Log: g.log, Lines: func(name string) (pstn.Line, bool) { return g.sip.Line(name) }})
+	if err := g.openH323(cfg); err != nil {
+		return err
+	}
 	g.plan.Dialer(g.sip, "sip", "sips")
+	g.plan.Dialer(g.h323, "h323")
 	g.plan.Dialer(g.pstn, "tel")
 	if cfg.Listen.WebRTC == "" {
 		return nil
@@ -161,7 +170,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	g.register(metrics)
 	g.handler = api.New(api.Options{
 		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Health: g.health, Registrations: g.registrations,
-		RevokeDevice: g.sip.Revoke, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check,
+		RevokeDevice: g.revoke, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check,
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
 	})
 	if cfg.Listen.HTTPS == "" {
@@ -193,9 +202,6 @@ func (g *gateway) run(ctx context.Context, out io.Writer) error {
 	for _, name := range names {
 		g.log.Info("listening", "on", name, "address", at[name])
 	}
-	if l := cfg.Listen; l.H323+l.H323TLS+l.RAS != "" {
-		g.log.Warn("this version takes no H.323 calls yet: listen.h323, listen.h323_tls and listen.ras have no effect")
-	}
 	if err := at.write(cfg.Data); err != nil {
 		return fmt.Errorf("addresses.json: %w", err)
 	}
@@ -218,7 +224,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	defer stop()
 	behind.Go(func() { g.clock.Run(late) })
 	behind.Go(func() { g.book.Run(late) })
-	edges := []core.Edge{g.sip, g.pstn}
+	edges := []core.Edge{g.sip, g.pstn, g.h323}
 	if g.webrtc != nil {
 		edges = append(edges, g.webrtc)
 	}
@@ -232,6 +238,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		})
 	}
 	part("https", g.serveHTTPS)
+	part("ras", g.serveRAS)
 	part("housekeeping", g.housekeep)
 	g.ready.Store(true)
 	<-ctx.Done()
@@ -296,9 +303,9 @@ func (g *gateway) housekeep(ctx context.Context) error {
 // changedOutside takes up changes that another process made.
 func (g *gateway) changedOutside(ctx context.Context) {
 	g.trunks.load()
-	for _, r := range g.sip.Registrations() {
+	for _, r := range g.registrations() {
 		if _, err := g.store.Device(ctx, r.User); errors.Is(err, store.ErrNotFound) {
-			g.sip.Revoke(r.User)
+			g.revoke(r.User)
 		}
 	}
 	for _, m := range g.plan.Live.All() {
@@ -351,6 +358,12 @@ func (g *gateway) addresses() addresses {
 	for name, a := range g.sip.Addresses() {
 		at[name] = a.String()
 	}
+	for name, a := range g.h323.Addresses() {
+		at[name] = a.String()
+	}
+	if g.ras != nil {
+		at["ras"] = g.ras.Addr().String()
+	}
 	if g.webrtc != nil {
 		for name, a := range g.webrtc.Addresses() {
 			at[name] = a
@@ -363,7 +376,22 @@ func (g *gateway) registrations() (list []api.Registration) {
 	for _, r := range g.sip.Registrations() {
 		list = append(list, api.Registration{User: r.User, Contact: r.Contact, Protocol: "sip", Source: r.Source.String(), Expires: r.Expires})
 	}
+	if g.ras == nil {
+		return list
+	}
+	for _, r := range g.ras.Registrations() {
+		list = append(list, api.Registration{User: r.User, Contact: r.CallSignal.String(), Protocol: "h323", Source: r.Peer.Addr.String(), Expires: r.Expires})
+	}
 	return list
+}
+
+// revoke ends a device's registrations and calls at once.
+func (g *gateway) revoke(user string) {
+	g.sip.Revoke(user)
+	if g.ras != nil {
+		g.ras.Revoke(user)
+	}
+	g.h323.Drop(user)
 }
 
 func (g *gateway) close() {
@@ -372,6 +400,12 @@ func (g *gateway) close() {
 	}
 	if g.sip != nil {
 		g.sip.Close()
+	}
+	if g.h323 != nil {
+		g.h323.Close()
+	}
+	if g.ras != nil {
+		g.ras.Close()
 	}
 	if g.store != nil {
 		g.store.Close()

@@ -33,7 +33,8 @@ func (g *gateway) register(r *prometheus.Registry) {
 	counter("clock_late_ticks_total", "Ticks of the media clock over 5 ms late.", func() float64 { _, late := g.clock.Lateness(); return float64(late) })
 	gauge("clock_worst_lateness_seconds", "Worst lateness of a tick since it was last asked for.", func() float64 { return g.clock.Worst().Seconds() })
 	gauge("start_time_seconds", "When the gateway was started.", func() float64 { return float64(started.Unix()) })
-	c := g.sip.Counters()
+	gauge("h323_calls", "H.323 calls under way.", func() float64 { return float64(g.h323.Calls()) })
+	c, h := g.sip.Counters(), g.h323.Counters()
 	for name, v := range map[string]struct {
 		help string
 		n    *atomic.Uint64
@@ -44,6 +45,14 @@ func (g *gateway) register(r *prometheus.Registry) {
 		"sip_malformed_total": {"SIP messages that could not be read.", &c.Malformed},
 		"sip_calls_total":     {"SIP and PSTN calls begun.", &c.Calls},
 		"sip_faults_total":    {"Faults of ours survived while handling SIP.", &c.Panics},
+
+		"h323_refused_total":   {"H.323 calls refused with an answer.", &h.Refused},
+		"h323_throttled_total": {"H.323 connections refused or closed: too many, or too many messages.", &h.Throttled},
+		"h323_malformed_total": {"H.323 messages that could not be read.", &h.Malformed},
+		"h323_half_open_total": {"H.323 connections closed that began no call in time.", &h.HalfOpen},
+		"h323_downgrade_total": {"H.323 calls refused that came without encryption.", &h.Downgrade},
+		"h323_calls_total":     {"H.323 calls begun.", &h.Calls},
+		"h323_faults_total":    {"Faults of ours survived while handling H.323.", &h.Panics},
 	} {
 		counter(name, v.help, func() float64 { return float64(v.n.Load()) })
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -144,13 +145,12 @@ func (b *trunkBoard) check(ctx context.Context, t store.Trunk) (lines []api.Chec
 			return lines
 		}
 	}
-	edge, media, err := callingEdge(callOptions{})
+	edge, err := sip.New(sip.Options{Legacy: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		note("SIP", err, "", "See the log.")
 		return lines
 	}
 	defer edge.Close()
-	go media.Run(ctx)
 	go func() { _ = edge.Serve(ctx, nobody{}) }()
 	line.Enabled, line.Check = true, -1
 	if err := edge.SetTrunks([]sip.TrunkConfig{line}); err != nil {

@@ -34,7 +34,10 @@ func (p *Plan) DialOut(to, name string, by *core.Info, into core.Room) (core.Leg
 		if err != nil {
 			return nil, core.Reason{Code: core.NotFound, Say: "There is nobody with this address. Write sip:…, sips:… or tel:+….", Detail: "dial-out to unknown device"}
 		}
-		scheme, to = "sip", "sip:"+device.User+"@local"
+		if scheme = "sip"; p.Registered != nil {
+			scheme = p.Registered(device.User)
+		}
+		to = scheme + ":" + device.User + "@local"
 	}
 	for _, d := range p.edges {
 		for _, s := range d.schemes {

@@ -35,6 +35,9 @@ type Plan struct {
 	Live  *Live
 	desk  ivr.Desk
 	edges []dialer
+	// Registered gives the scheme of the address by which a device is called
+	// now; nil: sip for all.
+	Registered func(user string) (scheme string)
 }
 
 // New makes a plan; [Plan.Dialers] must follow before anybody dials out.

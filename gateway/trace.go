@@ -1,0 +1,61 @@
+package main
+
+import (
+	"strings"
+
+	"bridgehead/core"
+	"bridgehead/core/edge"
+	"bridgehead/gateway/store"
+)
+
+// trace turns what happens on SIP and H.323 into ladders and records. Calls that were
+// routed are recorded by the dial plan; here are those refused before.
+func (g *gateway) trace(t edge.TraceEvent) {
+	id := t.Leg
+	if id == "" {
+		id = t.CallID
+	}
+	switch t.Kind {
+	case edge.Sent, edge.Received:
+		if t.Leg == "" {
+			return // belongs to no call
+		}
+		s := store.Step{At: t.Time, From: t.Flow.Local.String(), To: t.Flow.Remote.String(), What: t.Text, Text: string(t.Message)}
+		if t.Kind == edge.Received {
+			s.From, s.To = s.To, s.From
+		}
+		g.book.Step(t.Leg, s)
+	case edge.Started:
+		if t.Info.Direction == core.Out { // it may fail before there is a leg
+			g.book.Begin(core.Call{To: t.To, From: t.From, Info: t.Info, Trunk: t.Trunk})
+		}
+	case edge.Alarm:
+		g.book.Step(id, store.Step{At: t.Time, What: "alarm", Text: t.Text})
+	case edge.Answered:
+		if t.Protocol == core.SIP {
+			g.book.Update(t.Leg, func(c *store.Call) { c.Detail.Status = 200 })
+		}
+	case edge.Refused:
+		info := t.Info
+		if info.ID == "" {
+			info = core.Info{ID: id, Protocol: t.Protocol, Direction: core.In, Source: t.Flow.Remote.Addr()}
+		}
+		g.book.Refused(core.Call{To: called(t.To), From: t.From, Info: info, Trunk: t.Trunk}, t.Reason, t.Status)
+	case edge.Ended:
+		if t.Status != 0 {
+			g.book.Update(t.Leg, func(c *store.Call) { c.Detail.Status = t.Status })
+		}
+		if t.Info.ID != "" {
+			g.book.End(t.Info, t.Reason)
+		}
+	}
+}
+
+// called cuts a passcode off an address.
+func called(to string) string {
+	if number, rest, has := strings.Cut(to, "**"); has {
+		_, host, _ := strings.Cut(rest, "@")
+		return number + "**…@" + host
+	}
+	return to
+}
