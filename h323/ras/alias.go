@@ -138,7 +138,7 @@ func isDigits(s string) bool { return s != "" && strings.Trim(s, digits) == "" }
 func Called(list []h225.AliasAddress) string {
 	for _, a := range list {
 		s := Alias(a)
-		if host, rest, ok := strings.Cut(s, "##"); ok && rest != "" && !isDigits(host) {
+		if host, rest, ok := strings.Cut(s, "##"); ok && host != "" && rest != "" && !isDigits(host) {
 			s = rest
 		}
 		if s != "" {

@@ -129,6 +129,8 @@ func NewClient(opt ClientOptions) (*Client, error) {
 		return nil, errors.New("ras: no call signalling address")
 	case len(opt.Aliases) == 0 && len(opt.Prefixes) == 0:
 		return nil, errors.New("ras: neither aliases nor prefixes to register")
+	case slices.Contains(opt.Aliases, "") || slices.Contains(opt.Prefixes, ""):
+		return nil, errors.New("ras: an empty alias or prefix")
 	case len(opt.Identifier) > 128 || len(opt.User) > 128:
 		return nil, errors.New("ras: an identifier is longer than 128 characters")
 	}

@@ -70,7 +70,6 @@ func (c *Client) exchange(ctx context.Context, m *h225.RasMessage, raw []byte, c
 				return a, nil
 			}
 			timer.Reset(min(time.Duration(a.RequestInProgress.Delay)*time.Millisecond, maxDelay))
-			tries = min(tries, tryTimes-1)
 		case <-timer.C:
 			if tries++; tries > tryTimes {
 				return nil, errSilent
