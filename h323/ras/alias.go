@@ -179,5 +179,5 @@ func text(b per.OctetString) string {
 		}
 		return r
 	}, strings.ToValidUTF8(string(b), ""))
-	return s[:min(len(s), 128)]
+	return strings.ToValidUTF8(s[:min(len(s), 128)], "")
 }

@@ -401,11 +401,11 @@ func (c *Client) fail(err error) {
 	c.mu.Lock()
 	was := c.state
 	c.endpoint = ""
-	if c.state.Registered {
+	if c.state.Registered || c.state.Since.IsZero() {
 		c.state.Since = time.Now()
 	}
-	c.state.Registered, c.state.Err = false, err.Error()
 	gk := c.gk.addr
+	c.state.Registered, c.state.Gatekeeper, c.state.Identifier, c.state.Err = false, gk, c.gk.identifier, err.Error()
 	c.mu.Unlock()
 	if was.Registered || was.Err != err.Error() {
 		c.log.Warn("not registered at the gatekeeper", "gatekeeper", gk, "error", err)

@@ -110,7 +110,7 @@ func (p *peer) ask(m *h225.RasMessage) *h225.RasMessage {
 
 func (p *peer) seal(m *h225.RasMessage) {
 	p.t.Helper()
-	p.seq++
+	p.seq = p.seq%65535 + 1
 	p.random++
 	_, v := body(m)
 	if seqOf(v) == 0 {

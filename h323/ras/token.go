@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"bridgehead/h323/h225"
@@ -57,13 +58,22 @@ func hashed(v reflect.Value) *h235.CryptoTokenCryptoHashedToken {
 	for _, c := range get[[]h225.CryptoH323Token](v, "CryptoTokens") {
 		if n := c.NestedcryptoToken; n != nil && n.CryptoHashedToken != nil {
 			t := n.CryptoHashedToken
-			if t.TokenOID == h235.HashedTokenOID && t.HashedVals.TokenOID == h235.HashedClearOID &&
-				t.Token.AlgorithmOID == h235.HMACSHA1OID && t.Token.Hash.Len == 8*h235.HashLen {
+			if is(t.TokenOID, h235.HashedTokenOID) && is(t.HashedVals.TokenOID, h235.HashedClearOID) &&
+				is(t.Token.AlgorithmOID, h235.HMACSHA1OID) && t.Token.Hash.Len == 8*h235.HashLen {
 				return t
 			}
 		}
 	}
 	return nil
+}
+
+// is tells whether an object identifier of H.235 is that one, in whichever
+// version: 0.0.8.235.0.VERSION.n.
+func is(have, want per.OID) bool {
+	const family = "0.0.8.235.0."
+	v, n, _ := strings.Cut(strings.TrimPrefix(string(have), family), ".")
+	_, m, _ := strings.Cut(strings.TrimPrefix(string(want), family), ".")
+	return strings.HasPrefix(string(have), family) && (v == "1" || v == "2" || v == "3") && n == m
 }
 
 // verdict on the token of a message.
