@@ -13,6 +13,7 @@ import (
 var (
 	errNoAddress = errors.New("no unicast address to send to")
 	errClear     = errors.New("it is in clear, and encryption is required")
+	errClearOnly = core.Reason{Code: core.NotEncrypted, Say: "This call must be encrypted", Detail: "H.235.6: the peer offers media in clear only"}
 )
 
 // choose finds the best of our codecs that the peer takes, other than those it
@@ -154,7 +155,7 @@ func (m *Machine) clearRefused() {
 
 func (m *Machine) refuseClear() {
 	m.note("H.235.6: encryption is required, and the peer offers media in clear only")
-	m.fail(core.Reason{Code: core.NotEncrypted, Say: "This call must be encrypted", Detail: "H.235.6: the peer offers media in clear only"})
+	m.fail(errClearOnly)
 }
 
 // yields reports whether our channel has to wait for the master's, because of

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"errors"
 	"fmt"
 
 	"bridgehead/core"
@@ -12,7 +11,7 @@ import (
 // maxProposals of a fastStart are looked at.
 const maxProposals = 64
 
-var errAnswer = errors.New("h323/control: the answer to fast connect names nothing that was proposed")
+var errAnswer = core.Reason{Code: core.Incompatible, Detail: "H.323: the answer to fast connect names nothing that was proposed"}
 
 // A proposal is one element of fastStart (H.323 8.1.7): a channel that its
 // sender, or (reverse) its receiver, may open.
@@ -317,8 +316,8 @@ func (m *Machine) establishAll(list []*proposal) {
 }
 
 // Answered takes the callee's choice of what Offer proposed, and opens it. An
-// error says that it names nothing of it, or what the key or the address of a
-// channel lacks; nothing is opened then.
+// error is a core.Reason: it names nothing of it, is in clear where it must not
+// be, or the key or the address of a channel is no use. Nothing is opened then.
 func (m *Machine) Answered(fastStart [][]byte) error {
 	if m.ended || len(m.proposed) == 0 {
 		return errAnswer
@@ -326,6 +325,9 @@ func (m *Machine) Answered(fastStart [][]byte) error {
 	var chosen []*proposal
 	for _, b := range fastStart[:min(len(fastStart), maxProposals)] {
 		p, ok := parseProposal(b, true)
+		if ok && p.medium.algorithms == nil && m.opt.Required {
+			return errClearOnly
+		}
 		if !ok || !m.offered(&p) || taken(chosen, &p) {
 			continue
 		}
@@ -334,7 +336,7 @@ func (m *Machine) Answered(fastStart [][]byte) error {
 			err = m.keyOfAnswer(l, p.olc.EncryptionSync)
 		}
 		if err != nil {
-			return fmt.Errorf("h323/control: the answer to fast connect: %w", err)
+			return core.Reason{Code: core.Incompatible, Detail: fmt.Sprintf("H.323: the answer to fast connect: %v", err)}
 		}
 		if p.medium.algorithms == nil && m.secure() {
 			m.warn("H.235.6: keys are agreed, but the peer takes media in clear only")
