@@ -35,7 +35,7 @@ var walls = map[string][]string{
 	"gateway/store":    {},
 	"gateway/records":  {"core/...", "gateway/store"},
 	"gateway/caller":   {"core/..."},
-	"gateway/load":     {"core/...", "sip"},
+	"gateway/load":     {"core/...", "sip", "h323"},
 	"gateway/web":      {},
 	"gateway/api":      {"core/...", "gateway/dialplan", "gateway/records", "gateway/store"},
 	"gateway/dialplan": {"core/...", "gateway/records", "gateway/store"},

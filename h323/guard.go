@@ -27,7 +27,7 @@ type guard struct {
 // ones, that have not led to a call, are bounded in time as well.
 const (
 	maxStreams    = 6000
-	maxPerSource  = 200
+	maxPerSource  = 200 // or twice the calls that are allowed
 	maxHandshakes = 64
 )
 
@@ -58,7 +58,7 @@ type Counters struct {
 func (g *guard) connect(a netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.total >= maxStreams || g.streams[a] >= maxPerSource {
+	if g.total >= maxStreams || g.streams[a] >= max(maxPerSource, 2*g.perPeer) {
 		g.counters.Throttled.Add(1)
 		return false
 	}

@@ -44,9 +44,9 @@ type Results struct {
 type Cost struct {
 	Callers                            int
 	Echo, Batched, Clear, GCM128       float64
-	GCM256                             float64
+	GCM256, H235                       float64
 	ClearRatio, GCM128Ratio            float64 // to the echo of the same round
-	GCM256Ratio, FloorRatio            float64 // FloorRatio: clear to the batched echo
+	GCM256Ratio, H235Ratio, FloorRatio float64 // FloorRatio: clear to the batched echo
 	Resident                           float64 // MiB, the server's, clear
 	Sent, Received, Lost, Right, Wrong int     // over all rounds of the bridge
 	Starved                            int     // runs made again, echo and bridge
@@ -206,15 +206,16 @@ func cost(r *Report) float64 {
 func (b *bench) costs(ctx context.Context) error {
 	for _, callers := range []int{10, 100, 500} {
 		c := Cost{Callers: callers}
-		var all [9][]float64
+		var all [11][]float64
 		for range b.Rounds {
-			var cpu [5]float64
+			var cpu [6]float64
 			for i, run := range []func() (*Report, error){
 				func() (*Report, error) { return b.echo(ctx, callers, 0) },
 				func() (*Report, error) { return b.echo(ctx, callers, clock.Frame) },
 				func() (*Report, error) { return b.bridge(ctx, callers, nil) },
 				func() (*Report, error) { return b.bridge(ctx, callers, []string{"AEAD_AES_128_GCM"}) },
 				func() (*Report, error) { return b.bridge(ctx, callers, []string{"AEAD_AES_256_GCM"}) },
+				func() (*Report, error) { return b.bridge(ctx, callers, []string{h235}) },
 			} {
 				r, err := b.whole(&c, run)
 				if err != nil {
@@ -226,11 +227,11 @@ func (b *bench) costs(ctx context.Context) error {
 					c.count(r)
 				}
 			}
-			for i, v := range []float64{cpu[2] / cpu[0], cpu[3] / cpu[0], cpu[4] / cpu[0], cpu[2] / cpu[1]} {
-				all[5+i] = append(all[5+i], v)
+			for i, v := range []float64{cpu[2] / cpu[0], cpu[3] / cpu[0], cpu[4] / cpu[0], cpu[5] / cpu[0], cpu[2] / cpu[1]} {
+				all[6+i] = append(all[5+i], v)
 			}
 		}
-		for i, to := range []*float64{&c.Echo, &c.Batched, &c.Clear, &c.GCM128, &c.GCM256, &c.ClearRatio, &c.GCM128Ratio, &c.GCM256Ratio, &c.FloorRatio} {
+		for i, to := range []*float64{&c.Echo, &c.Batched, &c.Clear, &c.GCM128, &c.GCM256, &c.H235, &c.ClearRatio, &c.GCM128Ratio, &c.GCM256Ratio, &c.H235Ratio, &c.FloorRatio} {
 			*to = median(all[i])
 		}
 		b.Cost = append(b.Cost, c)
@@ -264,6 +265,10 @@ func (b *bench) echo(ctx context.Context, callers int, every time.Duration) (*Re
 	return r, err
 }
 
+// h235 stands among the suites of SRTP for H.323 with media encrypted by AES in
+// CBC mode.
+const h235 = "H.235"
+
 // bridge measures a meeting, in clear without suites.
 func (b *bench) bridge(ctx context.Context, callers int, suites []string) (*Report, error) {
 	p, err := startGateway(ctx, b.opt.Program)
@@ -273,7 +278,10 @@ func (b *bench) bridge(ctx context.Context, callers int, suites []string) (*Repo
 	defer p.stop()
 	o := b.load(p, callers)
 	o.To = []string{p.clear}
-	if suites != nil {
+	switch {
+	case slices.Contains(suites, h235):
+		o.To = []string{p.h323}
+	case suites != nil:
 		o.To, o.Suites = []string{p.tls}, suites
 	}
 	r, err := Run(ctx, o)
@@ -319,13 +327,16 @@ func (b *bench) setups(ctx context.Context) error {
 	const seconds = 5
 	for _, s := range []struct {
 		name  string
-		tls   bool
+		to    func(*process) string
 		own   bool
+		slow  bool
 		rates []float64
 	}{
-		{overUDP, false, false, []float64{setupRate, 100, 200, 400}},
-		{"TLS, one connection, SRTP", true, false, []float64{setupRate, 100, 200, 400}},
-		{"TLS, a connection a call, SRTP", true, true, []float64{setupRate, 100}},
+		{overUDP, func(p *process) string { return p.clear }, false, false, []float64{setupRate, 100, 200, 400}},
+		{"TLS, one connection, SRTP", func(p *process) string { return p.tls }, false, false, []float64{setupRate, 100, 200, 400}},
+		{"TLS, a connection a call, SRTP", func(p *process) string { return p.tls }, true, false, []float64{setupRate, 100}},
+		{"H.323, fast connect, H.235", func(p *process) string { return p.h323 }, false, false, []float64{setupRate, 50, 100}},
+		{"H.323, slow start, H.235", func(p *process) string { return p.h323 }, false, true, []float64{setupRate, 50, 100}},
 	} {
 		for _, rate := range s.rates {
 			p, err := startGateway(ctx, b.opt.Program)
@@ -333,10 +344,7 @@ func (b *bench) setups(ctx context.Context) error {
 				return err
 			}
 			o := b.load(p, int(rate*seconds))
-			o.To, o.Churn, o.PerSec = []string{p.clear}, true, rate
-			if s.tls {
-				o.To = []string{p.tls}
-			}
+			o.To, o.Churn, o.PerSec, o.Slow = []string{s.to(p)}, true, rate, s.slow
 			if s.own {
 				o.Connections = o.Calls
 			}
@@ -356,6 +364,7 @@ func (b *bench) setups(ctx context.Context) error {
 var pathBenchmarks = []struct{ pkg, match string }{
 	{"core/rtpio", "RoundTrip"}, {"core/mix", "StepG711x100|StepG711x500|StepOpusx100"}, {"core/audio", "Jitter"},
 	{"core/forward", "."}, {"webrtc", "SlotWrite"}, {"sip", "Earpiece|Unlisted"},
+	{"h323/h235", "Encrypt"}, {"h323/q931", "."}, {"h323/h225", "."}, {"h323/h245", "."}, {"h323/control", "Negotiation"}, {"h323/ras", "Register"},
 }
 
 var benchmarkLine = regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op.*?(\d+) B/op\s+(\d+) allocs/op`)

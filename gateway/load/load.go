@@ -19,6 +19,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/clock"
 	"bridgehead/core/rtpio"
+	"bridgehead/h323"
 	"bridgehead/sip"
 )
 
@@ -43,6 +44,7 @@ type Options struct {
 	Codec       string
 	Clear       bool     // allow calls without encryption
 	Suites      []string // of SRTP; nil: all
+	Slow        bool     // H.323 without fast connect
 	Bind        netip.Addr
 	// PID of the server, to measure its CPU time; 0: none.
 	PID int
@@ -102,7 +104,7 @@ type run struct {
 	ports   *rtpio.Ports
 	clock   *clock.Clock // reads
 	pacer   pacer        // writes
-	edges   []*sip.Edge
+	ends    []end
 	parties []*Party
 	report  *Report
 	setups  []time.Duration
@@ -160,20 +162,53 @@ func (r *run) partyFor(n int) (*Party, error) {
 	return newParty(listener, 0, r.codec(), nil)
 }
 
-// dialers opens the callers' ends.
+// end is a callers' end: an edge, and how to call with it.
+type end struct {
+	edge interface {
+		Serve(context.Context, core.Dialplan) error
+		Calls() int
+		Close() error
+	}
+	dial func(ctx context.Context, to string, into core.Room) (core.Leg, error)
+}
+
+// dialers opens the callers' ends, of the protocol that the addresses name.
 func (r *run) dialers(ctx context.Context) error {
 	for range max(1, r.Connections) {
-		e, err := sip.New(sip.Options{Ports: r.ports, Legacy: true, Advertise: r.Bind, Suites: r.Suites, MaxCalls: r.Calls + 10, Log: r.Log})
+		open := r.sipEnd
+		if strings.HasPrefix(r.To[0], "h323:") {
+			open = r.h323End
+		}
+		e, err := open()
 		if err != nil {
 			return err
 		}
-		if err := e.Listen(); err != nil {
-			return err
-		}
-		go func() { _ = e.Serve(ctx, nobody{}) }()
-		r.edges = append(r.edges, e)
+		go func() { _ = e.edge.Serve(ctx, nobody{}) }()
+		r.ends = append(r.ends, e)
 	}
 	return nil
+}
+
+func (r *run) sipEnd() (end, error) {
+	e, err := sip.New(sip.Options{Ports: r.ports, Legacy: true, Advertise: r.Bind, Suites: r.Suites, MaxCalls: r.Calls + 10, Log: r.Log})
+	if err != nil {
+		return end{}, err
+	}
+	opt := sip.DialOptions{From: "sip:load@localhost", Codecs: []string{r.Codec}, Clear: r.Clear, TLS: &tls.Config{InsecureSkipVerify: true}}
+	return end{e, func(ctx context.Context, to string, into core.Room) (core.Leg, error) {
+		return e.DialWith(ctx, to, into, opt)
+	}}, e.Listen()
+}
+
+func (r *run) h323End() (end, error) {
+	e, err := h323.New(h323.Options{Terminal: true, Ports: r.ports, Advertise: r.Bind, MaxCalls: r.Calls + 10, Log: r.Log})
+	if err != nil {
+		return end{}, err
+	}
+	opt := h323.DialOptions{From: "load", Codecs: []string{r.Codec}, Slow: r.Slow, TLS: &tls.Config{InsecureSkipVerify: true}}
+	return end{e, func(ctx context.Context, to string, into core.Room) (core.Leg, error) {
+		return e.DialWith(ctx, to, into, opt)
+	}}, e.Listen()
 }
 
 // calls sets the calls up, at the pace asked for.
@@ -242,8 +277,7 @@ func (r *run) call(ctx context.Context, p *Party, n int) (took time.Duration, er
 	ctx, cancel := context.WithTimeout(ctx, setupLimit)
 	defer cancel()
 	began := time.Now()
-	_, err = r.edges[n%len(r.edges)].DialWith(ctx, r.To[n%len(r.To)], p, sip.DialOptions{From: "sip:load@localhost", Codecs: []string{r.Codec},
-		Clear: r.Clear, TLS: &tls.Config{InsecureSkipVerify: true}})
+	_, err = r.ends[n%len(r.ends)].dial(ctx, r.To[n%len(r.To)], p)
 	if err != nil {
 		return 0, err
 	}
@@ -368,11 +402,11 @@ func (r *run) hangup() {
 		}
 	}
 	deadline := time.Now().Add(5 * time.Second)
-	for _, e := range r.edges {
-		for e.Calls() > 0 && time.Now().Before(deadline) {
+	for _, e := range r.ends {
+		for e.edge.Calls() > 0 && time.Now().Before(deadline) {
 			time.Sleep(20 * time.Millisecond)
 		}
-		e.Close()
+		e.edge.Close()
 	}
 }
 

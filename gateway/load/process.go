@@ -25,6 +25,7 @@ type process struct {
 	dir   string // of a gateway, deleted at the end
 	clear string // where to call
 	tls   string
+	h323  string
 	echo  netip.AddrPort
 }
 
@@ -93,11 +94,12 @@ func startGateway(ctx context.Context, program string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"serve", "--data", dir, "--rtp.bind", loopback, "--rtp.advertise", loopback}
-	for _, l := range []string{"https", "webrtc", "sips", "sip"} {
+	args := []string{"serve", "--data", dir, "--rtp.bind", loopback, "--rtp.advertise", loopback,
+		"--limits.calls_per_source", "2000", "--limits.setups_per_source", "1000"}
+	for _, l := range []string{"https", "webrtc", "sips", "sip", "h323"} {
 		args = append(args, "--listen."+l, loopback+":0")
 	}
-	for _, l := range []string{"webrtc_tcp", "turn", "turns"} {
+	for _, l := range []string{"webrtc_tcp", "turn", "turns", "h323_tls", "ras"} {
 		args = append(args, "--listen."+l, "")
 	}
 	p := &process{cmd: exec.Command(program, args...), dir: dir}
@@ -130,6 +132,7 @@ func (p *process) prepare(ctx context.Context) error {
 		}
 	}
 	p.clear, p.tls = "sip:"+benchClear+"@"+at["sip_udp"], "sips:"+benchTLS+"@"+at["sips"]
+	p.h323 = "h323:7001@" + at["h323"]
 	trunk := map[string]any{"mode": "static", "source": []string{loopback + "/32"}, "enabled": true, "override_check": true, "calls_per_second": 1000}
 	clear, secure := map[string]any{"name": "clear", "transport": "udp", "media_encryption": "none"}, map[string]any{"name": "tls", "transport": "tls"}
 	for k, v := range trunk {
