@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,10 +42,51 @@ func newClient(t testing.TB, out func(w *wire, b []byte, to netip.AddrPort), cha
 // pair is a client and gatekeepers of ours that talk over wires.
 type pair struct {
 	*Client
+	test   sync.Mutex // of the fields below
 	gks    map[netip.AddrPort]*Gatekeeper
 	silent bool
 	log    []string // messages of the client
 	stop   func()
+}
+
+// change changes the fields while the client runs.
+func (p *pair) change(f func()) {
+	p.test.Lock()
+	defer p.test.Unlock()
+	f()
+}
+
+// sent are the client's messages so far.
+func (p *pair) sent() []string {
+	p.test.Lock()
+	defer p.test.Unlock()
+	return slices.Clone(p.log)
+}
+
+// changing are devices that come and go.
+type changing struct {
+	mu sync.Mutex
+	devices
+}
+
+func (c *changing) Device(user string) (Device, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.devices.Device(user)
+}
+
+func (c *changing) Extension(number string) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.devices.Extension(number)
+}
+
+func (c *changing) set(user string, d *Device) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if delete(c.devices, user); d != nil {
+		c.devices[user] = *d
+	}
 }
 
 // join runs a client against gatekeepers at these addresses. It is to be
@@ -59,6 +101,8 @@ func join(t *testing.T, change func(*ClientOptions), gks map[netip.AddrPort]*Gat
 		go g.Serve(t.Context())
 	}
 	p.Client = newClient(t, func(w *wire, b []byte, to netip.AddrPort) {
+		p.test.Lock()
+		defer p.test.Unlock()
 		p.log = append(p.log, describe(decoded(t, b)))
 		if g := gks[to]; g != nil && !p.silent {
 			g.conn.(*wire).in <- datagram{b, w.local}
@@ -84,7 +128,7 @@ func TestClientAndGatekeeper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var revoked []CallID
 		var dropped []core.Reason
-		allowed := devices{"room": some["room"], "bob": some["bob"]}
+		allowed := &changing{devices: devices{"room": some["room"], "bob": some["bob"]}}
 		g := gatekeeperNow(t, func(o *Options) {
 			o.Devices = allowed
 			o.Known = func(a string) bool { return a == "100" }
@@ -105,7 +149,7 @@ func TestClientAndGatekeeper(t *testing.T) {
 			t.Fatalf("registered is %+v", reg)
 		}
 		time.Sleep(time.Hour) // refreshed all the time
-		if s := p.State(); !s.Registered || slices.Contains(p.log, "registrationReject") || len(g.Registrations()) != 1 {
+		if s := p.State(); !s.Registered || slices.Contains(p.sent(), "registrationReject") || len(g.Registrations()) != 1 {
 			t.Fatalf("after an hour, the client is %+v", s)
 		}
 		a := Admission{CallID: CallID{1}, Reference: 5, Called: "100", Bandwidth: 768_000}
@@ -129,7 +173,7 @@ func TestClientAndGatekeeper(t *testing.T) {
 			t.Errorf("%v; %d calls there, %d here", err, g.admissions, len(p.calls))
 		}
 		p.Admit(t.Context(), a)
-		delete(allowed, "room")
+		allowed.set("room", nil)
 		g.Revoke("room")
 		synctest.Wait()
 		if len(revoked) != 1 || len(dropped) != 1 || len(g.Registrations()) != 0 {
@@ -142,13 +186,13 @@ func TestClientAndGatekeeper(t *testing.T) {
 		if _, err := p.Admit(t.Context(), a); core.ReasonOf(err).Code != core.Unreachable {
 			t.Error(err)
 		}
-		allowed["room"] = some["room"]
+		allowed.set("room", new(some["room"]))
 		time.Sleep(time.Hour)
 		if s := p.State(); !s.Registered {
 			t.Errorf("allowed again, the client is %+v", s)
 		}
 		p.stop()
-		if len(g.Registrations()) != 0 || p.log[len(p.log)-1] != "unregistrationRequest" {
+		if len(g.Registrations()) != 0 || p.sent()[len(p.sent())-1] != "unregistrationRequest" {
 			t.Error("stopped, it is still registered")
 		}
 	})
@@ -163,12 +207,12 @@ func TestClientTurnsToAnother(t *testing.T) {
 		p := join(t, nil, gks)
 		defer p.stop()
 		time.Sleep(time.Minute)
-		delete(gks, gkAddr)
+		p.change(func() { delete(gks, gkAddr) })
 		time.Sleep(10 * time.Minute)
 		if s := p.State(); !s.Registered || s.Identifier != "GKTWO" {
 			t.Fatalf("it is %+v", s)
 		}
-		gks[gkAddr] = one
+		p.change(func() { gks[gkAddr] = one })
 		time.Sleep(time.Hour)
 		if s := p.State(); s.Identifier != "GKTWO" {
 			t.Errorf("it went back to %+v", s)
@@ -183,13 +227,13 @@ func TestClientTurnsToAnother(t *testing.T) {
 		if s := p.State(); !s.Registered || s.Identifier != "GKTWO" || len(two.Registrations()) != 1 {
 			t.Errorf("forgotten, it is %+v", s)
 		}
-		p.silent = true
-		sent := len(p.log)
+		p.change(func() { p.silent = true })
+		sent := len(p.sent())
 		time.Sleep(time.Hour)
-		if n := len(p.log) - sent; n > 500 || p.State().Registered {
+		if n := len(p.sent()) - sent; n > 500 || p.State().Registered {
 			t.Errorf("%d messages to gatekeepers that are gone", n)
 		}
-		p.silent = false
+		p.change(func() { p.silent = false })
 		time.Sleep(3 * time.Minute)
 		if s := p.State(); !s.Registered {
 			t.Errorf("they are back, it is %+v", s)
@@ -202,6 +246,7 @@ func TestClientTurnsToAnother(t *testing.T) {
 func TestAnswersOfPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Unix(captured, 0)))
+		var mu sync.Mutex
 		answers := map[string][]byte{}
 		for _, v := range signedVectors(t) {
 			name, b := body(v.m)
@@ -209,45 +254,60 @@ func TestAnswersOfPeers(t *testing.T) {
 		}
 		c := newClient(t, func(w *wire, b []byte, to netip.AddrPort) {
 			name, v := body(decoded(t, b))
-			if raw := answers[fmt.Sprint(strings.TrimSuffix(name, "Request")+"Confirm", seqOf(v))]; raw != nil {
+			mu.Lock()
+			raw := answers[fmt.Sprint(strings.TrimSuffix(name, "Request")+"Confirm", seqOf(v))]
+			mu.Unlock()
+			if raw != nil {
 				w.in <- datagram{raw, to}
 			}
 		}, func(o *ClientOptions) { o.Aliases, o.Password = []string{"alice"}, "secret1" })
-		c.seq = 48958 // GRQ, which GnuGk didn't answer, and RRQ 48959, 0xbf3f + 1 of its count
+		c.seq = 48958 // GRQ 48959 goes unanswered; RRQ 48960 is that of the capture
+
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- c.Run(ctx) }()
 		defer func() { cancel(); <-done }()
 		time.Sleep(30 * time.Second)
-		if s := c.State(); !s.Registered || s.Identifier != "GKAUTH" || c.endpoint != "1589001467_endp" {
+		if s := c.State(); !s.Registered || s.Identifier != "GKAUTH" {
 			t.Fatalf("it is %+v", s)
 		}
-		c.seq = 48960
+		number(c, 48961)
 		route, err := c.Admit(ctx, Admission{CallID: CallID{1}, Called: "bob"})
-		if err != nil || route.Signalling != netip.MustParseAddrPort("127.0.0.1:2721") || !route.Routed {
+		if err != nil || route.Signalling != netip.MustParseAddrPort("127.0.0.1:2721") || !route.Routed || route.EndpointIdentifier != "1589001467_endp" {
 			t.Fatalf("routed %+v, %v", route, err)
 		}
 		if err := c.Disengage(ctx, CallID{1}, core.Reason{}); err != nil {
 			t.Error(err)
+		}
+		next := func(to string, raw []byte, seq int) {
+			mu.Lock()
+			defer mu.Unlock()
+			answers = map[string][]byte{to: raw}
+			number(c, seq)
 		}
 		// unsigned, or changed, it counts for nothing
 		for _, name := range []string{"001-ras-admissionConfirm-gnugk", "002-ras-admissionConfirm-gnugk-h2351"} {
 			raw := vector(t, name)
 			raw[len(raw)-1] ^= 1
 			_, v := body(decoded(t, raw))
-			answers = map[string][]byte{fmt.Sprint("admissionConfirm", seqOf(v)): raw}
-			c.seq = seqOf(v) - 1
+			next(fmt.Sprint("admissionConfirm", seqOf(v)), raw, seqOf(v))
 			if route, err := c.Admit(ctx, Admission{CallID: CallID{2}, Called: "bob"}); err == nil {
 				t.Errorf("%s: routed %+v", name, route)
 			}
 		}
 		raw := vector(t, "003-ras-admissionReject-gnugk")
-		answers = map[string][]byte{"admissionConfirm39402": raw}
-		c.seq = 39401
+		next("admissionConfirm39402", raw, 39402)
 		if _, err := c.Admit(ctx, Admission{CallID: CallID{3}, Called: "bob"}); core.ReasonOf(err).Code != core.NotFound {
 			t.Error(err)
 		}
 	})
+}
+
+// number has the client's next request be of that number.
+func number(c *Client, seq int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seq = seq - 1
 }
 
 // script is a client that is registered, and what it answers a gatekeeper.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -439,6 +440,13 @@ func TestOldestOfADeviceGoes(t *testing.T) {
 	}
 }
 
+// open counts the gatekeeper's requests without an answer.
+func (g *Gatekeeper) open() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.pending)
+}
+
 // stream carries RAS over a call signalling connection.
 type stream struct{ sent [][]byte }
 
@@ -457,8 +465,10 @@ func TestTraversal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Unix(captured, 0)))
 		g, _ := newGatekeeper(t, func(o *Options) { o.Now = nil })
-		var sent []datagram
-		g.conn = newWire("192.0.2.1:1719", func(b []byte, to netip.AddrPort) { sent = append(sent, datagram{b, to}) })
+		var mu sync.Mutex
+		var out []datagram
+		g.conn = newWire("192.0.2.1:1719", func(b []byte, to netip.AddrPort) { mu.Lock(); defer mu.Unlock(); out = append(out, datagram{b, to}) })
+		all := func() []datagram { mu.Lock(); defer mu.Unlock(); return slices.Clone(out) }
 		p := newPeer(t, g, "room")
 		m := rrq("room")
 		m.RegistrationRequest.FeatureSet = features(H46018)
@@ -473,6 +483,7 @@ func TestTraversal(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2*askEvery + time.Millisecond)
+		sent := all()
 		if len(sent) != 3 || sent[0].from != p.from.Addr {
 			t.Fatalf("%d indications went out", len(sent))
 		}
@@ -489,8 +500,8 @@ func TestTraversal(t *testing.T) {
 		}
 		p.ask(&h225.RasMessage{ServiceControlResponse: &h225.ServiceControlResponse{RequestSeqNum: decoded(t, sent[0].b).ServiceControlIndication.RequestSeqNum}})
 		time.Sleep(time.Minute)
-		if len(sent) != 3 || len(g.pending) != 0 {
-			t.Errorf("answered, %d indications went out", len(sent))
+		if n := len(all()); n != 3 || g.open() != 0 {
+			t.Errorf("answered, %d indications went out", n)
 		}
 	})
 }
@@ -533,34 +544,42 @@ func TestOverStream(t *testing.T) {
 func TestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := newGatekeeper(t, func(o *Options) { o.Now = nil })
-		var p *peer
+		p := newPeer(t, g, "room")
+		var mu sync.Mutex
 		answers := true
+		var id string
 		var got []string
 		g.conn = newWire("192.0.2.1:1719", func(b []byte, to netip.AddrPort) {
 			m := decoded(t, b)
+			mu.Lock()
+			defer mu.Unlock()
 			got = append(got, describe(m))
 			if m.InfoRequest != nil && answers {
 				go p.ask(&h225.RasMessage{InfoRequestResponse: &h225.InfoRequestResponse{RequestSeqNum: m.InfoRequest.RequestSeqNum,
-					EndpointIdentifier: p.sender, RasAddress: Address(us), CallSignalAddress: []h225.TransportAddress{Address(us)}}})
+					EndpointIdentifier: id, RasAddress: Address(us), CallSignalAddress: []h225.TransportAddress{Address(us)}}})
 			}
 		})
 		go g.expire(t.Context())
-		p = newPeer(t, g, "room")
-		p.register("room")
+		mu.Lock()
+		id = p.register("room")
+		mu.Unlock()
 		time.Sleep(defaultTTL + 2*time.Second)
 		synctest.Wait()
+		mu.Lock()
 		if _, ok := g.Lookup("room"); !ok || fmt.Sprint(got) != "[infoRequest]" {
 			t.Fatalf("asked %v", got)
 		}
 		answers = false
+		mu.Unlock()
 		time.Sleep(defaultTTL + probeTime + 2*time.Second)
 		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if _, ok := g.Lookup("room"); ok || got[len(got)-1] != "unregistrationRequest ttlExpired" {
 			t.Errorf("asked %v", got)
 		}
-		time.Sleep(time.Minute)
-		if len(g.pending) != 0 {
-			t.Errorf("%d requests are open", len(g.pending))
+		if n := g.open(); n != 1 {
+			t.Errorf("%d requests are open", n)
 		}
 	})
 }

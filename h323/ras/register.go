@@ -98,14 +98,15 @@ func (g *Gatekeeper) register(r *request, m *h225.RegistrationRequest) *h225.Ras
 		return g.refresh(r, m)
 	}
 	e, why := g.candidate(r, m)
+	var reg Registration
 	if why == nil {
-		why = g.enter(r, m, e)
+		reg, why = g.enter(r, m, e)
 	}
 	if why != nil {
 		return g.refuse(r, *why)
 	}
-	g.log.Info("H.323 endpoint registered", "device", e.User, "aliases", e.Aliases, "source", r.from.Addr, "product", e.Vendor, "traversal", string(e.Traversal))
-	return g.confirm(r, e.Registration, m.TimeToLive)
+	g.log.Info("H.323 endpoint registered", "device", reg.User, "aliases", reg.Aliases, "source", r.from.Addr, "product", reg.Vendor, "traversal", string(reg.Traversal))
+	return g.confirm(r, reg, m.TimeToLive)
 }
 
 func (g *Gatekeeper) refuse(r *request, why h225.RegistrationRejectReason) *h225.RasMessage {
@@ -195,22 +196,23 @@ func vendor(v h225.VendorIdentifier) string {
 }
 
 // enter puts a registration into the tables, in place of the one that it had.
-func (g *Gatekeeper) enter(r *request, m *h225.RegistrationRequest, e *registration) *h225.RegistrationRejectReason {
+func (g *Gatekeeper) enter(r *request, m *h225.RegistrationRequest, e *registration) (Registration, *h225.RegistrationRejectReason) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.opt.Now()
 	before := g.before(r, m, e)
 	if taken := g.taken(e, before, now); len(taken) > 0 {
-		return &h225.RegistrationRejectReason{DuplicateAlias: &taken}
+		return Registration{}, &h225.RegistrationRejectReason{DuplicateAlias: &taken}
 	}
 	if m.AdditiveRegistration != nil {
-		return g.addTo(before, e, m)
+		why := g.addTo(before, e, m)
+		return e.Registration, why
 	}
 	device := g.users[e.User]
 	switch {
 	case before != nil:
 	case len(g.regs) >= maxRegistrations, e.User == "" && len(g.hosts[e.Peer.Addr.Addr()]) >= maxPerAddress:
-		return &h225.RegistrationRejectReason{ResourceUnavailable: none}
+		return Registration{}, &h225.RegistrationRejectReason{ResourceUnavailable: none}
 	case e.User != "" && len(device) >= maxPerDevice:
 		oldest := device[0]
 		g.remove(oldest)
@@ -228,7 +230,7 @@ func (g *Gatekeeper) enter(r *request, m *h225.RegistrationRequest, e *registrat
 	}
 	e.Expires = now.Add(g.granted(e.Traversal, m.TimeToLive))
 	g.link(e)
-	return nil
+	return e.Registration, nil
 }
 
 // before is the registration that e replaces. With g.mu held.
