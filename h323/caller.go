@@ -1,6 +1,7 @@
 package h323
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -38,6 +39,8 @@ type DialOptions struct {
 	// TLS; nil: by Options.Roots.
 	TLS    *tls.Config
 	Codecs []string
+	// MaxGroup bounds the Diffie-Hellman groups offered, in bits; 0: 4096.
+	MaxGroup int
 	// Gatekeeper asks that one for the address; nil: that of [Edge.Register].
 	Gatekeeper *ras.Client
 }
@@ -301,7 +304,7 @@ func (l *leg) sendSetup(s *stream) {
 	l.mu.Unlock()
 	l.state = callInitiated
 	if !o.opt.Plain {
-		if err := l.security.offer(); err != nil {
+		if err := l.security.offer(cmp.Or(o.opt.MaxGroup, bestGroup)); err != nil {
 			l.ended(core.Reason{Code: core.Failure, Detail: err.Error()})
 			return
 		}

@@ -25,35 +25,29 @@ type security struct {
 // algorithms of media encryption, best first.
 var algorithms = []per.OID{h235.AES256OID, h235.AES128OID}
 
-// groups that are offered, best first; the last is for old systems.
+// Groups that are offered, in bits: the largest at which h323plus endpoints go
+// up to AES-256, the usual one, and that of old systems. As long is the largest
+// that is answered: each doubling costs six times the time.
 const (
-	bestGroup = 2048
-	oldGroup  = 1024
+	bestGroup  = 4096
+	usualGroup = 2048
+	oldGroup   = 1024
 )
-
-func tokenOf(k *h235.PrivateKey) (h235.ClearToken, error) {
-	set, err := k.DHset()
-	return h235.ClearToken{TokenOID: k.Group.OID, Dhkey: set}, err
-}
 
 // marker goes beside the keys, as all endpoints send it.
 var marker = h235.ClearToken{TokenOID: h235.NoGroupOID}
 
-// offer draws a key for each group and makes SETUP's tokens.
-func (s *security) offer() error {
+// offer draws a key for each group up to max bits and makes SETUP's tokens.
+func (s *security) offer(max int) error {
 	for _, g := range h235.Groups {
-		if g.Bits != bestGroup && g.Bits != oldGroup {
+		if g.Bits > max || g.Bits != bestGroup && g.Bits != usualGroup && g.Bits != oldGroup {
 			continue
 		}
 		k, err := h235.GenerateKey(g, nil)
 		if err != nil {
 			return err
 		}
-		t, err := tokenOf(k)
-		if err != nil {
-			return err
-		}
-		s.keys, s.tokens = append(s.keys, k), append(s.tokens, t)
+		s.keys, s.tokens = append(s.keys, k), append(s.tokens, k.Token())
 	}
 	s.tokens = append(s.tokens, marker)
 	return nil
@@ -66,7 +60,7 @@ var (
 )
 
 // answer takes SETUP's tokens: the strongest group that both know. Groups
-// beyond 2048 bits are passed over; whoever offers them offers others too.
+// beyond 4096 bits are passed over; whoever offers them offers others too.
 func (s *security) answer(tokens []h235.ClearToken) (secret, half []byte, err error) {
 	err = errNoTokens
 	for i := len(h235.Groups) - 1; i >= 0; i-- {
@@ -98,11 +92,7 @@ func (s *security) answerGroup(t *h235.ClearToken) (secret, half []byte, err err
 	if secret, err = k.Secret(half); err != nil {
 		return nil, nil, err
 	}
-	own, err := tokenOf(k)
-	if err != nil {
-		return nil, nil, err
-	}
-	s.keys, s.tokens = []*h235.PrivateKey{k}, []h235.ClearToken{own, marker}
+	s.keys, s.tokens = []*h235.PrivateKey{k}, []h235.ClearToken{k.Token(), marker}
 	return secret, half, nil
 }
 
@@ -110,7 +100,7 @@ func (s *security) answerGroup(t *h235.ClearToken) (secret, half []byte, err err
 func (s *security) accept(tokens []h235.ClearToken) (secret, half []byte, err error) {
 	err = errNoTokens
 	for i := range tokens {
-		if tokens[i].Dhkey == nil {
+		if tokens[i].Dhkey == nil && tokens[i].Dhkeyext == nil {
 			continue
 		}
 		var g h235.Group

@@ -205,7 +205,7 @@ func (r *run) h323End() (end, error) {
 	if err != nil {
 		return end{}, err
 	}
-	opt := h323.DialOptions{From: "load", Codecs: []string{r.Codec}, Slow: r.Slow, TLS: &tls.Config{InsecureSkipVerify: true}}
+	opt := h323.DialOptions{From: "load", Codecs: []string{r.Codec}, Slow: r.Slow, MaxGroup: 2048, TLS: &tls.Config{InsecureSkipVerify: true}}
 	return end{e, func(ctx context.Context, to string, into core.Room) (core.Leg, error) {
 		return e.DialWith(ctx, to, into, opt)
 	}}, e.Listen()

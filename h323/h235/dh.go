@@ -141,19 +141,20 @@ func (k *PrivateKey) Secret(peer []byte) ([]byte, error) {
 // secret, 16 or 32 (H.235.6 §7.6.1).
 func SessionKey(secret []byte, n int) []byte { return bytes.Clone(secret[len(secret)-n:]) }
 
-// DHset writes the public half for a token, with the prime and the generator
-// for the 1024-bit group only, where peers want to see them. Groups of more
-// than 2048 bits do not fit it.
-func (k *PrivateKey) DHset() (*DHset, error) {
+// Token is the clear token that carries the public half. The prime and the
+// generator go with the 1024-bit group only, where peers want to see them.
+func (k *PrivateKey) Token() ClearToken {
+	t := ClearToken{TokenOID: k.Group.OID}
 	if k.Group.Bits > maxDHset {
-		return nil, ErrGroup
+		t.Dhkeyext = &DHsetExt{Halfkey: per.Bits(k.Public())}
+		return t
 	}
-	set := &DHset{Halfkey: per.Bits(k.Public())}
+	t.Dhkey = &DHset{Halfkey: per.Bits(k.Public())}
 	if k.Group.Bits == 1024 {
-		set.ModSize = per.Bits(k.Group.Prime().Bytes())
-		set.Generator = per.Bits(two.FillBytes(make([]byte, k.Group.Bits/8)))
+		t.Dhkey.ModSize = per.Bits(k.Group.Prime().Bytes())
+		t.Dhkey.Generator = per.Bits(two.FillBytes(make([]byte, k.Group.Bits/8)))
 	}
-	return set, nil
+	return t
 }
 
 // PeerKey takes the group and the peer's half out of a token. Numbers that the
@@ -161,13 +162,26 @@ func (k *PrivateKey) DHset() (*DHset, error) {
 // not choose the group.
 func PeerKey(t *ClearToken) (Group, []byte, error) {
 	g, ok := GroupOf(t.TokenOID)
-	if !ok || t.Dhkey == nil {
+	var half, p, generator per.BitString
+	switch {
+	case !ok:
+		return Group{}, nil, ErrGroup
+	case t.Dhkey != nil:
+		half, p, generator = t.Dhkey.Halfkey, t.Dhkey.ModSize, t.Dhkey.Generator
+	case t.Dhkeyext != nil:
+		half = t.Dhkeyext.Halfkey
+		if t.Dhkeyext.ModSize != nil {
+			p = *t.Dhkeyext.ModSize
+		}
+		if t.Dhkeyext.Generator != nil {
+			generator = *t.Dhkeyext.Generator
+		}
+	default:
 		return Group{}, nil, ErrGroup
 	}
-	p, generator := t.Dhkey.ModSize, t.Dhkey.Generator
 	if p.Len > 0 && new(big.Int).SetBytes(p.Bytes).Cmp(g.Prime()) != 0 ||
-		generator.Len > 0 && new(big.Int).SetBytes(generator.Bytes).Cmp(two) != 0 || t.Dhkey.Halfkey.Len%8 != 0 {
+		generator.Len > 0 && new(big.Int).SetBytes(generator.Bytes).Cmp(two) != 0 || half.Len%8 != 0 {
 		return Group{}, nil, ErrGroup
 	}
-	return g, t.Dhkey.Halfkey.Bytes, nil
+	return g, half.Bytes, nil
 }

@@ -30,6 +30,14 @@ type NonStandardParameter struct {
 	Data                  per.OctetString `json:"data"`
 }
 
+// DHsetExt is the SEQUENCE DHsetExt.
+type DHsetExt struct {
+	Halfkey    per.BitString  `json:"halfkey" per:"size 2049..65536"`
+	ModSize    *per.BitString `json:"modSize,omitzero" per:"size 2049..65536"`
+	Generator  *per.BitString `json:"generator,omitzero" per:"size 2049..65536"`
+	Extensions per.Extensions `json:"...,omitzero"`
+}
+
 // DHset is the SEQUENCE DHset.
 type DHset struct {
 	Halfkey    per.BitString  `json:"halfkey" per:"size 0..2048"`
@@ -123,6 +131,7 @@ type ClearToken struct {
 	SendersID   *Identifier           `json:"sendersID,omitzero" per:"bmp size 1..128"`
 	H235Key     *H235Key              `json:"h235Key,omitzero"`
 	ProfileInfo []ProfileElement      `json:"profileInfo,omitzero"`
+	Dhkeyext    *DHsetExt             `json:"dhkeyext,omitzero"`
 }
 
 // ProfileElement is the SEQUENCE ProfileElement.

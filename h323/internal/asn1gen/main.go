@@ -17,6 +17,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // packages, in the order in which they import one another.
@@ -31,6 +32,21 @@ var packages = []struct {
 	{"H235-SRTP", "h235/srtp", "H.235.8 (09/2005)"},
 	{"SIGNALLING-TRAVERSAL", "h460/h46018", "H.460.18 (09/2005)"},
 	{"MEDIA-TRAVERSAL", "h460/h46019", "H.460.19 (09/2005)"},
+}
+
+// amendments bring a module up to what endpoints send: the component for keys
+// of more than 2048 bits came with a later edition of H.235.0.
+var amendments = map[string]*strings.Replacer{
+	"H235-SECURITY-MESSAGES": strings.NewReplacer(
+		"SEQUENCE OF ProfileElement OPTIONAL ", "SEQUENCE OF ProfileElement OPTIONAL, dhkeyext DHsetExt OPTIONAL ",
+		"DHset ::= SEQUENCE {", `DHsetExt ::= SEQUENCE {
+  halfkey    BIT STRING(SIZE (2049..65536)),
+  modSize    BIT STRING(SIZE (2049..65536)) OPTIONAL,
+  generator  BIT STRING(SIZE (2049..65536)) OPTIONAL,
+  ...
+}
+
+DHset ::= SEQUENCE {`),
 }
 
 func main() {
@@ -48,7 +64,11 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		g.modules[p.module] = parse(string(text))
+		module := string(text)
+		if a := amendments[p.module]; a != nil {
+			module = a.Replace(module)
+		}
+		g.modules[p.module] = parse(module)
 		g.paths[p.module] = p.path
 	}
 	for _, p := range packages {
