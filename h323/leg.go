@@ -69,7 +69,6 @@ type leg struct {
 	waiting  func()
 	incoming incoming
 	outgoing *outgoing
-	h450     func([]byte)
 	seat     core.Seat
 
 	epoch atomic.Uint32          // counts changes of the codec sent with

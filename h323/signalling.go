@@ -81,10 +81,8 @@ func (l *leg) tunnelledIn(m *message) {
 	for _, b := range m.pdu().H245Control {
 		l.control(b)
 	}
-	if l.h450 != nil {
-		for _, b := range m.pdu().H4501SupplementaryService {
-			l.h450(b)
-		}
+	for _, b := range m.pdu().H4501SupplementaryService {
+		l.service(b)
 	}
 }
 
