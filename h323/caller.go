@@ -319,6 +319,9 @@ func (l *leg) sendSetup(s *stream) {
 		m.q.IEs = append(m.q.IEs, q931.CalledIE(q931.Number{Plan: 1, Digits: o.called}))
 	}
 	m.body().Setup = l.setupBody(s)
+	if l.admit.asked != nil {
+		m.sign = l.admit.asked.SignSetup
+	}
 	l.send(m)
 	l.after(setupWait, func() {
 		if l.state == callInitiated {

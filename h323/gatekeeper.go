@@ -30,12 +30,17 @@ func (l *leg) identify(m *message) error {
 	if id := m.body().Setup.EndpointIdentifier; !ok && id != nil {
 		reg, ok = g.Caller(*id, from)
 	}
-	if !ok {
-		return nil
+	if ok {
+		l.admit.reg, l.admit.known = reg, true
+		if reg.Authenticated {
+			l.info.User = reg.User
+		}
 	}
-	l.admit.reg, l.admit.known = reg, true
-	if reg.Authenticated {
-		l.info.User = reg.User
+	if user, ok := g.Verify(m.user, m.body().Setup, l.s.remote); ok {
+		l.admit.known, l.info.User = true, user
+		if !l.s.secure() {
+			l.info.Security.Signalling = "h235" // nobody has changed it on the way
+		}
 	}
 	return nil
 }

@@ -17,8 +17,11 @@ const protocolID per.OID = "0.0.8.2250.0.7"
 
 // message is a call signalling message with its user-user part.
 type message struct {
-	q *q931.Message
-	u h225.H323UserInformation
+	q    *q931.Message
+	u    h225.H323UserInformation
+	user []byte // u as it came
+	// sign encodes a SETUP in the name of a registered endpoint; nil: unsigned.
+	sign func(*h225.SetupUUIE, func() ([]byte, error)) ([]byte, error)
 }
 
 // parse reads a message as it came out of a TPKT. A message without user-user
@@ -33,6 +36,7 @@ func parse(b []byte) (*message, error) {
 	if !ok {
 		return m, nil
 	}
+	m.user = user
 	if _, err := per.Decode(user, &m.u); err != nil {
 		return m, fmt.Errorf("user-user part at octet %d: %w", at, err)
 	}
@@ -52,13 +56,21 @@ func octets[T ~[]byte](list []T) (out [][]byte) {
 
 // encode writes the message, with the user-user part as its last element.
 func (m *message) encode() ([]byte, error) {
-	user, err := per.Encode(&m.u)
+	encode := func() ([]byte, error) { return per.Encode(&m.u) }
+	user, err := m.signed(encode)
 	if err != nil {
 		return nil, err
 	}
 	q := *m.q
 	q.IEs = append(q.IEs[:len(q.IEs):len(q.IEs)], q931.UserIE(user))
 	return q.Append(nil)
+}
+
+func (m *message) signed(encode func() ([]byte, error)) ([]byte, error) {
+	if m.sign == nil || m.body().Setup == nil {
+		return encode()
+	}
+	return m.sign(m.body().Setup, encode)
 }
 
 // common are the components that the bodies of several messages share.

@@ -2,6 +2,7 @@ package ras
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,17 +85,33 @@ func (c *Client) exchange(ctx context.Context, m *h225.RasMessage, raw []byte, c
 // register, by the endpointIdentifier then. GRQ only says that it can sign:
 // it is not known to whom.
 func (c *Client) seal(m *h225.RasMessage) ([]byte, error) {
+	if m.GatekeeperRequest != nil {
+		return per.Encode(m)
+	}
+	return seal(m, c.token())
+}
+
+func (c *Client) token() token {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.random++
-	t := token{password: c.opt.Password, from: c.opt.User, to: c.gk.identifier, at: time.Now(), random: c.random}
+	return token{password: c.opt.Password, from: cmp.Or(c.endpoint, c.opt.User), to: c.gk.identifier, at: time.Now(), random: c.random}
+}
+
+// SignSetup puts the endpointIdentifier into a SETUP and, if there is a
+// password, a token of H.235.1 that covers what encode gives: the user-user
+// part with the SETUP in it.
+func (c *Client) SignSetup(setup *h225.SetupUUIE, encode func() ([]byte, error)) ([]byte, error) {
+	c.mu.Lock()
 	if c.endpoint != "" {
-		t.from = c.endpoint
+		setup.EndpointIdentifier = new(c.endpoint)
 	}
 	c.mu.Unlock()
-	if m.GatekeeperRequest != nil {
-		t.password = ""
+	t := c.token()
+	if t.password == "" {
+		return encode()
 	}
-	return seal(m, t)
+	return t.sign(reflect.ValueOf(setup).Elem(), encode)
 }
 
 func (c *Client) send(m *h225.RasMessage, raw []byte) {
