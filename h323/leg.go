@@ -73,8 +73,9 @@ type leg struct {
 
 	epoch atomic.Uint32          // counts changes of the codec sent with
 	audio atomic.Pointer[medium] // of the microphone; read by anyone
-	mu    sync.Mutex             // guards info
+	mu    sync.Mutex             // guards info and codec
 	info  core.Info
+	codec string // last sent with; stays in the record when the channels are closed
 }
 
 var _ core.Leg = (*leg)(nil)
@@ -115,11 +116,11 @@ func (l *leg) carriedBy(s *stream) {
 // Info implements [core.Leg].
 func (l *leg) Info() core.Info {
 	l.mu.Lock()
-	i := l.info
+	i, codec := l.info, l.codec
 	l.mu.Unlock()
 	if m := l.audio.Load(); m != nil {
 		i.AudioStats, i.RTT = m.session.Stats(), m.session.RTT()
-		i.AudioStats.Codec = i.Audio.Name
+		i.AudioStats.Codec = codec
 	}
 	return i
 }

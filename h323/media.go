@@ -234,7 +234,11 @@ func (l *leg) sends(m *medium) {
 	if m.out != nil && !l.held {
 		codec = m.out.Codec
 	}
-	l.update(func(i *core.Info) { i.Audio = codec })
+	l.update(func(i *core.Info) {
+		if i.Audio = codec; codec.Name != "" {
+			l.codec = codec.Name
+		}
+	})
 }
 
 // secured says how the media is protected: as the weakest open channel is.
