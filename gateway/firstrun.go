@@ -64,7 +64,7 @@ Welcome to Bridgehead. This is the first start, so two things were made for you:
 `, l.User, l.Password, filepath.Join(dir, "first-login.json"), demo.Number, demo.GuestPasscode, demo.HostPasscode,
 		at.join(demo.Number), at.dial(demo.Number, demo.GuestPasscode))
 	if at["h323"] != "" {
-		fmt.Fprintf(out, "    H.323         %s**%s@%s\n", demo.Number, demo.GuestPasscode, at["h323"])
+		fmt.Fprintf(out, "    H.323         h323:%s**%s@%s\n", demo.Number, demo.GuestPasscode, reachable(at["h323"]))
 	}
 	fmt.Fprintln(out)
 	return nil
