@@ -75,6 +75,7 @@ type SIP struct {
 type H323 struct {
 	Legacy     bool     `key:"legacy" default:"false" help:"let H.323 systems without H.235 call, and register without a password; they are badged as clear"`
 	Neighbours []string `key:"neighbours" check:"prefix" help:"addresses of gatekeepers that may ask where numbers lead, such as 192.0.2.0/24"`
+	Alternates []string `key:"alternates" help:"other gatekeepers, as host:port, that registered endpoints turn to when this one is silent"`
 	Gatekeeper string   `key:"gatekeeper" help:"host or host:port of an outside gatekeeper to register at; none when empty"`
 	Aliases    []string `key:"aliases" help:"names and numbers of this gateway at the outside gatekeeper"`
 	Prefixes   []string `key:"prefixes" help:"prefixes of numbers that lead to this gateway there"`

@@ -21,9 +21,13 @@ import (
 func (g *gateway) openH323(cfg *config.Config) (err error) {
 	at := func(peer netip.AddrPort) netip.AddrPort { return g.h323.Signalling(peer) }
 	if cfg.Listen.RAS != "" {
+		others, err := alternates(cfg.H323.Alternates)
+		if err != nil {
+			return err
+		}
 		g.ras, err = ras.New(ras.Options{
 			Listen: cfg.Listen.RAS, Signalling: at, Devices: endpoints{g.store}, Open: cfg.H323.Legacy, Reserved: g.reserved,
-			Neighbours: prefixes(cfg.H323.Neighbours), Log: g.log,
+			Neighbours: prefixes(cfg.H323.Neighbours), Alternates: others, Log: g.log,
 		})
 		if err != nil {
 			return err
@@ -108,6 +112,17 @@ func (g *gateway) scheme(user string) string {
 func (g *gateway) reserved(alias string) bool {
 	_, err := g.store.Meeting(context.Background(), alias)
 	return !errors.Is(err, store.ErrNotFound)
+}
+
+func alternates(list []string) (out []ras.Alternate, err error) {
+	for i, s := range list {
+		at, err := gatekeeperAddress(s)
+		if err != nil {
+			return nil, fmt.Errorf("h323.alternates: %w", err)
+		}
+		out = append(out, ras.Alternate{Address: at, Identifier: s, Register: true, Priority: i})
+	}
+	return out, nil
 }
 
 func prefixes(list []string) (out []netip.Prefix) {

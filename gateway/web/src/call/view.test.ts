@@ -72,6 +72,9 @@ describe("protection", () => {
     const sip = party("b", { protocol: "sip", security: { signalling: "tls", media: "sdes-srtp", suite: "AES_CM_128_HMAC_SHA1_80" } });
     expect(badge(sip)).toEqual([true, "SIP · TLS · AES-128-CM"]);
     expect(badge(party("c", { protocol: "h323", security: { signalling: "h235", media: "h235" } }))).toEqual([true, "H.323 · H.235"]);
+    const room = party("c", { protocol: "h323", security: { signalling: "clear", media: "h235", suite: "AES_256_CBC" } });
+    expect(badge(room)).toEqual([true, "H.323 · H.235, signalling in clear · AES-256-CBC"]);
+    expect(badge(party("c", { protocol: "h323", security: { signalling: "tls", media: "h235", suite: "AES_128_CBC" } }))).toEqual([true, "H.323 · TLS · AES-128-CBC"]);
     expect(badge(party("d", { protocol: "pstn", phone: true, security: { signalling: "clear", media: "clear" } }))).toEqual([false, "Phone"]);
   });
   it("calls a leg that is half in clear in clear", () => {

@@ -95,19 +95,22 @@ export function wants(shown: { party: Party; source: Tile["source"]; height: num
 const protocols: Record<Party["protocol"], string> = { webrtc: "WebRTC", sip: "SIP", h323: "H.323", pstn: "Phone" };
 const keying: Record<string, string> = { "dtls-srtp": "DTLS-SRTP", "sdes-srtp": "SRTP", h235: "H.235" };
 
+const signalling: Record<string, string> = { tls: "TLS", h235: "H.235" };
+
 /** cipher shortens a registered suite name: AEAD_AES_256_GCM is AES-256-GCM. */
 export const cipher = (suite: string) =>
   suite.replace(/^AEAD_/, "").replace(/_HMAC_SHA1_(80|32)$/, "").replace(/^AES_CM_128$/, "AES_128_CM").replaceAll("_", "-");
 
-/** encrypted: neither signalling nor media of the leg is in clear. */
-export const encrypted = (s: Security) => [s.signalling, s.media].every((x) => x !== "" && x !== "clear");
+/** encrypted: neither signalling nor media of the leg is in clear; keys of H.235 never travel in the signalling. */
+export const encrypted = (s: Security) =>
+  s.media === "h235" || [s.signalling, s.media].every((x) => x !== "" && x !== "clear");
 
 /** protection is a party's encryption badge. */
 export function protection(p: Party): { encrypted: boolean; parts: string[] } {
   const name = p.phone ? "Phone" : protocols[p.protocol];
   if (!encrypted(p.security)) return { encrypted: false, parts: [name] };
   const parts = [name];
-  if (p.protocol !== "webrtc") parts.push(p.security.signalling === "h235" ? "H.235" : "TLS");
+  if (p.protocol !== "webrtc") parts.push(signalling[p.security.signalling] ?? "H.235, signalling in clear");
   if (p.security.media === "dtls-srtp" || !p.security.suite) parts.push(keying[p.security.media] ?? p.security.media);
   if (p.security.suite) parts.push(cipher(p.security.suite));
   return { encrypted: true, parts: [...new Set(parts)] };
