@@ -90,6 +90,7 @@ func (l *leg) begin(m *message) {
 	setup := m.body().Setup
 	l.to = edge.MaskPasscode(calledNumber(m))
 	l.carrier.heard(m)
+	l.traverse(m)
 	if err := l.secure(setup.Tokens); err != nil {
 		l.e.trace(l.event(edge.TraceEvent{Kind: edge.Started, Info: l.Info()}))
 		l.note(core.ReasonOf(err).Detail)
@@ -133,7 +134,8 @@ func (l *leg) proceed() {
 	l.state = incomingProceeding
 	l.to = edge.MaskPasscode(l.incoming.digits)
 	p := l.message(q931.CallProceeding)
-	p.body().CallProceeding = &h225.CallProceedingUUIE{ProtocolIdentifier: protocolID, DestinationInfo: l.e.endpoint(), CallIdentifier: identifier(l.callID[:])}
+	p.body().CallProceeding = &h225.CallProceedingUUIE{ProtocolIdentifier: protocolID, DestinationInfo: l.e.endpoint(), CallIdentifier: identifier(l.callID[:]),
+		FeatureSet: l.answeredFeatures()}
 	l.send(p)
 	l.waiting = l.route
 	setup := l.incoming.setup.body().Setup
@@ -206,7 +208,7 @@ func (l *leg) ringing() {
 		x = l.extras(false)
 	}
 	m.body().Alerting = &h225.AlertingUUIE{ProtocolIdentifier: protocolID, DestinationInfo: l.e.endpoint(), CallIdentifier: identifier(l.callID[:]),
-		FastStart: x.fastStart, Tokens: x.tokens}
+		FastStart: x.fastStart, Tokens: x.tokens, FeatureSet: l.answeredFeatures()}
 	l.send(m)
 }
 
@@ -233,7 +235,7 @@ func (l *leg) answer() {
 	m := l.message(q931.Connect)
 	x := l.extras(true)
 	c := &h225.ConnectUUIE{ProtocolIdentifier: protocolID, DestinationInfo: l.e.endpoint(), ConferenceID: l.confID[:], CallIdentifier: identifier(l.callID[:]),
-		FastStart: x.fastStart, Tokens: x.tokens, FastConnectRefused: x.refused}
+		FastStart: x.fastStart, Tokens: x.tokens, FastConnectRefused: x.refused, FeatureSet: l.answeredFeatures()}
 	if !l.carrier.tunnelled() {
 		c.H245Address = l.carrier.address()
 	}

@@ -349,7 +349,7 @@ func (l *leg) setupBody(s *stream) *h225.SetupUUIE {
 		DestCallSignalAddress: transport(s.remote), SourceCallSignalAddress: transport(s.local),
 		ConferenceGoal: h225.SetupUUIEConferenceGoal{Create: null}, CallType: h225.CallType{PointToPoint: null},
 		CallIdentifier: identifier(l.callID[:]), MediaWaitForConnect: &no, CanOverlapSend: &no, MultipleCalls: &no, MaintainConnection: &no,
-		Tokens: l.security.tokens,
+		Tokens: l.security.tokens, SupportedFeatures: l.offeredFeatures(),
 	}
 	body.Tokens = append(body.Tokens[:len(body.Tokens):len(body.Tokens)], o.route.Tokens...)
 	if o.called != "" {
@@ -403,6 +403,7 @@ func (l *leg) inCallDelivered(m *message) {
 // the answer to fast connect, an address for H.245.
 func (l *leg) progressed(m *message) {
 	c := m.common()
+	l.traverse(m)
 	if len(c.tokens) > 0 {
 		if err := l.secure(c.tokens); err != nil {
 			l.hangup(core.ReasonOf(err))

@@ -126,7 +126,7 @@ func (l *leg) acceptControl(in *net.TCPListener) {
 // connect opens the connection to where the peer listens.
 func (c *carrier) connect(to netip.AddrPort) {
 	switch {
-	case c.conn != nil || c.dialled:
+	case c.conn != nil || c.dialled || c.l.walled():
 		return
 	case c.confined():
 		c.l.note("the other side wants H.245 outside of TLS at " + to.String() + "; it is not connected to")

@@ -57,6 +57,8 @@ type leg struct {
 	reason core.Reason
 	admit  admission
 
+	traversal traversal
+
 	security security
 	machine  *control.Machine
 	carrier  carrier
@@ -317,7 +319,11 @@ func (l *leg) signallingLost() {
 		l.note("the call signalling connection was closed; the call goes on over its H.245 connection")
 		return
 	}
-	l.ended(core.Reason{Code: core.Normal, Detail: "the connection was lost"})
+	r := l.lost()
+	if l.out && l.state != active {
+		r.Code = core.Unreachable
+	}
+	l.ended(r)
 }
 
 // note writes a line into the call's ladder.

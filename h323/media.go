@@ -1,6 +1,7 @@
 package h323
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -77,7 +78,7 @@ func (l *leg) Local(source core.Source) (control.Transport, error) {
 	}
 	host := l.localHost()
 	port := uint16(m.session.Port())
-	return control.Transport{RTP: netip.AddrPortFrom(host, port), RTCP: netip.AddrPortFrom(host, port+1)}, nil
+	return control.Transport{RTP: netip.AddrPortFrom(host, port), RTCP: netip.AddrPortFrom(host, port+1), MultiplexID: m.session.ID()}, nil
 }
 
 func (l *leg) medium(source core.Source) (*medium, error) {
@@ -87,7 +88,11 @@ func (l *leg) medium(source core.Source) (*medium, error) {
 	if l.state == over || l.e.opt.Ports == nil {
 		return nil, core.Reason{Code: core.Failure, Detail: "h323: no media ports"}
 	}
-	s, err := l.e.opt.Ports.Open()
+	open := l.e.opt.Ports.Open
+	if l.traversal.multiplex {
+		open = l.e.opt.Ports.OpenMultiplexed
+	}
+	s, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +164,8 @@ func (l *leg) Closed(c *control.Channel) {
 // flow starts the session's media anew with the channels that are open, and
 // tells the room what has changed.
 func (l *leg) flow(m *medium, sending bool) {
-	f := rtpio.Flow{Timeout: l.e.opt.MediaTimeout, OnTimeout: l.silent, Symmetric: true}
+	f := rtpio.Flow{Timeout: l.e.opt.MediaTimeout, OnTimeout: l.silent, Symmetric: true,
+		Traversal: l.traversal.agreed, Host: l.s.remote.Addr()}
 	if l.held || m.in == nil {
 		f.Timeout = l.e.opt.HoldTimeout
 	}
@@ -171,7 +177,7 @@ func (l *leg) flow(m *medium, sending bool) {
 		if m.source == core.Microphone {
 			f.DigitsIn, f.OnDigit = []core.Codec{telephoneEvent}, l.pressed
 		}
-		f.RemoteRTCP = c.Remote.RTCP
+		f.RemoteRTCP, f.MultiplexID, f.KeepAlive = c.Remote.RTCP, c.Remote.MultiplexID, c.KeepAlive
 		if r := c.Remote.RTCP; r.IsValid() { // a guess, until the other direction is open
 			f.Remote = netip.AddrPortFrom(r.Addr(), r.Port()-1)
 		}
@@ -181,6 +187,7 @@ func (l *leg) flow(m *medium, sending bool) {
 		if c.Remote.RTCP.IsValid() {
 			f.RemoteRTCP = c.Remote.RTCP
 		}
+		f.MultiplexID, f.KeepAlive = cmp.Or(c.Remote.MultiplexID, f.MultiplexID), cmp.Or(c.KeepAlive, f.KeepAlive)
 	}
 	if err := m.session.Start(f); err != nil {
 		l.hangup(core.Reason{Code: core.Failure, Detail: err.Error()})

@@ -37,9 +37,10 @@ type Ports struct {
 	log     *slog.Logger
 	pollers []*Poller
 
-	mu   sync.Mutex
-	used map[uint16]bool
-	next int
+	mu     sync.Mutex
+	used   map[uint16]bool
+	next   int
+	shared *multiplex // bound when first needed
 }
 
 // New checks the range. It opens nothing yet.
@@ -71,6 +72,18 @@ var ErrNoPort = errors.New("no free RTP port left")
 func (p *Ports) Open() (*Session, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	rtp, rtcp, err := p.bind()
+	if err != nil {
+		return nil, err
+	}
+	s := newSession(p, rtp, rtcp)
+	s.poller = p.quietest()
+	s.poller.add(s)
+	return s, nil
+}
+
+// bind finds a free pair; the lock is held.
+func (p *Ports) bind() (rtp, rtcp socket, err error) {
 	tries := 64
 	if p.opt.First != 0 {
 		tries = (p.opt.Last - p.opt.First + 1) / 2
@@ -80,22 +93,17 @@ func (p *Ports) Open() (*Session, error) {
 		if p.used[port] {
 			continue
 		}
-		rtp, err := openSocket(netip.AddrPortFrom(p.opt.Bind, port))
-		if err != nil {
+		if rtp, err = openSocket(netip.AddrPortFrom(p.opt.Bind, port)); err != nil {
 			continue // taken by another program
 		}
-		rtcp, err := openSocket(netip.AddrPortFrom(p.opt.Bind, port+1))
-		if err != nil {
+		if rtcp, err = openSocket(netip.AddrPortFrom(p.opt.Bind, port+1)); err != nil {
 			rtp.close()
 			continue
 		}
 		p.used[port] = true
-		s := newSession(p, rtp, rtcp)
-		s.poller = p.quietest()
-		s.poller.add(s)
-		return s, nil
+		return rtp, rtcp, nil
 	}
-	return nil, core.Reason{Code: core.Overload, Say: "All lines are busy.", Detail: ErrNoPort.Error()}
+	return rtp, rtcp, busy()
 }
 
 // candidate walks the range, so that a port just freed rests before its next
@@ -123,7 +131,10 @@ func (p *Ports) release(port uint16) {
 func (p *Ports) InUse() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.used)
+	if p.shared == nil {
+		return len(p.used)
+	}
+	return len(p.used) - 1 + len(*p.shared.byID.Load())
 }
 
 // Pollers are to be stepped by the media clock, each by one goroutine at a
@@ -134,6 +145,7 @@ func (p *Ports) Pollers() []*Poller { return p.pollers }
 type Poller struct {
 	stepping sync.Mutex
 	in       *inbox
+	shared   atomic.Pointer[multiplex] // that this poller reads; nil: none
 	ticks    int
 	mu       sync.Mutex // guards changes of the list
 	sessions atomic.Pointer[[]*Session]
@@ -182,6 +194,9 @@ func (p *Poller) Step(now time.Duration) {
 	defer p.stepping.Unlock()
 	p.in.offset = time.Duration(time.Now().UnixNano()) - core.Now()
 	p.ticks++
+	if m := p.shared.Load(); m != nil {
+		m.poll(p.in, now)
+	}
 	for i, s := range sessions {
 		s.poll(p.in, now, (p.ticks+i)%rtcpEvery == 0)
 	}

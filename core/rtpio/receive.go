@@ -28,6 +28,12 @@ func (s *Session) poll(in *inbox, now time.Duration, rtcpToo bool) {
 		return
 	}
 	f := s.flow.Load()
+	if s.shared != nil { // which is read for all its sessions
+		if f != nil && rtcpToo {
+			s.keepTime(f, now)
+		}
+		return
+	}
 	for {
 		n := in.read(s.rtp)
 		for i := range n {
@@ -82,6 +88,12 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 	}
 	h := &s.in.header
 	n, err := h.Unmarshal(b)
+	if err == nil && f.keepsAlive(h.PayloadType, len(b)-n) {
+		if f.traverse(s, from, h.SSRC, at) {
+			s.in.last = at
+		}
+		return
+	}
 	if err != nil || f.formats[h.PayloadType] == unknown {
 		s.counters.refused.Add(1)
 		return
@@ -91,7 +103,7 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 			s.counters.refused.Add(1)
 			return
 		}
-	} else if !f.latch.admit(s, f, from, h.SSRC, at) {
+	} else if !f.admit(s, from, h.SSRC, at) {
 		s.counters.refused.Add(1)
 		return
 	}
@@ -102,6 +114,13 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 	}
 	s.in.last = at
 	s.take(f, h, payload, at)
+}
+
+func (f *flow) admit(s *Session, from netip.AddrPort, ssrc uint32, at time.Duration) bool {
+	if f.Traversal {
+		return f.traverse(s, from, ssrc, at)
+	}
+	return f.latch.admit(s, f, from, ssrc, at)
 }
 
 // open gives the payload in clear and without padding. Some peers that encrypt

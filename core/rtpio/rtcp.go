@@ -1,6 +1,7 @@
 package rtpio
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
@@ -179,6 +180,9 @@ func (s *Session) sendRTCP(packets []rtcp.Packet) {
 	if f.Mux {
 		via = s.rtp
 	}
+	if f.MultiplexID != 0 {
+		wire = append(binary.BigEndian.AppendUint32(nil, f.MultiplexID), wire...)
+	}
 	_ = via.send(wire, to)
 }
 
@@ -215,7 +219,7 @@ func (s *Session) control(f *flow, b []byte, from netip.AddrPort, at time.Durati
 	var err error
 	if f.srtpIn != nil {
 		b, err = f.srtpIn.openRTCP(b)
-	} else if from.Addr() != f.Remote.Addr() && from.Addr() != f.latch.to.Addr() {
+	} else if f.Traversal && !f.reportsFrom(s, from) || !f.Traversal && from.Addr() != f.Remote.Addr() && from.Addr() != f.latch.to.Addr() {
 		s.counters.refused.Add(1)
 		return
 	}

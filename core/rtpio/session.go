@@ -36,6 +36,15 @@ type Flow struct {
 	// signalled address has precedence, and what is found is locked. SRTP
 	// never learns.
 	Symmetric bool
+	// Traversal: the peer is behind a firewall and keeps it open (H.460.19).
+	// Its first packet tells where it is, be it sound or one that is empty or
+	// of the payload type KeepAlive (0: none); it comes from Host, the peer's
+	// of signalling, where the session has ports of its own. Only without Keys.
+	Traversal bool
+	KeepAlive uint8
+	Host      netip.Addr
+	// MultiplexID is prefixed to each datagram sent (H.460.19 §7); 0: none.
+	MultiplexID uint32
 	// The functions are called on the media clock and must not block.
 	OnDigit    func(key byte)
 	OnFeedback func(rtcp.Packet) // PLI, FIR, TMMBR…
@@ -61,6 +70,8 @@ type Session struct {
 	poller    *Poller
 	rtp, rtcp socket
 	ssrc      uint32
+	shared    *multiplex // whose sockets these are; nil: the session's own
+	id        uint32
 
 	flow   atomic.Pointer[flow]
 	sink   atomic.Pointer[core.Sink]
@@ -83,8 +94,9 @@ type flow struct {
 	started         time.Duration
 	formats         [128]format
 	digitsRate      int
-	timedOut        bool  // poller only
-	latch           latch // poller only
+	timedOut        bool           // poller only
+	latch           latch          // poller only
+	reports         netip.AddrPort // poller only: where the peer's come from, with Traversal
 	found           atomic.Pointer[netip.AddrPort]
 }
 
@@ -95,6 +107,7 @@ const (
 	unknown format = iota
 	sound
 	event
+	keepAlive
 )
 
 func newSession(p *Ports, rtp, rtcp socket) *Session {
@@ -130,8 +143,13 @@ func (s *Session) Start(f Flow) error {
 		n.formats[c.PayloadType&0x7f] = event
 		n.digitsRate = c.ClockRate
 	}
+	if pt := f.KeepAlive & 0x7f; f.Traversal && pt != 0 && n.formats[pt] == unknown {
+		n.formats[pt] = keepAlive
+	}
 	n.aim(s, f.Remote, rtcpOf(f))
-	if old != nil && f.Keys == nil && old.Remote == f.Remote {
+	if f.Traversal {
+		n.resume(s, old)
+	} else if old != nil && f.Keys == nil && old.Remote == f.Remote {
 		if to := old.found.Load(); to != nil { // the same peer, found already
 			n.latch = latch{locked: true, to: *to}
 			n.found.Store(to)
@@ -140,6 +158,21 @@ func (s *Session) Start(f Flow) error {
 	}
 	s.flow.Store(n)
 	return nil
+}
+
+// resume goes on sending to where an endpoint behind a firewall was found; the
+// first packet of the new flow may tell of another place.
+func (f *flow) resume(s *Session, old *flow) {
+	if old == nil || !old.Traversal || old.Host != f.Host {
+		return
+	}
+	if to := old.found.Load(); to != nil {
+		f.found.Store(to)
+		f.aim(s, *to, netip.AddrPort{})
+		if at := old.rtcpTo.Load(); at != nil {
+			f.rtcpTo.Store(at)
+		}
+	}
 }
 
 func rtcpOf(f Flow) netip.AddrPort {
@@ -178,6 +211,10 @@ func (s *Session) Close() error {
 	}
 	s.sendRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: s.ssrc}, &rtcp.Goodbye{Sources: []uint32{s.ssrc}}})
 	s.poller.remove(s)
+	if s.shared != nil {
+		s.ports.leave(s)
+		return nil
+	}
 	go func() {
 		s.poller.pause() // nobody reads the sockets any more
 		s.outMu.Lock()
@@ -254,10 +291,10 @@ func (s *Session) sendRTP(f *flow, payload []byte) error {
 	o := &s.out
 	o.header.SequenceNumber = o.seq
 	o.seq++
-	plain := o.buf[:12+len(payload)]
-	if len(plain) > maxPacket-64 {
+	if 12+len(payload) > maxPacket-64 {
 		return nil
 	}
+	plain := o.buf[idLen : idLen+12+len(payload)]
 	putHeader(plain, &o.header)
 	copy(plain[12:], payload)
 	wire := plain
@@ -276,6 +313,10 @@ func (s *Session) sendRTP(f *flow, payload []byte) error {
 	s.counters.sent.Add(1)
 	s.counters.octets.Add(uint64(len(payload)))
 	s.counters.stamp.Store(o.stamp)
+	if f.MultiplexID != 0 { // in the octets before the packet
+		wire = o.buf[:idLen+len(wire)]
+		binary.BigEndian.PutUint32(wire, f.MultiplexID)
+	}
 	return s.rtp.send(wire, to)
 }
 

@@ -48,6 +48,12 @@ func openSocket(bind netip.AddrPort) (socket, error) {
 
 const dscpEF = 46
 
+// buffer asks for room for what comes between two polls; the kernel may give
+// less.
+func (s socket) buffer(octets int) {
+	_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, octets)
+}
+
 func (s socket) close() { unix.Close(s.fd) }
 
 // address is a destination in the kernel's own form, made once.

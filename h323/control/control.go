@@ -38,6 +38,8 @@ type Call interface {
 // Transport is where media is received (or sent to).
 type Transport struct {
 	RTP, RTCP netip.AddrPort
+	// MultiplexID begins each datagram there (H.460.19); 0: none does.
+	MultiplexID uint32
 }
 
 // Channel is a logical channel that is open: one medium in one direction.
@@ -52,6 +54,9 @@ type Channel struct {
 	// Remote is the peer's: RTP and RTCP of an outgoing channel, of an
 	// incoming one RTCP only (RTP is zero).
 	Remote Transport
+	// KeepAlive is the payload type of the peer's packets that keep a firewall
+	// open (H.460.19); 0: not said.
+	KeepAlive uint8
 	// Key encrypts the channel's media (H.235.6); nil: in clear.
 	Key *Key
 	// BitRate is the most the receiver takes, in bit/s; 0: unknown.

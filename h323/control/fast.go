@@ -27,7 +27,7 @@ type proposal struct {
 // Offer gives the elements of fastStart that propose each codec both ways,
 // encrypted before clear. Channels are opened by Answered.
 func (m *Machine) Offer() [][]byte {
-	if m.ended {
+	if m.ended || m.traversal {
 		return nil
 	}
 	m.proposed = nil
@@ -137,7 +137,7 @@ func parseProposal(b []byte, answered bool) (p proposal, ok bool) {
 // opens them and gives the elements to answer with. Not ok: nothing is opened,
 // and H.245 has to do it.
 func (m *Machine) Answer(fastStart [][]byte) (answer [][]byte, ok bool) {
-	if m.ended || len(m.out) > 0 || len(m.in) > 0 {
+	if m.ended || m.traversal || len(m.out) > 0 || len(m.in) > 0 {
 		return nil, false
 	}
 	all := make([]proposal, 0, min(len(fastStart), maxProposals))

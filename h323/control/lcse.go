@@ -151,7 +151,7 @@ func (m *Machine) number() uint16 {
 // openMessage makes the OpenLogicalChannel of our channel, and its key if we
 // are master.
 func (m *Machine) openMessage(l *lcse, local Transport) (*h245.OpenLogicalChannel, error) {
-	olc := &h245.OpenLogicalChannel{ForwardLogicalChannelNumber: l.number()}
+	olc := &h245.OpenLogicalChannel{ForwardLogicalChannelNumber: l.number(), GenericInformation: m.keepAlive(local)}
 	olc.ForwardLogicalChannelParameters.DataType = l.medium.dataType()
 	olc.ForwardLogicalChannelParameters.MultiplexParameters.H2250LogicalChannelParameters = l.medium.parameters(l.ch.Session, local)
 	if l.medium.algorithms == nil || m.msd.status != master {
@@ -226,6 +226,7 @@ func (m *Machine) accept(l *lcse, a *h245.OpenLogicalChannelAck) error {
 		l.ch.Session = *p.SessionID
 	}
 	l.ch.Remote = remote
+	m.traversed(l.ch, a.GenericInformation)
 	if l.medium.algorithms != nil && l.ch.Key == nil {
 		if a.EncryptionSync == nil {
 			return errNoKey
@@ -373,6 +374,7 @@ func (m *Machine) examine(olc *h245.OpenLogicalChannel) (*lcse, Transport, *h245
 		return reject(h245.OpenLogicalChannelRejectCause{SecurityDenied: new(per.Null)})
 	}
 	l.ch.Remote.RTCP, _ = addrPort(p.MediaControlChannel)
+	m.traversed(l.ch, olc.GenericInformation)
 	local, err := m.call.Local(source)
 	if err != nil {
 		m.note("H.245: the peer's %s channel is refused: %v", source.Kind(), err)
@@ -422,7 +424,7 @@ func (m *Machine) acceptance(l *lcse, local Transport, olc *h245.OpenLogicalChan
 	if pt := l.ch.Codec.PayloadType; pt >= 96 {
 		p.DynamicRTPPayloadType = new(int(pt))
 	}
-	a := &h245.OpenLogicalChannelAck{ForwardLogicalChannelNumber: l.number(),
+	a := &h245.OpenLogicalChannelAck{ForwardLogicalChannelNumber: l.number(), GenericInformation: m.multiplexing(local),
 		ForwardMultiplexAckParameters: &h245.OpenLogicalChannelAckForwardMultiplexAckParameters{H2250LogicalChannelAckParameters: p}}
 	if l.ch.Key == nil || olc.EncryptionSync != nil {
 		return a, nil

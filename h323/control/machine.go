@@ -78,7 +78,7 @@ type Machine struct {
 
 	proposed []proposal // by Offer, until answered
 
-	started, announced, paused, held, ended, warned bool
+	started, announced, paused, held, ended, warned, traversal bool
 
 	discarded, notes, replies int
 }
