@@ -73,11 +73,12 @@ type leg struct {
 	outgoing *outgoing
 	seat     core.Seat
 
-	epoch atomic.Uint32          // counts changes of the codec sent with
-	audio atomic.Pointer[medium] // of the microphone; read by anyone
-	mu    sync.Mutex             // guards info and codec
-	info  core.Info
-	codec string // last sent with; stays in the record when the channels are closed
+	epoch   atomic.Uint32          // counts changes of the codec sent with
+	audio   atomic.Pointer[medium] // of the microphone; read by anyone
+	picture atomic.Pointer[medium] // of the camera; read by anyone
+	mu      sync.Mutex             // guards info and codec
+	info    core.Info
+	codec   string // last sent with; stays in the record when the channels are closed
 }
 
 var _ core.Leg = (*leg)(nil)
@@ -123,6 +124,9 @@ func (l *leg) Info() core.Info {
 	if m := l.audio.Load(); m != nil {
 		i.AudioStats, i.RTT = m.session.Stats(), m.session.RTT()
 		i.AudioStats.Codec = codec
+	}
+	if m := l.picture.Load(); m != nil {
+		i.VideoStats = m.session.Stats()
 	}
 	return i
 }

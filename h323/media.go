@@ -98,8 +98,11 @@ func (l *leg) medium(source core.Source) (*medium, error) {
 	}
 	m := &medium{source: source, session: s}
 	l.media[source] = m
-	if source == core.Microphone {
+	switch source {
+	case core.Microphone:
 		l.audio.Store(m)
+	case core.Camera:
+		l.picture.Store(m)
 	}
 	return m, nil
 }
