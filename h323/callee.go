@@ -14,12 +14,11 @@ import (
 
 // incoming is what a SETUP began.
 type incoming struct {
-	setup   *message
-	digits  string // the called number so far, with overlap sending
-	timer   func()
-	waits   bool // mediaWaitForConnect: no early media
-	cancel  context.CancelFunc
-	routing bool
+	setup  *message
+	digits string // the called number so far, with overlap sending
+	timer  func()
+	waits  bool // mediaWaitForConnect: no early media
+	cancel context.CancelFunc
 }
 
 // setup begins a call (H.323 §8.1).

@@ -58,7 +58,6 @@ type medium struct {
 	session *rtpio.Session
 	in, out *control.Channel
 	sink    core.Sink // where the party's media goes, by the seat
-	heard   core.Codec
 }
 
 func (m *medium) close() {
