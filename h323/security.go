@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,9 +38,11 @@ const (
 // marker goes beside the keys, as all endpoints send it.
 var marker = h235.ClearToken{TokenOID: h235.NoGroupOID}
 
-// offer draws a key for each group up to max bits and makes SETUP's tokens.
+// offer draws a key for each group up to max bits and makes SETUP's tokens, the
+// strongest first: h323plus answers the first that it knows, and goes up to
+// AES-256 by that.
 func (s *security) offer(max int) error {
-	for _, g := range h235.Groups {
+	for _, g := range slices.Backward(h235.Groups) {
 		if g.Bits > max || g.Bits != bestGroup && g.Bits != usualGroup && g.Bits != oldGroup {
 			continue
 		}
