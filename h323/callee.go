@@ -91,8 +91,8 @@ func (l *leg) begin(m *message) {
 	l.carrier.heard(m)
 	l.traverse(m)
 	if err := l.secure(setup.Tokens); err != nil {
-		l.e.trace(l.event(edge.TraceEvent{Kind: edge.Started, Info: l.Info()}))
 		l.note(core.ReasonOf(err).Detail)
+		l.e.trace(l.event(edge.TraceEvent{Kind: edge.Refused, Info: l.Info(), Reason: core.ReasonOf(err), Status: int(outcomeOf(core.ReasonOf(err).Code).cause)}))
 		l.hangup(core.ReasonOf(err))
 		return
 	}

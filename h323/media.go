@@ -200,8 +200,9 @@ func (l *leg) flow(m *medium, sending bool) {
 	} else {
 		l.publishMedium(m)
 	}
-	l.secured()
-	if l.seat != nil {
+	// Only for what the room has to act upon: it makes anew what the party
+	// hears, and a prompt under way is lost.
+	if turned := l.secured(); l.seat != nil && (turned || sending && m.source == core.Microphone) {
 		l.seat.Signal(core.Changed{})
 	}
 }
@@ -250,8 +251,9 @@ func (l *leg) sends(m *medium) {
 	})
 }
 
-// secured says how the media is protected: as the weakest open channel is.
-func (l *leg) secured() {
+// secured says how the media is protected: as the weakest open channel is. It
+// tells whether that has changed.
+func (l *leg) secured() (changed bool) {
 	media, suite, any := "h235", "", false
 	for _, m := range l.media {
 		for _, c := range []*control.Channel{m.in, m.out} {
@@ -267,12 +269,16 @@ func (l *leg) secured() {
 		}
 	}
 	if !any {
-		return // as before: a call on hold
+		return false // as before: a call on hold
 	}
 	if media == "clear" {
 		suite = ""
 	}
-	l.update(func(i *core.Info) { i.Security.Media, i.Security.Suite = media, suite })
+	l.update(func(i *core.Info) {
+		changed = i.Security.Media != media || i.Security.Suite != suite
+		i.Security.Media, i.Security.Suite = media, suite
+	})
+	return changed
 }
 
 // suiteOf names the algorithm for people.
