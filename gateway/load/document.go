@@ -75,6 +75,23 @@ func (r *Results) Goals() (list []Goal) {
 	return append(list, Goal{"idle", fmt.Sprintf("below %.0f %% of a core", idleGoal), fmt.Sprintf("%.2f %%", r.IdleCPU), r.IdleCPU < idleGoal})
 }
 
+// PacketPaths are the benchmarks of what every packet passes, Messages those of
+// H.323's signalling.
+func (r *Results) PacketPaths() []Path { return r.paths(false) }
+
+// Messages: see PacketPaths.
+func (r *Results) Messages() []Path { return r.paths(true) }
+
+func (r *Results) paths(messages bool) (list []Path) {
+	for _, p := range r.Paths {
+		signalling := strings.HasPrefix(p.Name, "h323/") && !strings.HasPrefix(p.Name, "h323/h235")
+		if signalling == messages {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 // Rates is the highest rate of each way to call at which all calls came through.
 func (r *Results) Rates() (list []Setup) {
 	for _, s := range r.Setup {
