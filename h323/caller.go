@@ -149,7 +149,7 @@ func (e *Edge) place(ctx context.Context, to string, into core.Room, opt DialOpt
 	l := e.newLeg(nil, newReference(), true)
 	l.outgoing, l.callID, l.confID = o, newID(), newID()
 	l.to = edge.MaskPasscode(to)
-	l.info.Name, l.info.Address = edge.Clean(o.called, 64), edge.Clean(strings.TrimPrefix(l.to, "h323:"), 128)
+	l.info.Name, l.info.Address = edge.Clean(edge.MaskPasscode(o.called), 64), edge.Clean(strings.TrimPrefix(l.to, "h323:"), 128)
 	if l.info.Name == "" {
 		l.info.Name = o.host
 	}
