@@ -216,8 +216,10 @@ func (c *controlConn) read(l *leg) {
 			return
 		}
 		l.box.Post(func() {
-			l.traceControl(edge.Received, b, c.flow)
-			l.control(b)
+			if l.state != over {
+				l.traceControl(edge.Received, b, c.flow)
+				l.control(b)
+			}
 		})
 	}
 }
