@@ -99,7 +99,9 @@ func (l *leg) ask() error {
 
 // reachDevice finds the way to an endpoint that is registered here.
 func (l *leg) reachDevice(reg ras.Registration) (*stream, error) {
+	l.mu.Lock() // the endpoint may connect at once
 	l.outgoing.reg = &reg
+	l.mu.Unlock()
 	if len(reg.Aliases) > 0 {
 		l.update(func(i *core.Info) { i.Name = edge.Clean(reg.Aliases[0], 64) })
 	}
@@ -134,7 +136,9 @@ func (e *Edge) called(s *stream, id [16]byte) {
 		return
 	}
 	l.box.Post(func() {
+		l.mu.Lock()
 		reg := l.outgoing.reg
+		l.mu.Unlock()
 		if l.s != nil || l.state == over || reg == nil || reg.Traversal != ras.H46018 || reg.Peer.Addr.Addr() != s.remote.Addr() || !s.carry(l) {
 			return
 		}

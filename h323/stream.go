@@ -206,9 +206,9 @@ func (s *stream) carry(l *leg) bool {
 func (s *stream) release(l *leg) {
 	s.callMu.Lock()
 	delete(s.calls, reference{l.ref, l.out})
-	idle := len(s.calls) == 0
+	idle := len(s.calls) == 0 && !s.kept
 	s.callMu.Unlock()
-	if !idle || s.kept {
+	if !idle {
 		return
 	}
 	if l.out {

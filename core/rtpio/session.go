@@ -121,6 +121,17 @@ func newSession(p *Ports, rtp, rtcp socket) *Session {
 // Port is the local RTP port.
 func (s *Session) Port() int { return int(s.rtp.port) }
 
+// Found is where the peer's packets come from; zero before the first that is
+// believed.
+func (s *Session) Found() netip.AddrPort {
+	if f := s.flow.Load(); f != nil {
+		if at := f.found.Load(); at != nil {
+			return *at
+		}
+	}
+	return netip.AddrPort{}
+}
+
 // SSRC of what is sent.
 func (s *Session) SSRC() uint32 { return s.ssrc }
 
