@@ -48,7 +48,7 @@ func serve(t testing.TB, flags ...string) *gateway {
 func (g *gateway) start(flags ...string) {
 	g.t.Helper()
 	args := []string{"serve", "--data", g.dir, "--rtp.bind", "127.0.0.1", "--rtp.advertise", "127.0.0.1", "--listen.turns", ""}
-	for _, l := range []string{"https", "webrtc", "webrtc_tcp", "sips", "sip", "turn"} {
+	for _, l := range []string{"https", "webrtc", "webrtc_tcp", "sips", "sip", "turn", "h323", "h323_tls", "ras"} {
 		args = append(args, "--listen."+l, "127.0.0.1:0")
 	}
 	g.cmd = exec.Command(program, append(args, flags...)...)
