@@ -22,6 +22,7 @@ type carrier struct {
 	ours     bool // we tunnel
 	theirs   bool // the peer does
 	conn     *controlConn
+	lost     bool // the connection has ended
 	listener net.Listener
 	dialled  bool
 	queue    [][]byte // until there is a way
@@ -36,8 +37,8 @@ const (
 // tunnelled tells whether H.245 goes with the call signalling now.
 func (c *carrier) tunnelled() bool { return c.ours && c.theirs && c.conn == nil }
 
-// separate tells whether it has a connection of its own.
-func (c *carrier) separate() bool { return c.conn != nil }
+// separate tells whether it has a connection of its own, that still stands.
+func (c *carrier) separate() bool { return c.conn != nil && !c.lost }
 
 // send takes one message to the peer, or keeps it until there is a way.
 func (c *carrier) send(b []byte) {
@@ -241,6 +242,7 @@ func (l *leg) controlLost() {
 	if l.state == over {
 		return
 	}
+	l.carrier.lost = true
 	l.s.callMu.Lock()
 	signalled := l.s.calls[reference{l.ref, l.out}] == l
 	l.s.callMu.Unlock()
