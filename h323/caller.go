@@ -39,7 +39,8 @@ type DialOptions struct {
 	// TLS; nil: by Options.Roots.
 	TLS    *tls.Config
 	Codecs []string
-	// MaxGroup bounds the Diffie-Hellman groups offered, in bits; 0: 4096.
+	// MaxGroup bounds the Diffie-Hellman groups offered, in bits; 0: 4096, or
+	// 2048 where clear media is allowed.
 	MaxGroup int
 	// Gatekeeper asks that one for the address; nil: that of [Edge.Register].
 	Gatekeeper *ras.Client
@@ -304,7 +305,7 @@ func (l *leg) sendSetup(s *stream) {
 	l.mu.Unlock()
 	l.state = callInitiated
 	if !o.opt.Plain {
-		if err := l.security.offer(cmp.Or(o.opt.MaxGroup, bestGroup)); err != nil {
+		if err := l.security.offer(cmp.Or(o.opt.MaxGroup, l.offered())); err != nil {
 			l.ended(core.Reason{Code: core.Failure, Detail: err.Error()})
 			return
 		}
@@ -328,6 +329,16 @@ func (l *leg) sendSetup(s *stream) {
 			l.hangup(core.Reason{Code: core.Unreachable, Detail: "no answer to SETUP"})
 		}
 	})
+}
+
+// offered is the largest group of an offer. One beyond 2048 bits goes in an
+// extension at which ooh323 takes the whole SETUP for malformed, so that it is
+// kept from systems that may be without encryption.
+func (l *leg) offered() int {
+	if l.required() {
+		return bestGroup
+	}
+	return usualGroup
 }
 
 func (o *outgoing) name() string {

@@ -80,6 +80,9 @@ func told(t *testing.T, via string, b []byte) string {
 			}
 		}
 	}
+	if m.q.Type == q931.Setup { // of an offer, what it is; its answer tells the rest
+		return fmt.Sprintf("%s tokens=%v fastStart=%v", text, len(c.tokens) > 0, len(c.fastStart) > 0)
+	}
 	for _, k := range c.tokens {
 		text += " token " + string(k.TokenOID)
 	}
