@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"bridgehead/core"
 	"bridgehead/core/edge"
 	"bridgehead/h323/h225"
 	"bridgehead/h323/per"
@@ -233,6 +234,13 @@ func (l *leg) control(b []byte) {
 	if err := l.machine.ReceiveBytes(b); err != nil {
 		l.e.counters.Malformed.Add(1)
 		l.log.Debug("malformed H.245 message", "error", err)
+	}
+	if !l.controlled && l.machine.State().Determined {
+		l.controlled = true
+		l.update(func(i *core.Info) { i.InbandDigits = false })
+		if m := l.media[core.Microphone]; m != nil && l.state != over {
+			l.publishMedium(m) // keys come by UserInput: tones are no longer sought
+		}
 	}
 }
 

@@ -59,19 +59,20 @@ type leg struct {
 
 	traversal traversal
 
-	security security
-	machine  *control.Machine
-	carrier  carrier
-	fast     fastConnect
-	media    map[core.Source]*medium
-	video    *control.Channel // incoming
-	keys     keyFilter
-	held     bool
-	joined   bool // the room has been asked, or will not be
-	waiting  func()
-	incoming incoming
-	outgoing *outgoing
-	seat     core.Seat
+	security   security
+	machine    *control.Machine
+	carrier    carrier
+	fast       fastConnect
+	media      map[core.Source]*medium
+	video      *control.Channel // incoming
+	keys       keyFilter
+	held       bool
+	joined     bool // the room has been asked, or will not be
+	controlled bool // H.245 works; until then keys may come as tones only
+	waiting    func()
+	incoming   incoming
+	outgoing   *outgoing
+	seat       core.Seat
 
 	epoch   atomic.Uint32          // counts changes of the codec sent with
 	audio   atomic.Pointer[medium] // of the microphone; read by anyone
@@ -91,7 +92,8 @@ func newID() (id [16]byte) {
 func (e *Edge) newLeg(s *stream, ref uint16, out bool) *leg {
 	l := &leg{e: e, s: s, ref: ref, out: out, timers: map[*time.Timer]bool{}, media: map[core.Source]*medium{}}
 	id := newID()
-	l.info = core.Info{ID: hex.EncodeToString(id[:10]), Protocol: core.H323, Direction: core.In, Security: core.Security{Signalling: "clear", Media: "clear"}}
+	l.info = core.Info{ID: hex.EncodeToString(id[:10]), Protocol: core.H323, Direction: core.In, InbandDigits: true,
+		Security: core.Security{Signalling: "clear", Media: "clear"}}
 	if out {
 		l.info.Direction = core.Out
 	}
