@@ -5,6 +5,8 @@
 // H.245 or H.245 on a connection of its own (H.323 §7 and §8). The messages are
 // in h323/q931, h225 and h245, the control protocol's machines in
 // h323/control, the gatekeeper and registration at another one in h323/ras.
+// Endpoints behind firewalls are called by H.460.18 or over the connection that
+// brings their RAS (H.460.17), and their media comes by H.460.19.
 //
 // Each call is a [core.Leg] whose state only functions posted to its mailbox
 // touch. A connection has one goroutine, which reads; a call has none while

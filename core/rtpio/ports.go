@@ -1,7 +1,8 @@
 // Package rtpio sends and receives the media of legs that have a UDP port of
 // their own (SIP, H.323, node links): RTP and RTCP (RFC 3550, RFC 3551), SRTP
 // keyed by the signalling (RFC 3711, RFC 4568, RFC 7714), telephone events
-// (RFC 4733) and what is measured on the way.
+// (RFC 4733), endpoints behind firewalls and many of them on one port pair
+// (H.460.19), and what is measured on the way.
 //
 // Nothing here waits: the media clock polls every socket ([Ports.Pollers]),
 // and packets are sent by whoever writes them.
