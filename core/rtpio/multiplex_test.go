@@ -241,3 +241,19 @@ func FuzzMultiplexed(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkSilentSessions is one step of 200 sessions to which nothing comes.
+func BenchmarkSilentSessions(b *testing.B) {
+	for name, open := range map[string]func(testing.TB, *Ports) *Session{"own ports": open, "multiplexed": openMultiplexed} {
+		b.Run(name, func(b *testing.B) {
+			p := newPorts(b)
+			for range 200 {
+				start(b, open(b, p), walled(loopback))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				step(p)
+			}
+		})
+	}
+}
