@@ -156,16 +156,14 @@ type replay struct {
 	s     *site
 	conns map[string]net.Conn
 	came  chan arrival
-	// want and got count what is to come from our side, and what has; may is
-	// what can come once the peer has ended the call, over two connections.
-	want, may, got map[string]int
-	ended          bool
-	seat           *seat
-	last           map[string][]byte // message of ours, by channel
-	control        *net.TCPListener  // where the peer listens for H.245
-	at             netip.AddrPort    // where our side does
-	change         []string          // pairs: octets of the recorded call, and of this one
-	ref            []byte
+	// want and got count what is to come from our side, and what has.
+	want, got map[string]int
+	ended     bool
+	seat      *seat
+	control   *net.TCPListener // where the peer listens for H.245
+	at        netip.AddrPort   // where our side does
+	change    []string         // pairs: octets of the recorded call, and of this one
+	ref       []byte
 }
 
 type arrival struct {
@@ -213,8 +211,10 @@ func (r *replay) await(before string) {
 }
 
 func (r *replay) take(a arrival) {
+	if r.ended && r.tr.hangup() < 0 && (line{via: a.via, b: a.b}).ends() {
+		return // which of the peer's connections was first to end decides whether it is said
+	}
 	r.got[a.via+" "+told(r.t, a.via, a.b)]++
-	r.last[a.via] = a.b
 	if a.via != "call" {
 		return
 	}
@@ -227,7 +227,7 @@ func (r *replay) take(a arrival) {
 // surplus is what our side has said beyond the transcript.
 func (r *replay) surplus() (list []string) {
 	for k, n := range r.got {
-		if n > r.want[k]+r.may[k] {
+		if n > r.want[k] {
 			list = append(list, k)
 		}
 	}
@@ -286,6 +286,18 @@ func (l line) ends() bool {
 	return l.via == "call" && err == nil && m.q.Type == q931.ReleaseComplete
 }
 
+// hangup is the line with which our side ends the call; -1: the peer does.
+func (tr *transcript) hangup() int {
+	n := slices.IndexFunc(tr.lines, line.ends)
+	if n < 0 || !tr.lines[n].ours || tr.header["media"] == "none" {
+		return -1
+	}
+	for tr.lines[n-1].ours && tr.lines[n-1].says("closeLogicalChannel") {
+		n--
+	}
+	return n
+}
+
 // says tells whether a message is, or carries, one of H.245 with the name.
 func (l line) says(name string) bool {
 	list := []per.OctetString{l.b}
@@ -305,15 +317,20 @@ func (l line) says(name string) bool {
 // run plays the transcript to its end.
 func (r *replay) run() {
 	r.t.Helper()
+	hangup := r.tr.hangup()
 	for n, l := range r.tr.lines {
+		if n == hangup {
+			r.await("before our side hangs up")
+			r.ended = true
+			r.seated()
+			r.seat.leg.Hangup(core.Reason{Code: core.Normal})
+		}
 		if l.ours {
 			if l.via != "call" && r.conns[l.via] == nil {
 				r.await(fmt.Sprintf("before line %d", n))
 				r.connect(l.via)
 			}
-			if r.ended {
-				r.may[l.via+" "+told(r.t, l.via, l.b)]++
-			} else {
+			if !r.ended || hangup >= 0 || !l.ends() {
 				r.want[l.via+" "+told(r.t, l.via, l.b)]++
 			}
 			continue
@@ -385,7 +402,7 @@ func (r *replay) sits() *seat {
 func newReplay(t *testing.T, tr *transcript) *replay {
 	s := newSite(t, Options{Legacy: tr.header["listener"] == "legacy"})
 	r := &replay{t: t, tr: tr, s: s, conns: map[string]net.Conn{}, came: make(chan arrival, 100),
-		want: map[string]int{}, may: map[string]int{}, got: map[string]int{}, last: map[string][]byte{}}
+		want: map[string]int{}, got: map[string]int{}}
 	if port, ok := strings.CutPrefix(tr.header["h245 listener"], "peer "); ok {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
