@@ -63,30 +63,33 @@ type gateway struct {
 }
 
 // newGateway makes everything and opens every port. Nothing is answered yet.
-func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gateway, err error) {
-	g = &gateway{log: log, clock: clock.New(log), hub: api.NewHub(), cert: &certificate{}}
+func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gateway, error) {
+	g := &gateway{log: log, clock: clock.New(log), hub: api.NewHub(), cert: &certificate{}}
 	g.cfg.Store(cfg)
-	defer func() {
-		if err != nil {
-			g.close()
-		}
-	}()
+	if err := g.open(ctx, cfg); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *gateway) open(ctx context.Context, cfg *config.Config) (err error) {
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return fmt.Errorf("data directory: %w", err)
 	}
 	if err := g.cert.load(cfg); err != nil {
-		return nil, err
+		return err
 	}
 	if g.store, err = store.Open(ctx, cfg.Data); err != nil {
-		return nil, err
+		return err
 	}
 	if err := g.openRooms(cfg); err != nil {
-		return nil, err
+		return err
 	}
 	if err := g.openEdges(cfg); err != nil {
-		return nil, err
+		return err
 	}
-	return g, g.openAPI(cfg)
+	return g.openAPI(cfg)
 }
 
 // openRooms makes what calls can lead to.
