@@ -78,7 +78,7 @@ func (e *Edge) Dial(ctx context.Context, to string, into core.Room) (core.Leg, e
 func (e *Edge) DialWith(ctx context.Context, to string, into core.Room, opt DialOptions) (core.Leg, error) {
 	l, err := e.place(ctx, to, into, opt)
 	if err != nil {
-		return nil, inWords(core.ReasonOf(err))
+		return nil, edge.InWords(core.ReasonOf(err))
 	}
 	return l, nil
 }
@@ -488,11 +488,11 @@ func (o *outgoing) failed(l *leg, r core.Reason) {
 	o.cancel()
 	if !o.done {
 		o.done = true
-		o.placed <- inWords(r)
+		o.placed <- edge.InWords(r)
 		return
 	}
 	if w, ok := o.into.(core.Watcher); ok && !l.joined {
-		go w.Failed(l, inWords(r))
+		go w.Failed(l, edge.InWords(r))
 	}
 }
 

@@ -53,7 +53,7 @@ type leg struct {
 	callID [16]byte
 	confID [16]byte
 	state  callState
-	timers map[*time.Timer]bool
+	timers edge.Timers
 	reason core.Reason
 	admit  admission
 
@@ -90,7 +90,7 @@ func newID() (id [16]byte) {
 }
 
 func (e *Edge) newLeg(s *stream, ref uint16, out bool) *leg {
-	l := &leg{e: e, s: s, ref: ref, out: out, timers: map[*time.Timer]bool{}, media: map[core.Source]*medium{}}
+	l := &leg{e: e, s: s, ref: ref, out: out, media: map[core.Source]*medium{}}
 	id := newID()
 	l.info = core.Info{ID: hex.EncodeToString(id[:10]), Protocol: core.H323, Direction: core.In, InbandDigits: true,
 		Security: core.Security{Signalling: "clear", Media: "clear"}}
@@ -247,25 +247,7 @@ func (l *leg) hangup(r core.Reason) {
 }
 
 // after runs f in the box after d, unless the call is over.
-func (l *leg) after(d time.Duration, f func()) (stop func()) {
-	var t *time.Timer
-	ready := make(chan struct{})
-	t = time.AfterFunc(d, func() {
-		<-ready
-		l.box.Post(func() {
-			if l.timers[t] {
-				delete(l.timers, t)
-				f()
-			}
-		})
-	})
-	l.timers[t] = true
-	close(ready)
-	return func() {
-		t.Stop()
-		delete(l.timers, t)
-	}
-}
+func (l *leg) after(d time.Duration, f func()) (stop func()) { return l.timers.After(&l.box, d, f) }
 
 // ended releases all that the call holds. It runs once.
 func (l *leg) ended(r core.Reason) {
@@ -274,10 +256,7 @@ func (l *leg) ended(r core.Reason) {
 	}
 	was := l.state
 	l.state, l.reason = over, r
-	for t := range l.timers {
-		t.Stop()
-	}
-	clear(l.timers)
+	l.timers.Stop()
 	l.epoch.Add(1)
 	if l.incoming.cancel != nil {
 		l.incoming.cancel()
@@ -289,7 +268,11 @@ func (l *leg) ended(r core.Reason) {
 	l.carrier.close()
 	l.disengage(r)
 	// Before the room hears of it, so that the record has the final status.
-	l.e.trace(l.event(edge.TraceEvent{Kind: edge.Ended, Reason: r, Status: l.status(was, r), Info: info}))
+	kind := edge.Ended
+	if was == callPresent && !l.out { // never begun
+		kind = edge.Refused
+	}
+	l.e.trace(l.event(edge.TraceEvent{Kind: kind, Reason: r, Status: l.status(was, r), Info: info}))
 	if l.seat != nil {
 		l.seat.Leave(r)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/core/rtpio"
 	"bridgehead/h323/control"
 	"bridgehead/h323/h235"
@@ -451,5 +452,5 @@ func (l *leg) controlEnded(r core.Reason) {
 	if r.Code == core.NotEncrypted {
 		l.e.counters.Downgrade.Add(1)
 	}
-	l.hangup(inWords(r))
+	l.hangup(edge.InWords(r))
 }

@@ -125,7 +125,7 @@ func releasedBecause(m *message, answered bool) core.Reason {
 	if answered && r.Code != core.Normal {
 		r.Code = core.Normal // whatever it says: the other side has hung up
 	}
-	return inWords(r)
+	return edge.InWords(r)
 }
 
 func reasonOf(r *h225.ReleaseCompleteReason) (core.Code, string) {
@@ -160,29 +160,6 @@ func reasonOf(r *h225.ReleaseCompleteReason) (core.Code, string) {
 		return core.Incompatible, "neededFeatureNotSupported"
 	}
 	return "", "undefinedReason"
-}
-
-// words tell in a meeting why a call out did not come about.
-var words = map[core.Code]string{
-	core.Unauthorized: "The other side asks for a registration.",
-	core.Forbidden:    "The other side does not allow the call.",
-	core.NotFound:     "There is nobody at this address.",
-	core.NoAnswer:     "Nobody answers.",
-	core.Busy:         "The line is busy.",
-	core.Declined:     "The call was declined.",
-	core.Incompatible: "The other side's equipment speaks no language of ours.",
-	core.NotEncrypted: "The other side and we can't agree on encryption.",
-	core.Unreachable:  "The address does not answer.",
-	core.Overload:     "All lines are busy.",
-	core.Failure:      "The other side has a fault.",
-}
-
-// inWords sees to it that a Reason says something to people.
-func inWords(r core.Reason) core.Reason {
-	if r.Say == "" {
-		r.Say = words[r.Code]
-	}
-	return r
 }
 
 // ascii makes text fit for IA5 elements.

@@ -67,7 +67,7 @@ func (e *Edge) DialWith(ctx context.Context, to string, into core.Room, opt Dial
 	}
 	leg, err := e.place(ctx, s, into)
 	if err != nil {
-		return nil, inWords(core.ReasonOf(err))
+		return nil, edge.InWords(core.ReasonOf(err))
 	}
 	return leg, nil
 }

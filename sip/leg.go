@@ -69,7 +69,7 @@ type leg struct {
 	ours    *clientTx // re-INVITE or UPDATE of ours under way
 	theirs  *serverTx // re-INVITE of theirs without its ACK yet
 	offered bool      // an offer of ours is out and has no answer yet
-	timers  map[*time.Timer]bool
+	timers  edge.Timers
 	reason  core.Reason
 
 	agent  sdp.Agent
@@ -93,7 +93,7 @@ type party struct {
 var _ core.Leg = (*leg)(nil)
 
 func (e *Edge) newLeg(callID string, out bool) *leg {
-	l := &leg{e: e, out: out, callID: callID, localTag: newTag(), timers: map[*time.Timer]bool{}, seq: rand.Uint32N(1 << 16)}
+	l := &leg{e: e, out: out, callID: callID, localTag: newTag(), seq: rand.Uint32N(1 << 16)}
 	l.info = core.Info{ID: e.nameLeg(callID, out), Protocol: core.SIP, Direction: core.In, Security: core.Security{Signalling: "clear", Media: "clear"}}
 	if out {
 		l.info.Direction = core.Out
@@ -314,25 +314,7 @@ func (l *leg) hangup(r core.Reason) {
 }
 
 // after runs f in the box after d, unless the call is over.
-func (l *leg) after(d time.Duration, f func()) (stop func()) {
-	var t *time.Timer
-	ready := make(chan struct{})
-	t = time.AfterFunc(d, func() {
-		<-ready
-		l.box.Post(func() {
-			if l.timers[t] {
-				delete(l.timers, t)
-				f()
-			}
-		})
-	})
-	l.timers[t] = true
-	close(ready)
-	return func() {
-		t.Stop()
-		delete(l.timers, t)
-	}
-}
+func (l *leg) after(d time.Duration, f func()) (stop func()) { return l.timers.After(&l.box, d, f) }
 
 // ended releases all that the call holds. It runs once.
 func (l *leg) ended(r core.Reason) {
@@ -341,10 +323,7 @@ func (l *leg) ended(r core.Reason) {
 	}
 	was := l.state
 	l.state, l.reason = over, r
-	for t := range l.timers {
-		t.Stop()
-	}
-	clear(l.timers)
+	l.timers.Stop()
 	l.epoch.Add(1)
 	info := l.Info()
 	if l.media != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/sip/sdp"
 )
 
@@ -113,11 +114,11 @@ func TestPlainOffersNoKeys(t *testing.T) {
 // Whatever a call out ends with, a host can read why.
 func TestEveryFailureOfACallOutSaysSo(t *testing.T) {
 	for status := 400; status < 700; status++ {
-		if r := inWords(core.Reason{Code: codeOf(status)}); r.Say == "" {
+		if r := edge.InWords(core.Reason{Code: codeOf(status)}); r.Say == "" {
 			t.Errorf("status %d, code %s: nothing to read", status, r.Code)
 		}
 	}
-	if r := inWords(core.ReasonOf(errors.New("broken"))); r.Say == "" {
+	if r := edge.InWords(core.ReasonOf(errors.New("broken"))); r.Say == "" {
 		t.Error("an error of ours says nothing")
 	}
 }

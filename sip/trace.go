@@ -11,7 +11,9 @@ import (
 	"bridgehead/core/edge"
 )
 
-func flowInfo(f *flow) edge.FlowInfo { return edge.FlowInfo{Network: f.network, Local: f.local, Remote: f.remote} }
+func flowInfo(f *flow) edge.FlowInfo {
+	return edge.FlowInfo{Network: f.network, Local: f.local, Remote: f.remote}
+}
 
 func (e *Edge) trace(t edge.TraceEvent) {
 	if e.opt.Trace == nil {

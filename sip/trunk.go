@@ -371,7 +371,7 @@ func (l *Line) Dial(ctx context.Context, number, from string, into core.Room) (c
 	}
 	leg, err := l.e.place(ctx, s, into)
 	if err != nil {
-		return nil, inWords(core.ReasonOf(err))
+		return nil, edge.InWords(core.ReasonOf(err))
 	}
 	return leg, nil
 }

@@ -298,7 +298,7 @@ func (l *leg) fail(r core.Reason) {
 	l.tell(news{err: r})
 	l.ended(r)
 	if w, ok := into.(core.Watcher); ok && told {
-		go w.Failed(l, inWords(r))
+		go w.Failed(l, edge.InWords(r))
 	}
 }
 

@@ -1,6 +1,9 @@
 package edge
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // Mailbox runs functions one after another, in the order in which they were
 // posted, without a goroutine of its own while there are none.
@@ -46,4 +49,39 @@ func (m *Mailbox) call(f func()) {
 		}
 	}()
 	f()
+}
+
+// Timers are those of one mailbox's owner. Only functions in the box touch them.
+type Timers map[*time.Timer]bool
+
+// After runs f in the box after d, unless it is stopped before.
+func (t *Timers) After(box *Mailbox, d time.Duration, f func()) (stop func()) {
+	if *t == nil {
+		*t = Timers{}
+	}
+	var timer *time.Timer
+	ready := make(chan struct{})
+	timer = time.AfterFunc(d, func() {
+		<-ready
+		box.Post(func() {
+			if (*t)[timer] {
+				delete(*t, timer)
+				f()
+			}
+		})
+	})
+	(*t)[timer] = true
+	close(ready)
+	return func() {
+		timer.Stop()
+		delete(*t, timer)
+	}
+}
+
+// Stop stops them all.
+func (t *Timers) Stop() {
+	for timer := range *t {
+		timer.Stop()
+	}
+	clear(*t)
 }
