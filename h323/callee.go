@@ -92,7 +92,6 @@ func (l *leg) begin(m *message) {
 	l.traverse(m)
 	if err := l.secure(setup.Tokens); err != nil {
 		l.note(core.ReasonOf(err).Detail)
-		l.e.trace(l.event(edge.TraceEvent{Kind: edge.Refused, Info: l.Info(), Reason: core.ReasonOf(err), Status: int(outcomeOf(core.ReasonOf(err).Code).cause)}))
 		l.hangup(core.ReasonOf(err))
 		return
 	}

@@ -65,6 +65,18 @@ func TestDowngradeIsRefused(t *testing.T) {
 				}
 				a.quiet()
 				b.quiet()
+				ends := 0
+				for i, e := range at.trace() {
+					if e.Kind == edge.Ended || e.Kind == edge.Refused {
+						ends++
+						if i != len(at.trace())-1 || at == b && e.Kind != edge.Refused {
+							t.Errorf("the ladder ends with %s as number %d of %d", e.Kind, i, len(at.trace()))
+						}
+					}
+				}
+				if ends != 1 {
+					t.Errorf("the ladder ends %d times", ends)
+				}
 				select {
 				case s := <-a.room.seats:
 					t.Errorf("the call was in a room: %+v", s.leg.Info())
@@ -112,6 +124,7 @@ func TestReflectedAndForeignKeys(t *testing.T) {
 	m.body().Setup.Tokens = sent // which 127.0.0.1 has used
 	w.send(m)
 	w.until(q931.ReleaseComplete)
+	b.quiet()
 	if e := b.ended(); e.Reason.Code != core.NotEncrypted || !strings.Contains(e.Reason.Detail, errReplayed.Error()) {
 		t.Errorf("with another's key the call ends with %v", e.Reason)
 	}
