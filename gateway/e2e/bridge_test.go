@@ -79,7 +79,7 @@ func (c *capture) mustBeEncrypted(g *gateway, phone *sipp) {
 	media := c.fields("udp && !(udp.port == "+itoa(phone.port)+") && !(udp.port == "+itoa(phone.port+1)+") && !(udp.port == "+port(g.at["sip_udp"])+")", nil, "udp.srcport", "udp.dstport", "udp.payload")
 	packets, ports := 0, map[string]bool{}
 	for _, row := range media {
-		if payload := unhex(row[2]); len(payload) > 60 && payload[0]>>6 == 2 {
+		if payload := unhex(row[2]); len(payload) > 60 && payload[0]>>6 == 2 && payload[1]>>5 != 6 { // not RTCP (RFC 5761 §4)
 			packets++
 			ports[row[0]] = true
 			if s := decodeRun(payload[12:]); s {
