@@ -307,6 +307,9 @@ func (g *gateway) housekeep(ctx context.Context) error {
 func (g *gateway) changedOutside(ctx context.Context) {
 	g.trunks.load()
 	for _, r := range g.registrations() {
+		if r.User == "" {
+			continue // of a legacy listener: no device's
+		}
 		if _, err := g.store.Device(ctx, r.User); errors.Is(err, store.ErrNotFound) {
 			g.revoke(r.User)
 		}
