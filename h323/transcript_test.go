@@ -169,7 +169,6 @@ type replay struct {
 type arrival struct {
 	via string
 	b   []byte
-	err error
 }
 
 // read passes on what comes over a connection, until it ends.

@@ -10,7 +10,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"errors"
 	"log/slog"
 	"math/big"
 	"net"
@@ -488,15 +487,6 @@ func (w *wire) until(typ q931.Type) *message {
 		}
 		if m.q.Type == typ {
 			return m
-		}
-	}
-}
-
-// closed tells whether the other side closes the connection.
-func (w *wire) closed() bool {
-	for {
-		if _, err := w.next(); err != nil {
-			return !errors.Is(err, os.ErrDeadlineExceeded)
 		}
 	}
 }

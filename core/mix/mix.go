@@ -21,7 +21,7 @@ import (
 
 // Options of a Mixer.
 type Options struct {
-	// Speakers is how many are heard at once; 0 means 3, the most is 8.
+	// Speakers is how many are heard at once; 0 means 5, the most is 8.
 	Speakers int
 	// MaxDelay bounds each jitter buffer; 0 means 200 ms.
 	MaxDelay time.Duration
@@ -106,7 +106,7 @@ type groupKey struct {
 // New makes a mixer with nobody in it.
 func New(o Options) *Mixer {
 	if o.Speakers <= 0 {
-		o.Speakers = 3
+		o.Speakers = 5 // four who talk at once hear one another
 	}
 	o.Speakers = min(o.Speakers, maxSpeakers)
 	if o.Log == nil {

@@ -228,13 +228,13 @@ func TestOnlyTheLoudestAreDecoded(t *testing.T) {
 	e.run(50)
 	before := e.m.Stats()
 	e.run(100)
-	if n := e.m.Stats().Decodes - before.Decodes; n > 310 {
-		t.Errorf("%d decodes in 100 steps with 3 speakers", n)
+	if n := e.m.Stats().Decodes - before.Decodes; n > 510 {
+		t.Errorf("%d decodes in 100 steps with 5 speakers", n)
 	}
 	e.expect("x", r, 1200, -22, 2)
 	e.expectNot("x", r, 300)
 	s := e.m.Speakers()
-	if len(s) != 3 || s[0].Party != "9" || s[0].Level < 20 || s[0].Level > 24 {
+	if len(s) != 5 || s[0].Party != "9" || s[0].Level < 20 || s[0].Level > 24 {
 		t.Errorf("speakers %v", s)
 	}
 }
