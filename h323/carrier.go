@@ -133,7 +133,7 @@ func (c *carrier) connect(to netip.AddrPort) {
 	case c.confined():
 		c.l.note("the other side wants H.245 outside of TLS at " + to.String() + "; it is not connected to")
 		return
-	case to.Port() < 1024 || to.Addr() != c.l.s.remote.Addr() && (to.Addr().IsLoopback() || to.Addr().IsLinkLocalUnicast()):
+	case to.Port() < 1024 || to.Addr() != c.l.s.remote.Addr() && !c.l.elsewhere(to.Addr()):
 		c.l.note("H.245 address " + to.String() + " is not one to connect to")
 		return
 	}
@@ -152,6 +152,13 @@ func (c *carrier) connect(to netip.AddrPort) {
 			l.carrier.take(conn)
 		})
 	}()
+}
+
+// elsewhere tells whether H.245 may be at another address than the call
+// signalling: only where a gatekeeper stands between, which has vouched for the
+// call. Else a stranger could have us open connections to where he likes.
+func (l *leg) elsewhere(a netip.Addr) bool {
+	return (l.admit.known || l.admit.asked != nil) && !a.IsLoopback() && !a.IsLinkLocalUnicast()
 }
 
 // take adopts a connection. Of two that crossed, the first stays.

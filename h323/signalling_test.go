@@ -548,7 +548,7 @@ func TestWhatCannotBeCalled(t *testing.T) {
 func TestControlAddressesThatAreNotTaken(t *testing.T) {
 	noLeak(t)
 	s := newSite(t, Options{Legacy: true})
-	for _, at := range []string{"127.0.0.1:22", "127.0.0.2:40000", "169.254.169.254:8080", "0.0.0.0:5000", "224.0.0.1:5000", "[::1]:5000", "[fe80::1]:5000"} {
+	for _, at := range []string{"127.0.0.1:22", "127.0.0.2:40000", "169.254.169.254:8080", "10.0.0.1:5000", "0.0.0.0:5000", "224.0.0.1:5000", "[::1]:5000", "[fe80::1]:5000"} {
 		w := wireTo(t, s, "127.0.0.1")
 		w.tunnel = false
 		m := w.setup("7001")
@@ -558,7 +558,7 @@ func TestControlAddressesThatAreNotTaken(t *testing.T) {
 		w.release()
 	}
 	s.quiet()
-	for _, at := range []string{"127.0.0.1:22", "127.0.0.2:40000", "169.254.169.254:8080", "[::1]:5000", "[fe80::1]:5000"} {
+	for _, at := range []string{"127.0.0.1:22", "127.0.0.2:40000", "169.254.169.254:8080", "10.0.0.1:5000", "[::1]:5000", "[fe80::1]:5000"} {
 		if !s.traced(edge.Alarm, "H.245 address "+at+" is not one to connect to") {
 			t.Errorf("%s is not refused", at)
 		}
