@@ -163,13 +163,21 @@ func TestStrangersAreLetGo(t *testing.T) {
 		}()
 		time.Sleep(strangerTime - time.Millisecond)
 		synctest.Wait()
-		if n := len(e.streams); n != maxPerSource {
+		streams := func() int {
+			e.streamsMu.Lock()
+			defer e.streamsMu.Unlock()
+			return len(e.streams)
+		}
+		if n := streams(); n != maxPerSource {
 			t.Errorf("%d are there before their time is over", n)
 		}
 		time.Sleep(2 * time.Millisecond)
 		synctest.Wait()
-		if n := len(e.streams); n != 0 || e.guard.total != 0 {
-			t.Errorf("%d are there after it", n)
+		e.guard.mu.Lock()
+		counted := e.guard.total
+		e.guard.mu.Unlock()
+		if n := streams(); n != 0 || counted != 0 {
+			t.Errorf("%d are there after it, %d are counted", n, counted)
 		}
 		if n := e.Counters().HalfOpen.Load(); n != maxPerSource {
 			t.Errorf("%d are counted", n)
