@@ -385,8 +385,14 @@ func TestManyCallsLeaveNothing(t *testing.T) {
 				t.Errorf("%d transactions left", n)
 			}
 			e.tx.mu.Unlock()
-			if len(e.legs)+len(e.merged) != 0 || len(e.guard.peers) != 0 {
-				t.Errorf("%d legs, %d merged, %d peers left", len(e.legs), len(e.merged), len(e.guard.peers))
+			e.legsMu.Lock()
+			legs, merged := len(e.legs), len(e.merged)
+			e.legsMu.Unlock()
+			e.guard.mu.Lock()
+			peers := len(e.guard.peers)
+			e.guard.mu.Unlock()
+			if legs+merged != 0 || peers != 0 {
+				t.Errorf("%d legs, %d merged, %d peers left", legs, merged, peers)
 			}
 			e.stop()
 		}
