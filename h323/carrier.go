@@ -252,16 +252,14 @@ func (l *leg) control(b []byte) {
 }
 
 // controlLost: the H.245 connection has ended. The call goes on while its call
-// signalling does; a peer that is gone has lost both.
+// signalling does. Where that is lost too and its end is still to be handled,
+// it ends the call then: a RELEASE COMPLETE may be before it.
 func (l *leg) controlLost() {
 	if l.state == over {
 		return
 	}
 	l.carrier.lost = true
-	l.s.callMu.Lock()
-	signalled := l.s.calls[reference{l.ref, l.out}] == l
-	l.s.callMu.Unlock()
-	if !signalled || l.s.gone.Load() {
+	if l.unsignalled {
 		l.hangup(l.lost())
 	}
 }

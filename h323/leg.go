@@ -59,20 +59,21 @@ type leg struct {
 
 	traversal traversal
 
-	security   security
-	machine    *control.Machine
-	carrier    carrier
-	fast       fastConnect
-	media      map[core.Source]*medium
-	video      *control.Channel // incoming
-	keys       keyFilter
-	held       bool
-	joined     bool // the room has been asked, or will not be
-	controlled bool // H.245 works; until then keys may come as tones only
-	waiting    func()
-	incoming   incoming
-	outgoing   *outgoing
-	seat       core.Seat
+	security    security
+	machine     *control.Machine
+	carrier     carrier
+	fast        fastConnect
+	media       map[core.Source]*medium
+	video       *control.Channel // incoming
+	keys        keyFilter
+	held        bool
+	joined      bool // the room has been asked, or will not be
+	controlled  bool // H.245 works; until then keys may come as tones only
+	unsignalled bool // the call signalling connection was lost, and the call goes on
+	waiting     func()
+	incoming    incoming
+	outgoing    *outgoing
+	seat        core.Seat
 
 	epoch   atomic.Uint32          // counts changes of the codec sent with
 	audio   atomic.Pointer[medium] // of the microphone; read by anyone
@@ -305,6 +306,7 @@ func (l *leg) signallingLost() {
 		return
 	}
 	if l.state == active && l.carrier.separate() {
+		l.unsignalled = true
 		l.note("the call signalling connection was closed; the call goes on over its H.245 connection")
 		return
 	}
