@@ -228,7 +228,7 @@ func (b *bench) costs(ctx context.Context) error {
 				}
 			}
 			for i, v := range []float64{cpu[2] / cpu[0], cpu[3] / cpu[0], cpu[4] / cpu[0], cpu[5] / cpu[0], cpu[2] / cpu[1]} {
-				all[6+i] = append(all[5+i], v)
+				all[6+i] = append(all[6+i], v)
 			}
 		}
 		for i, to := range []*float64{&c.Echo, &c.Batched, &c.Clear, &c.GCM128, &c.GCM256, &c.H235, &c.ClearRatio, &c.GCM128Ratio, &c.GCM256Ratio, &c.H235Ratio, &c.FloorRatio} {
