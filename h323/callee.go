@@ -29,17 +29,17 @@ func (e *Edge) setup(s *stream, m *message) {
 		return
 	}
 	from := s.remote.Addr()
-	if err := e.guard.call(from); err != nil {
+	if err := e.guard.callers.Enter(from); err != nil {
 		s.refuse(m, core.ReasonOf(err))
 		return
 	}
 	if !s.carry(l) { // the same SETUP again
-		e.guard.hungUp(from)
+		e.guard.callers.Leave(from)
 		return
 	}
 	if err := e.enter(l); err != nil {
 		s.release(l)
-		e.guard.hungUp(from)
+		e.guard.callers.Leave(from)
 		s.refuse(m, core.ReasonOf(err))
 		return
 	}
@@ -91,7 +91,6 @@ func (l *leg) begin(m *message) {
 	l.carrier.heard(m)
 	l.traverse(m)
 	if err := l.secure(setup.Tokens); err != nil {
-		l.note(core.ReasonOf(err).Detail)
 		l.hangup(core.ReasonOf(err))
 		return
 	}

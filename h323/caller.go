@@ -415,7 +415,7 @@ func (l *leg) inCallDelivered(m *message) {
 func (l *leg) progressed(m *message) {
 	c := m.common()
 	l.traverse(m)
-	if len(c.tokens) > 0 {
+	if len(c.tokens) > 0 || len(c.fastStart) > 0 && l.required() { // whose keys come with it
 		if err := l.secure(c.tokens); err != nil {
 			l.hangup(core.ReasonOf(err))
 			return
@@ -451,7 +451,6 @@ func (l *leg) connected(m *message) {
 	l.waiting = func() { l.into(l.outgoing.ctx, l.outgoing.into) }
 	c := m.common()
 	if err := l.secure(c.tokens); err != nil {
-		l.note(core.ReasonOf(err).Detail)
 		l.hangup(core.ReasonOf(err))
 		return
 	}

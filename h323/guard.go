@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"bridgehead/core"
 	"bridgehead/core/edge"
 )
 
@@ -16,11 +15,9 @@ type guard struct {
 	mu      sync.Mutex
 	streams map[netip.Addr]int
 	total   int
-	calls   map[netip.Addr]int
-	setups  edge.Buckets
 
-	perPeer   int
-	setupRate float64
+	perPeer int // connections
+	callers *edge.Callers
 }
 
 // Bounds of connections: all of them, and those of one source. The half-open
@@ -39,8 +36,8 @@ const (
 )
 
 func newGuard(opt Options, c *Counters) *guard {
-	return &guard{counters: c, streams: map[netip.Addr]int{}, calls: map[netip.Addr]int{}, setups: edge.Buckets{},
-		perPeer: opt.CallsPerSource, setupRate: float64(opt.SetupsPerSource)}
+	return &guard{counters: c, streams: map[netip.Addr]int{},
+		perPeer: max(maxPerSource, 2*opt.CallsPerSource), callers: edge.NewCallers(opt.SetupsPerSource, opt.CallsPerSource)}
 }
 
 // Counters count what is dropped without an answer.
@@ -58,7 +55,7 @@ type Counters struct {
 func (g *guard) connect(a netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.total >= maxStreams || g.streams[a] >= max(maxPerSource, 2*g.perPeer) {
+	if g.total >= maxStreams || g.streams[a] >= g.perPeer {
 		g.counters.Throttled.Add(1)
 		return false
 	}
@@ -73,27 +70,5 @@ func (g *guard) disconnect(a netip.Addr) {
 	g.total--
 	if g.streams[a]--; g.streams[a] <= 0 {
 		delete(g.streams, a)
-	}
-}
-
-// call lets a new call in; hungUp follows if it does.
-func (g *guard) call(a netip.Addr) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.setups.Of(a, g.setupRate, 2*g.setupRate).Take() {
-		return core.Reason{Code: core.Overload, Say: "Too many calls at a time.", Detail: "too many new calls a second from this source"}
-	}
-	if g.calls[a] >= g.perPeer {
-		return core.Reason{Code: core.Overload, Say: "Too many calls at a time.", Detail: "too many calls at once from this source"}
-	}
-	g.calls[a]++
-	return nil
-}
-
-func (g *guard) hungUp(a netip.Addr) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.calls[a]--; g.calls[a] <= 0 {
-		delete(g.calls, a)
 	}
 }

@@ -285,7 +285,7 @@ func (l *leg) ended(r core.Reason) {
 	}
 	l.e.leave(l)
 	if !l.out && l.s != nil {
-		l.e.guard.hungUp(l.s.remote.Addr())
+		l.e.guard.callers.Leave(l.s.remote.Addr())
 	}
 	l.log.Info("H.323 call ended", "reason", r.Error(), "answered", was == active)
 }

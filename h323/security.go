@@ -191,8 +191,9 @@ func (l *leg) secure(tokens []h235.ClearToken) error {
 		return nil
 	}
 	l.e.counters.Downgrade.Add(1)
-	return core.Reason{Code: core.NotEncrypted, Say: "This system takes encrypted calls only.",
-		Detail: "H.235.6 is required, but " + err.Error() + ": the other side does not encrypt, or somebody on the way has stripped the tokens"}
+	detail := "H.235.6 is required, but " + err.Error() + ": the other side does not encrypt, or somebody on the way has stripped the tokens"
+	l.note(detail)
+	return core.Reason{Code: core.NotEncrypted, Say: "This system takes encrypted calls only.", Detail: detail}
 }
 
 // required tells whether this call's media must be encrypted.

@@ -9,6 +9,7 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/edge"
+	"bridgehead/h323/h225"
 	"bridgehead/h323/h235"
 	"bridgehead/h323/per"
 	"bridgehead/h323/q931"
@@ -31,6 +32,14 @@ func TestDowngradeIsRefused(t *testing.T) {
 			}
 		}, "called"},
 		"tokens stripped from the answer": {stripAnswer, "caller"},
+		"tokens stripped before the answer": {func(m *message) {
+			if c := m.body().Connect; c != nil && len(c.FastStart) > 0 { // it comes earlier
+				m.q.Type = q931.Progress
+				*m.body() = h225.H323UUPDUH323MessageBody{Progress: &h225.ProgressUUIE{ProtocolIdentifier: c.ProtocolIdentifier,
+					DestinationInfo: c.DestinationInfo, CallIdentifier: *c.CallIdentifier, FastStart: c.FastStart}}
+			}
+			stripAnswer(m)
+		}, "caller"},
 		"key of no group": {func(m *message) {
 			if s := m.body().Setup; s != nil {
 				for i := range s.Tokens {

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"bridgehead/core"
 	"bridgehead/core/edge"
 )
 
@@ -20,22 +19,20 @@ type guard struct {
 	peers   map[netip.Addr]int // that this end talks to: calls out, registrars
 	streams map[netip.Addr]int
 	total   int
-	calls   map[netip.Addr]int // of sources that are no trunk's
-	buckets edge.Buckets       // of messages
-	setups  edge.Buckets       // of calls, for strangers only
-	wrongs  edge.Buckets       // of wrong passwords
-	perPeer int                // calls at once from one source
+	buckets edge.Buckets  // of messages
+	wrongs  edge.Buckets  // of wrong passwords
+	callers *edge.Callers // that are no trunk
 
-	rate, setupRate float64 // of messages and of calls from a stranger, a second
+	rate float64 // of messages from a stranger, a second
 }
 
 func newGuard(opt Options, c *Counters) *guard {
 	setups := float64(opt.SetupsPerSource)
 	return &guard{
-		open: opt.Legacy, counters: c, perPeer: opt.CallsPerSource,
-		peers: map[netip.Addr]int{}, streams: map[netip.Addr]int{}, calls: map[netip.Addr]int{},
-		buckets: edge.Buckets{}, setups: edge.Buckets{}, wrongs: edge.Buckets{},
-		rate: max(strangerRate, setups*messagesPerCall), setupRate: setups,
+		open: opt.Legacy, counters: c, callers: edge.NewCallers(opt.SetupsPerSource, opt.CallsPerSource),
+		peers: map[netip.Addr]int{}, streams: map[netip.Addr]int{},
+		buckets: edge.Buckets{}, wrongs: edge.Buckets{},
+		rate: max(strangerRate, setups*messagesPerCall),
 	}
 }
 
@@ -109,34 +106,11 @@ func (g *guard) take(a netip.Addr, known bool) bool {
 	return true
 }
 
-// call lets a stranger's new call in; hungUp follows if it does.
-func (g *guard) call(a netip.Addr) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.setups.Of(a, g.setupRate, 2*g.setupRate).Take() {
-		return core.Reason{Code: core.Overload, Say: "Too many calls at a time.", Detail: "too many new calls a second from this source"}
-	}
-	if g.calls[a] >= g.perPeer {
-		return core.Reason{Code: core.Overload, Say: "Too many calls at a time.", Detail: "too many calls at once from this source"}
-	}
-	g.calls[a]++
-	return nil
-}
-
-func (g *guard) hungUp(a netip.Addr) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.calls[a]--; g.calls[a] <= 0 {
-		delete(g.calls, a)
-	}
-}
-
 // guessing tells whether a source has sent too many wrong passwords.
 func (g *guard) guessing(a netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b := g.wrongs[a]
-	return b != nil && g.wrongs.Of(a, wrongRate, wrongBurst).Empty()
+	return g.wrongs.Has(a) && g.wrongs.Of(a, wrongRate, wrongBurst).Empty()
 }
 
 // wrong counts a wrong password.

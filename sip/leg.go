@@ -358,7 +358,7 @@ func (l *leg) delist() {
 	case l.trunk != nil:
 		l.trunk.calls.Add(-1)
 	case !l.out:
-		e.guard.hungUp(l.info.Source)
+		e.guard.callers.Leave(l.info.Source)
 	}
 }
 

@@ -60,7 +60,7 @@ func TestStrangersCallsAreBounded(t *testing.T) {
 		a, b := netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("203.0.113.6")
 		let := func(from netip.Addr, n int) (in int) {
 			for range n {
-				if err := g.call(from); err == nil {
+				if err := g.callers.Enter(from); err == nil {
 					in++
 				} else if r := core.ReasonOf(err); r.Code != core.Overload || r.Say == "" {
 					t.Fatalf("refused with %+v", r)
@@ -82,7 +82,7 @@ func TestStrangersCallsAreBounded(t *testing.T) {
 		if n := let(b, 1); n != 1 {
 			t.Error("another source is refused too")
 		}
-		g.hungUp(a)
+		g.callers.Leave(a)
 		time.Sleep(time.Minute)
 		if n := let(a, 100); n != 1 {
 			t.Errorf("%d calls after one has ended, want 1", n)

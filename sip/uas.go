@@ -282,7 +282,7 @@ func (l *leg) register(req *request) *refusal {
 		return &refusal{status: 503, reason: core.Reason{Code: core.Overload, Detail: "trunk " + t.config.Name + ": all channels are in use"}}
 	}
 	if l.trunk == nil {
-		if err := e.guard.call(l.info.Source); err != nil {
+		if err := e.guard.callers.Enter(l.info.Source); err != nil {
 			undo()
 			return refused(err)
 		}
@@ -292,7 +292,7 @@ func (l *leg) register(req *request) *refusal {
 		if l.trunk != nil {
 			l.trunk.calls.Add(-1)
 		} else {
-			e.guard.hungUp(l.info.Source)
+			e.guard.callers.Leave(l.info.Source)
 		}
 		return refused(err)
 	}

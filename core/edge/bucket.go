@@ -17,9 +17,24 @@ type Buckets map[netip.Addr]*Bucket
 // MaxBuckets bounds them: beyond it, any is forgotten.
 const MaxBuckets = 8192
 
+// site is what counts as one source: of IPv6, a whole /64, since a single
+// customer has as many addresses.
+func site(a netip.Addr) netip.Addr {
+	if p, err := a.Prefix(64); a.Is6() && !a.Is4In6() && err == nil {
+		return p.Addr()
+	}
+	return a.Unmap()
+}
+
 // Of gives a source's bucket, filled up to now: by rate tokens a second, to at
 // most burst.
 func (m Buckets) Of(a netip.Addr, rate, burst float64) *Bucket {
+	return m.At(time.Now(), a, rate, burst)
+}
+
+// At is Of by another clock.
+func (m Buckets) At(now time.Time, a netip.Addr, rate, burst float64) *Bucket {
+	a = site(a)
 	b := m[a]
 	if b == nil {
 		if len(m) >= MaxBuckets {
@@ -31,13 +46,17 @@ func (m Buckets) Of(a netip.Addr, rate, burst float64) *Bucket {
 		b = &Bucket{}
 		m[a] = b
 	}
-	b.Fill(rate, burst)
+	b.fill(now, rate, burst)
 	return b
 }
 
+// Has tells whether the source has a bucket: whether it was ever charged.
+func (m Buckets) Has(a netip.Addr) bool { return m[site(a)] != nil }
+
 // Fill fills the bucket up to now; a new one is full.
-func (b *Bucket) Fill(rate, burst float64) {
-	now := time.Now()
+func (b *Bucket) Fill(rate, burst float64) { b.fill(time.Now(), rate, burst) }
+
+func (b *Bucket) fill(now time.Time, rate, burst float64) {
 	if b.at.IsZero() {
 		b.tokens = burst
 	} else {

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"bridgehead/core/edge"
 )
 
 // Messages a second from one source, and at once; a source with registrations
@@ -13,7 +15,6 @@ import (
 const (
 	strangerRate, strangerBurst = 20, 60
 	knownRate, knownBurst       = 500, 1000
-	maxBuckets                  = 8192
 )
 
 // Wrong passwords from one source: at once, and a second. An office with one
@@ -38,55 +39,12 @@ type Counters struct {
 type guard struct {
 	counters *Counters
 	mu       sync.Mutex
-	messages buckets
-	wrongs   buckets
+	messages edge.Buckets
+	wrongs   edge.Buckets
 }
 
-func newGuard(c *Counters) *guard { return &guard{counters: c, messages: buckets{}, wrongs: buckets{}} }
-
-// bucket is a token bucket for one source.
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
-// buckets are those of many sources, bounded in number.
-type buckets map[netip.Addr]*bucket
-
-// site is what counts as one source: of IPv6, a whole /64.
-func site(a netip.Addr) netip.Addr {
-	if p, err := a.Prefix(64); a.Is6() && err == nil {
-		return p.Addr()
-	}
-	return a
-}
-
-// of gives a source's bucket, filled up to now.
-func (m buckets) of(a netip.Addr, rate, burst float64, now time.Time) *bucket {
-	a = site(a)
-	b := m[a]
-	if b == nil {
-		if len(m) >= maxBuckets {
-			for k := range m { // any: a map has no order
-				delete(m, k)
-				break
-			}
-		}
-		b = &bucket{tokens: burst, at: now}
-		m[a] = b
-	}
-	b.tokens = min(burst, b.tokens+rate*now.Sub(b.at).Seconds())
-	b.at = now
-	return b
-}
-
-// take takes a token, if there is one.
-func (b *bucket) take() bool {
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
+func newGuard(c *Counters) *guard {
+	return &guard{counters: c, messages: edge.Buckets{}, wrongs: edge.Buckets{}}
 }
 
 func (g *guard) take(a netip.Addr, known bool, now time.Time) bool {
@@ -96,7 +54,7 @@ func (g *guard) take(a netip.Addr, known bool, now time.Time) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.messages.of(a, rate, burst, now).take() {
+	if !g.messages.At(now, a, rate, burst).Take() {
 		g.counters.Throttled.Add(1)
 		return false
 	}
@@ -107,14 +65,14 @@ func (g *guard) take(a netip.Addr, known bool, now time.Time) bool {
 func (g *guard) guessing(a netip.Addr, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.wrongs[site(a)] != nil && g.wrongs.of(a, wrongRate, wrongBurst, now).tokens < 1
+	return g.wrongs.Has(a) && g.wrongs.At(now, a, wrongRate, wrongBurst).Empty()
 }
 
 // wrong counts a wrong password.
 func (g *guard) wrong(a netip.Addr, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.wrongs.of(a, wrongRate, wrongBurst, now).take()
+	g.wrongs.At(now, a, wrongRate, wrongBurst).Take()
 }
 
 // A request that comes again within retryTime is a retransmission: it gets the

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"bridgehead/core/edge"
 )
 
 func TestFlood(t *testing.T) {
@@ -16,7 +18,7 @@ func TestFlood(t *testing.T) {
 	for range 1000 {
 		g.Handle(raw, Peer{Addr: netip.MustParseAddrPort("203.0.113.7:1719")})
 	}
-	if len(g.guard.messages) > maxBuckets || len(g.regs) > maxRegistrations || len(g.retries.young)+len(g.retries.old) > 2*maxRetries || g.counters.Throttled.Load() < 900 {
+	if len(g.guard.messages) > edge.MaxBuckets || len(g.regs) > maxRegistrations || len(g.retries.young)+len(g.retries.old) > 2*maxRetries || g.counters.Throttled.Load() < 900 {
 		t.Errorf("%d sources, %d registrations, %d answers are kept, %d messages dropped", len(g.guard.messages), len(g.regs), len(g.retries.young), g.counters.Throttled.Load())
 	}
 }
