@@ -198,7 +198,7 @@ func TestTraceKeepsSecrets(t *testing.T) {
 			c.a.leg.Signal(core.Digit{Key: key})
 			receive(t, "the digit", c.b.digits)
 		}
-		speaks(c.a, b, c.b)
+		c.talk()
 		keys := keysOf(c)
 		c.hangup(c.a)
 		if len(keys) < 4 {

@@ -26,6 +26,7 @@ type walledClient struct {
 	id        uint32 // its own; 0: it takes no multiplexed media
 	server    *h46019.TraversalParameters
 	media     netip.AddrPort // the server's
+	seq       uint16         // of the last packet
 	open      map[bool]*control.Channel
 }
 
@@ -157,7 +158,9 @@ func (c *walledClient) send(pt byte, payload string) {
 	if c.server.MultiplexID != nil {
 		b = binary.BigEndian.AppendUint32(b, uint32(*c.server.MultiplexID))
 	}
-	b = append(append(b, 0x80, pt, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9), payload...)
+	c.seq++
+	b = binary.BigEndian.AppendUint16(append(b, 0x80, pt), c.seq)
+	b = append(append(b, 0, 0, 0, 1, 0, 0, 0, 9), payload...)
 	if _, err := c.rtp.WriteToUDPAddrPort(b, c.media); err != nil {
 		c.t.Fatal(err)
 	}
@@ -216,8 +219,8 @@ func TestMediaThroughAFirewall(t *testing.T) {
 			if got := c.heard("from the meeting"); got != id {
 				t.Errorf("multiplexID %08x, want %08x", got, id)
 			}
-			c.send(0, "from the room")
 			eventually(t, "the room is heard", func() bool {
+				c.send(0, "from the room")
 				for _, p := range s.ports.Pollers() {
 					p.Step(core.Now())
 				}
