@@ -18,9 +18,11 @@ func loadCommand() *cobra.Command {
 	o := load.Options{}
 	var bind, echo string
 	cmd := &cobra.Command{Use: "load URI...", Short: "Make many calls at once and measure what each of them hears",
-		Long: "Calls the addresses in turn, has some of the calls speak a tone, and prints one JSON report:\n" +
-			"calls set up, packets, losses, gaps, whether every call heard the speakers and not itself,\n" +
-			"and, with --pid, what it cost the server.",
+		Long: "Calls sip:, sips: and h323: addresses in turn, or has browsers join a meeting by its link\n" +
+			"(https://host/join/NUMBER, with NUMBER**PASSCODE if it has a passcode). Has some of the calls speak a\n" +
+			"tone, some browsers send video, and prints one JSON report: calls set up, packets, losses,\n" +
+			"gaps, whether every call heard the speakers and not itself, and, with --pid, what it cost the\n" +
+			"server.",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 			defer stop()
@@ -50,7 +52,9 @@ func loadCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&o.Calls, "calls", 10, "number of calls")
 	f.Float64Var(&o.PerSec, "rate", 20, "calls set up a second")
-	f.IntVar(&o.Speakers, "speakers", 3, "how many calls of each address speak, up to 3")
+	f.IntVar(&o.Speakers, "speakers", 3, "how many calls of each address speak, up to 3 (browsers: 10)")
+	f.IntVar(&o.Cameras, "cameras", 0, "how many browsers send video, 1.5 Mbit/s each")
+	f.IntVar(&o.Watch, "watch", 1, "how many cameras each browser looks at")
 	f.BoolVar(&o.Bursts, "bursts", false, "the first call speaks in bursts, to measure the delay of the bridge")
 	f.DurationVar(&o.Settle, "settle", 3*time.Second, "time between the last call's answer and the measurement")
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "time measured")

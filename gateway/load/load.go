@@ -25,13 +25,16 @@ import (
 
 // Options of a run.
 type Options struct {
-	// To are the addresses called, in turn; empty: no calls, see Echo.
+	// To are the addresses called, in turn; empty: no calls, see Echo. A
+	// meeting's https link is joined by browsers.
 	To []string
 	// Echo is a raw RTP echo to send to in place of calls.
 	Echo     netip.AddrPort
 	Calls    int
 	PerSec   float64 // calls set up a second
-	Speakers int     // of each address's calls, up to len(Tones)
+	Speakers int     // of each address's calls, up to len(Tones), of browsers up to len(voices)
+	Cameras  int     // browsers that send video
+	Watch    int     // cameras that each browser looks at; 0: one
 	Bursts   bool    // the first calls of each address say bursts in turn, to measure the delay
 	// Churn hangs each call up as soon as it is answered: what is measured is
 	// set-up and tear-down alone.
@@ -55,27 +58,43 @@ type Options struct {
 
 // Report is what a run has shown. Times are in milliseconds.
 type Report struct {
-	Calls     int               `json:"calls"`
-	Connected int               `json:"connected"`
-	Failed    map[string]int    `json:"failed,omitempty"`
-	Codec     string            `json:"codec"`
-	Suite     string            `json:"suite"`
-	SetupMS   Quantiles         `json:"setup_ms"`
-	SetupRate float64           `json:"setups_per_second"`
-	SetupCPU  float64           `json:"setup_cpu_ms_per_call,omitempty"`
-	Seconds   float64           `json:"seconds"`
-	Sent      uint64            `json:"packets_sent"`
-	Received  uint64            `json:"packets_received"`
-	Lost      uint64            `json:"packets_lost"`
-	MaxGapMS  float64           `json:"max_gap_ms"`
-	Right     int               `json:"hear_right"`
-	Wrong     int               `json:"hear_wrong"`
-	Example   string            `json:"wrong_example,omitempty"`
-	DelayMS   *Quantiles        `json:"delay_ms,omitempty"`
+	Calls     int            `json:"calls"`
+	Connected int            `json:"connected"`
+	Failed    map[string]int `json:"failed,omitempty"`
+	Codec     string         `json:"codec"`
+	Suite     string         `json:"suite"`
+	SetupMS   Quantiles      `json:"setup_ms"`
+	SetupRate float64        `json:"setups_per_second"`
+	SetupCPU  float64        `json:"setup_cpu_ms_per_call,omitempty"`
+	Seconds   float64        `json:"seconds"`
+	Sent      uint64         `json:"packets_sent"`
+	Received  uint64         `json:"packets_received"`
+	Lost      uint64         `json:"packets_lost"`
+	MaxGapMS  float64        `json:"max_gap_ms"`
+	Right     int            `json:"hear_right"`
+	Wrong     int            `json:"hear_wrong"`
+	Example   string         `json:"wrong_example,omitempty"`
+	DelayMS   *Quantiles     `json:"delay_ms,omitempty"`
+	// Mixed are packets of the mix that browsers got beside those above.
+	Mixed     uint64            `json:"packets_mixed,omitempty"`
+	Video     *Flow             `json:"video,omitempty"`
 	CPU       float64           `json:"server_cpu_s,omitempty"`
 	CPUCaller float64           `json:"server_cpu_ms_per_caller_s,omitempty"`
 	Memory    float64           `json:"server_memory_mib,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// Flow is the packets of one kind.
+type Flow struct {
+	Sent     uint64  `json:"packets_sent"`
+	Received uint64  `json:"packets_received"`
+	Lost     uint64  `json:"packets_lost"`
+	MaxGapMS float64 `json:"max_gap_ms"`
+}
+
+func (f *Flow) add(a *arrivals) {
+	f.Received, f.Lost = f.Received+a.packets, f.Lost+a.lost
+	f.MaxGapMS = max(f.MaxGapMS, float64(a.maxGap.Microseconds())/1000)
 }
 
 // Quantiles of a distribution.
@@ -103,7 +122,7 @@ type run struct {
 	Options
 	ports   *rtpio.Ports
 	clock   *clock.Clock // reads
-	pacer   pacer        // writes
+	pacer   *pacer       // writes
 	ends    []end
 	parties []*Party
 	report  *Report
@@ -118,9 +137,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
+	if len(o.To) > 0 && isLink(o.To[0]) {
+		return runBrowsers(ctx, o)
+	}
 	o.Speakers = min(o.Speakers, len(Tones))
 	o.Codec = cmp.Or(o.Codec, "PCMU")
-	r := &run{Options: o, clock: clock.New(o.Log), report: &Report{Calls: o.Calls, Failed: map[string]int{}}}
+	r := &run{Options: o, clock: clock.New(o.Log), pacer: newPacer(clock.Frame), report: &Report{Calls: o.Calls, Failed: map[string]int{}}}
 	var err error
 	if r.ports, err = rtpio.New(rtpio.Options{Bind: o.Bind, Log: o.Log}); err != nil {
 		return nil, err
@@ -262,7 +284,7 @@ func (r *run) place(ctx context.Context) error {
 			}
 			r.setups = append(r.setups, took)
 			if !r.Churn {
-				r.pacer.add(n/len(r.To), p)
+				r.pacer.add(n/len(r.To)+n%len(r.To), p.step)
 			}
 		})
 	}
@@ -322,7 +344,7 @@ func (r *run) echoFlows() error {
 		var sink core.Sink = s
 		p.out.Store(&sink)
 		r.parties = append(r.parties, p)
-		r.pacer.add(n, p)
+		r.pacer.add(n, p.step)
 	}
 	r.report.Connected = r.Calls
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/clock"
 )
 
 // times notes when packets are written.
@@ -18,7 +19,7 @@ func (s *times) Close() error             { return nil }
 
 func TestEachPartySendsAtItsOwnPhase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p pacer
+		p := newPacer(clock.Frame)
 		sinks := make([]times, 2*slots)
 		for n := range sinks {
 			party, err := newParty(listener, 0, core.Codec{Name: "PCMU"}, nil)
@@ -27,7 +28,7 @@ func TestEachPartySendsAtItsOwnPhase(t *testing.T) {
 			}
 			var out core.Sink = &sinks[n]
 			party.out.Store(&out)
-			p.add(n, party)
+			p.add(n, party.step)
 		}
 		began := core.Now()
 		ctx, cancel := context.WithCancel(t.Context())

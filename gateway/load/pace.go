@@ -17,22 +17,26 @@ const (
 	slots = int(clock.Frame / slot)
 )
 
-// pacer has each party send every 20 ms, at the phase of its number.
+// pacer has each of its steps done once a period, at the phase of its number.
 type pacer struct {
 	mu   sync.Mutex
-	list [slots]atomic.Pointer[[]*Party]
+	list []atomic.Pointer[[]func(frame int)] // by phase
 }
 
-// add has the n-th party send from now on.
-func (p *pacer) add(n int, party *Party) {
+func newPacer(period time.Duration) *pacer {
+	return &pacer{list: make([]atomic.Pointer[[]func(int)], period/slot)}
+}
+
+// add has the n-th step done from now on.
+func (p *pacer) add(n int, step func(frame int)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := &p.list[n%slots]
-	var next []*Party
+	at := &p.list[n%len(p.list)]
+	var next []func(int)
 	if old := at.Load(); old != nil {
 		next = append(next, *old...)
 	}
-	next = append(next, party)
+	next = append(next, step)
 	at.Store(&next)
 }
 
@@ -48,9 +52,9 @@ func (p *pacer) run(ctx context.Context) {
 		case <-t.C:
 		}
 		for ; began+time.Duration(n)*slot <= core.Now(); n++ {
-			if list := p.list[n%slots].Load(); list != nil {
-				for _, party := range *list {
-					party.step(n / slots)
+			if list := p.list[n%len(p.list)].Load(); list != nil {
+				for _, step := range *list {
+					step(n / len(p.list))
 				}
 			}
 		}

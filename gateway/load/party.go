@@ -175,20 +175,42 @@ func (p *Party) Write(pkt *core.Packet) error {
 	return nil
 }
 
+// arrivals counts the packets of one RTP stream.
+type arrivals struct {
+	packets uint64
+	lost    uint64 // by the gaps in their numbers
+	maxGap  time.Duration
+	seq     uint16
+	last    time.Duration
+}
+
+// note counts a packet. One that comes late fills the gap that it had left.
+func (a *arrivals) note(seq uint16, at time.Duration) {
+	a.packets++
+	if a.packets == 1 {
+		a.seq, a.last = seq, at
+		return
+	}
+	ahead := int16(seq - a.seq)
+	if ahead <= 0 {
+		a.lost -= min(a.lost, 1)
+		return
+	}
+	a.lost += uint64(ahead - 1)
+	a.maxGap = max(a.maxGap, at-a.last)
+	a.seq, a.last = seq, at
+}
+
 // heard is what a party measures of what it is sent. It is written by the
 // poller and read after it has stopped measuring.
 type heard struct {
+	arrivals
 	table    *[256]float32 // nil: not G.711
 	coeff    [3]float64
 	s1, s2   [3]float64
 	n        int
 	levels   [3]float64 // dBov in the last whole window
 	windows  int
-	packets  uint64
-	lost     uint64
-	seq      uint16
-	last     time.Duration
-	maxGap   time.Duration
 	quiet    int
 	delays   []time.Duration
 	lastDone int64 // burst already measured
@@ -219,12 +241,7 @@ func (h *heard) init(c *audio.Codec) {
 }
 
 func (h *heard) packet(p *core.Packet, b *bursts) {
-	if h.packets > 0 {
-		h.lost += uint64(p.Header.SequenceNumber - h.seq - 1)
-		h.maxGap = max(h.maxGap, p.Arrival-h.last)
-	}
-	h.packets++
-	h.seq, h.last = p.Header.SequenceNumber, p.Arrival
+	h.note(p.Header.SequenceNumber, p.Arrival)
 	if h.table == nil {
 		return
 	}
