@@ -58,6 +58,7 @@ type RTP struct {
 	Ports     string `key:"ports" default:"20000-29999" check:"ports" help:"UDP ports of SIP and H.323 media"`
 	Advertise string `key:"advertise" check:"ip" help:"IP address told to peers; found by itself when empty"`
 	Bind      string `key:"bind" check:"ip" help:"local IP address of the media sockets; all when empty"`
+	Share     bool   `key:"share" default:"true" help:"let callers who send from where they say share ports: each costs less"`
 }
 
 // TLS is the certificate of all TLS listeners.

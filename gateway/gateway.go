@@ -121,11 +121,14 @@ func advertised(cfg *config.Config) (list []netip.Addr) {
 // openEdges opens the ports of every protocol.
 func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	first, last := cfg.RTPPorts()
-	if g.ports, err = rtpio.New(rtpio.Options{Bind: address(cfg.RTP.Bind), First: first, Last: last, Log: g.log}); err != nil {
+	if g.ports, err = rtpio.New(rtpio.Options{Bind: address(cfg.RTP.Bind), First: first, Last: last, Share: cfg.RTP.Share, Log: g.log}); err != nil {
 		return err
 	}
 	for _, p := range g.ports.Pollers() {
 		g.clock.Read(p)
+	}
+	for _, s := range g.ports.Senders() {
+		g.clock.Send(s)
 	}
 	g.sip, err = sip.New(sip.Options{
 		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tls.Config { return g.cert.config() }, Legacy: cfg.SIP.Legacy,

@@ -35,7 +35,7 @@ func BenchmarkCall(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		e.open = func() (session, error) { return &fakeSession{port: 20000}, nil }
+		e.open = func(netip.AddrPort) (session, error) { return &fakeSession{port: 20000}, nil }
 		if err := e.Listen(); err != nil {
 			b.Fatal(err)
 		}

@@ -94,7 +94,7 @@ type Edge struct {
 	auth      *authenticator
 	locator   *locator
 	dial      func(context.Context, netip.AddrPort) (net.Conn, error)
-	open      func() (session, error)
+	open      func(netip.AddrPort) (session, error)
 
 	handshakes chan struct{}
 	streamsMu  sync.Mutex
@@ -191,9 +191,12 @@ func New(opt Options) (*Edge, error) {
 	e.dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", a.String())
 	}
-	e.open = func() (session, error) {
+	e.open = func(remote netip.AddrPort) (session, error) {
 		if opt.Ports == nil {
 			return nil, core.Reason{Code: core.Failure, Detail: "sip: no media ports"}
+		}
+		if remote.IsValid() {
+			return opt.Ports.OpenFor(remote)
 		}
 		return opt.Ports.Open()
 	}

@@ -99,7 +99,7 @@ func bareEdge(t testing.TB, r *testRoom) (*Edge, *atomic.Int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.open = func() (session, error) { return &fakeSession{port: 20000}, nil }
+	e.open = func(netip.AddrPort) (session, error) { return &fakeSession{port: 20000}, nil }
 	e.plan = r
 	return e, new(atomic.Int64)
 }

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -22,9 +23,10 @@ func sameCodec(a, b core.Codec) bool {
 	return strings.EqualFold(a.Name, b.Name) && a.ClockRate == b.ClockRate
 }
 
-// openMedia takes a port pair and readies the agent.
-func (l *leg) openMedia(f *flow, p sdp.Policy, codecs []core.Codec) error {
-	s, err := l.e.open()
+// openMedia takes a port pair, for media from remote if that is known, and
+// readies the agent.
+func (l *leg) openMedia(f *flow, p sdp.Policy, codecs []core.Codec, remote netip.AddrPort) error {
+	s, err := l.e.open(remote)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,11 @@ func (l *leg) prack(tx *serverTx) {
 	l.incall.reliable = nil
 	res := reply(tx.req, 200, l.localTag)
 	if body := bodyOf(tx.req, "application/sdp"); body != nil {
-		if no := l.takeOffer(body); no != nil {
+		offer, no := l.readOffer(body)
+		if no == nil {
+			no = l.takeOffer(offer)
+		}
+		if no != nil {
 			l.refuseRequest(tx, no)
 			return
 		}

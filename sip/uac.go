@@ -225,7 +225,7 @@ func (l *leg) inviteOver(a *attempt) error {
 	}
 	l.flow = a.flow
 	if l.media == nil {
-		if err := l.openMedia(a.flow, o.spec.policy, o.spec.codecs); err != nil {
+		if err := l.openMedia(a.flow, o.spec.policy, o.spec.codecs, netip.AddrPort{}); err != nil {
 			return err
 		}
 		o.body = l.agent.Offer().Marshal()

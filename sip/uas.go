@@ -2,7 +2,9 @@ package sip
 
 import (
 	"context"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,11 +104,17 @@ func (e *Edge) incoming(tx *serverTx, in *flow) (*leg, *refusal) {
 	if no := l.sessionTimer(req); no != nil {
 		return nil, no
 	}
-	if err := l.openMedia(in, who.policy, who.codecs); err != nil {
+	var offer *sdp.Session
+	if body != nil {
+		if offer, no = l.readOffer(body); no != nil {
+			return nil, no
+		}
+	}
+	if err := l.openMedia(in, who.policy, who.codecs, who.sendsFrom(offer, in)); err != nil {
 		return nil, refused(err)
 	}
-	if body != nil {
-		if no := l.takeOffer(body); no != nil {
+	if offer != nil {
+		if no := l.takeOffer(offer); no != nil {
 			return l, no
 		}
 	} else if who.policy == sdp.Required {
@@ -228,12 +236,30 @@ func unescape(s string) string {
 	return edge.Clean(s, 128)
 }
 
-// takeOffer answers the INVITE's offer.
-func (l *leg) takeOffer(body []byte) *refusal {
+func (l *leg) readOffer(body []byte) (*sdp.Session, *refusal) {
 	offer, err := sdp.Decode(body)
 	if err != nil {
-		return &refusal{status: 400, reason: core.Reason{Code: core.Incompatible, Detail: err.Error()}, set: [][2]string{{"Warning", warning(399, l.e.domain(), "Malformed session description")}}}
+		return nil, &refusal{status: 400, reason: core.Reason{Code: core.Incompatible, Detail: err.Error()}, set: [][2]string{{"Warning", warning(399, l.e.domain(), "Malformed session description")}}}
 	}
+	return offer, nil
+}
+
+// sendsFrom is where the caller's media is to come from, if that may be
+// believed: what a trunk says, and what anybody says of the host that calls.
+// Another's may be of a private network, which is not the one we know.
+func (c *caller) sendsFrom(offer *sdp.Session, in *flow) netip.AddrPort {
+	if offer == nil {
+		return netip.AddrPort{}
+	}
+	i := slices.IndexFunc(offer.Media, func(m sdp.Media) bool { return m.Kind == "audio" && m.Port != 0 })
+	if i < 0 || c.trunk == nil && offer.Media[i].Addr != in.remote.Addr() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(offer.Media[i].Addr, uint16(offer.Media[i].Port))
+}
+
+// takeOffer answers the INVITE's offer.
+func (l *leg) takeOffer(offer *sdp.Session) *refusal {
 	answer, agreed, err := l.agent.Answer(offer)
 	if err != nil {
 		return l.e.unacceptable(err)

@@ -256,7 +256,7 @@ func (w *world) edge(ip string, opt Options, plan core.Dialplan, kinds ...string
 	}
 	te.Edge = e
 	e.dial = func(_ context.Context, to netip.AddrPort) (net.Conn, error) { return w.dial(ip, to) }
-	e.open = func() (session, error) {
+	e.open = func(netip.AddrPort) (session, error) {
 		te.mu.Lock()
 		defer te.mu.Unlock()
 		s := &fakeSession{port: 20000 + 2*len(te.sessions)}

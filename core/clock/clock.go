@@ -1,6 +1,7 @@
 // Package clock is the bridge's one media clock. Every 20 ms it first has the
-// sockets read, then steps the mixers: so no packet and no caller needs a
-// goroutine, timer or wake-up of its own, and what is read is mixed at once.
+// sockets read, then steps the mixers, then has sent what they wrote: so no
+// packet and no caller needs a goroutine, timer or wake-up of its own, and what
+// is read is mixed at once.
 package clock
 
 import (
@@ -46,6 +47,7 @@ type Clock struct {
 	mu    sync.Mutex // guards changes of the lists
 	read  list
 	mix   list
+	send  list
 	woken chan struct{} // a mixer was added
 	// lateness of ticks since the last Lateness call
 	worst atomic.Int64
@@ -84,6 +86,10 @@ func (c *Clock) Mix(s Stepper) (remove func()) {
 	return remove
 }
 
+// Send adds a stepper that sends what the mixers of a tick have written, stepped
+// after all of them. The function returned removes it.
+func (c *Clock) Send(s Stepper) (remove func()) { return c.add(&c.send, s) }
+
 func (c *Clock) add(l *list, s Stepper) func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,9 +107,10 @@ func (c *Clock) add(l *list, s Stepper) func() {
 func (c *Clock) Run(ctx context.Context) {
 	t := time.NewTimer(Frame)
 	defer t.Stop()
-	read, mix := newCrew(c), newCrew(c)
+	read, mix, send := newCrew(c), newCrew(c), newCrew(c)
 	defer close(read.start)
 	defer close(mix.start)
+	defer close(send.start)
 	for next := core.Now() + Frame; ; {
 		idle := c.idle()
 		if idle {
@@ -129,6 +136,7 @@ func (c *Clock) Run(ctx context.Context) {
 			c.note(now - next)
 			read.step(c.read.get(), now)
 			mix.step(c.mix.get(), now)
+			send.step(c.send.get(), now)
 		}
 	}
 }
@@ -160,7 +168,7 @@ func (c *Clock) Worst() time.Duration { return time.Duration(c.worst.Swap(0)) }
 
 // StepAll runs one tick by hand, for tests: everything is due.
 func (c *Clock) StepAll(now time.Duration) {
-	for _, l := range []*list{&c.read, &c.mix} {
+	for _, l := range []*list{&c.read, &c.mix, &c.send} {
 		for _, s := range l.get() {
 			c.one(s, now)
 		}

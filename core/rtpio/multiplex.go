@@ -15,6 +15,7 @@ import (
 // multiplexID (H.460.19 §7): firewalls need one hole for all of them. An ID is
 // random, and known to its session's peer alone.
 type multiplex struct {
+	ports     *Ports
 	rtp, rtcp socket
 	// byID is never changed, but replaced: the poller reads it without locks.
 	byID    atomic.Pointer[map[uint32]*Session]
@@ -27,7 +28,7 @@ const (
 	maxMultiplexed = 8192 // sessions
 	maxDatagrams   = 8192 // read in one step: a flood does not stop the clock
 	// Buffer asked of the kernel: 100 ms of a thousand sessions.
-	multiplexBuffer = 4 << 20
+	sharedBuffer = 4 << 20
 )
 
 // OpenMultiplexed is [Ports.Open] at the port pair that all such sessions
@@ -35,23 +36,25 @@ const (
 func (p *Ports) OpenMultiplexed() (*Session, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shared == nil {
+	if p.multiplex == nil {
 		rtp, rtcp, err := p.bind()
 		if err != nil {
 			return nil, err
 		}
-		rtp.buffer(multiplexBuffer)
-		m := &multiplex{rtp: rtp, rtcp: rtcp}
+		rtp.buffer(sharedBuffer)
+		m := &multiplex{ports: p, rtp: rtp, rtcp: rtcp}
 		m.byID.Store(&map[uint32]*Session{})
-		p.shared = m
+		p.multiplex = m
 		p.pollers[0].shared.Store(m)
 	}
-	m := p.shared
+	m := p.multiplex
 	old := *m.byID.Load()
 	if len(old) >= maxMultiplexed {
 		return nil, busy()
 	}
 	s := newSession(p, m.rtp, m.rtcp)
+	p.sessions++
+	s.out.buf = make([]byte, 0, maxPacket)
 	s.shared, s.poller = m, p.pollers[0] // that reads the shared pair
 	for s.id == 0 || s.id == ^uint32(0) || old[s.id] != nil {
 		s.id = rand.Uint32()
@@ -64,23 +67,31 @@ func (p *Ports) OpenMultiplexed() (*Session, error) {
 }
 
 // leave frees a session's ID.
-func (p *Ports) leave(s *Session) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	next := maps.Clone(*s.shared.byID.Load())
+func (m *multiplex) leave(s *Session) {
+	s.poller.remove(s)
+	m.ports.mu.Lock()
+	defer m.ports.mu.Unlock()
+	next := maps.Clone(*m.byID.Load())
 	delete(next, s.id)
-	s.shared.byID.Store(&next)
+	m.byID.Store(&next)
+	m.ports.sessions--
 }
 
-// Strangers counts the datagrams to the shared port pair whose multiplexID is
-// no session's.
+// expect has nothing to do: IDs tell who is who.
+func (m *multiplex) expect(*Session, netip.AddrPort, netip.AddrPort) {}
+
+// Strangers counts the datagrams to shared port pairs that are no session's.
 func (p *Ports) Strangers() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shared == nil {
-		return 0
+	n := uint64(0)
+	if p.multiplex != nil {
+		n = p.multiplex.unknown.Load()
 	}
-	return p.shared.unknown.Load()
+	for _, q := range p.pairs {
+		n += q.strangers.Load()
+	}
+	return n
 }
 
 // ID is what each datagram to this session begins with; 0: it has ports of its
@@ -89,7 +100,7 @@ func (s *Session) ID() uint32 { return s.id }
 
 // poll reads all that has come for any session.
 func (m *multiplex) poll(in *inbox, now time.Duration) {
-	m.read(in, m.rtp, now, (*Session).datagram)
+	m.read(in, m.rtp, now, func(s *Session, f *flow, b []byte, from netip.AddrPort, at time.Duration) { s.datagram(f, b, from, at) })
 	if m.ticks++; m.ticks%rtcpEvery == 0 {
 		m.read(in, m.rtcp, now, (*Session).control)
 	}
@@ -97,24 +108,21 @@ func (m *multiplex) poll(in *inbox, now time.Duration) {
 
 func (m *multiplex) read(in *inbox, from socket, now time.Duration, take func(*Session, *flow, []byte, netip.AddrPort, time.Duration)) {
 	byID := *m.byID.Load()
-	for n, sum := batch, 0; n == batch && sum < maxDatagrams; sum += n {
-		n = in.read(from)
-		for i := range n {
-			b := in.packet(i)
-			if len(b) < idLen {
-				m.unknown.Add(1)
-				continue
-			}
-			s := byID[binary.BigEndian.Uint32(b)]
-			if s == nil {
-				m.unknown.Add(1)
-				continue
-			}
-			if f := s.flow.Load(); f != nil && !s.closed.Load() {
-				take(s, f, b[idLen:], in.from(i), in.arrival(i, now))
-			}
+	in.drain(from, func(i int) {
+		b := in.packet(i)
+		if len(b) < idLen {
+			m.unknown.Add(1)
+			return
 		}
-	}
+		s := byID[binary.BigEndian.Uint32(b)]
+		if s == nil {
+			m.unknown.Add(1)
+			return
+		}
+		if f := s.flow.Load(); f != nil && !s.closed.Load() {
+			take(s, f, b[idLen:], in.from(i), in.arrival(i, now))
+		}
+	})
 }
 
 // traverse admits what an endpoint behind a firewall sends and fixes, by the

@@ -29,7 +29,10 @@ type Options struct {
 	Bind netip.Addr
 	// First and Last bound the ports used, inclusive; both 0: any free port.
 	First, Last int
-	Log         *slog.Logger
+	// Share lets many sessions use one port pair, where [Ports.OpenFor] can
+	// tell them apart. It needs the Senders to be stepped.
+	Share bool
+	Log   *slog.Logger
 }
 
 // Ports hands out RTP ports. It is shared by all edges that need them.
@@ -37,11 +40,15 @@ type Ports struct {
 	opt     Options
 	log     *slog.Logger
 	pollers []*Poller
+	senders []*Sender
 
-	mu     sync.Mutex
-	used   map[uint16]bool
-	next   int
-	shared *multiplex // bound when first needed
+	mu        sync.Mutex
+	used      map[uint16]bool
+	sessions  int
+	next      int
+	multiplex *multiplex    // bound when first needed
+	pairs     []*sharedPair // … each
+	hosts     hosts
 }
 
 // New checks the range. It opens nothing yet.
@@ -62,6 +69,9 @@ func New(opt Options) (*Ports, error) {
 	for range 2 * runtime.GOMAXPROCS(0) {
 		p.pollers = append(p.pollers, &Poller{in: newInbox()})
 	}
+	for _, x := range p.pollers {
+		p.senders = append(p.senders, &Sender{x})
+	}
 	return p, nil
 }
 
@@ -77,7 +87,9 @@ func (p *Ports) Open() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.sessions++
 	s := newSession(p, rtp, rtcp)
+	s.out.buf = make([]byte, 0, maxPacket)
 	s.poller = p.quietest()
 	s.poller.add(s)
 	return s, nil
@@ -126,21 +138,23 @@ func (p *Ports) release(port uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.used, port)
+	p.sessions--
 }
 
 // InUse is the number of open sessions.
 func (p *Ports) InUse() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shared == nil {
-		return len(p.used)
-	}
-	return len(p.used) - 1 + len(*p.shared.byID.Load())
+	return p.sessions
 }
 
 // Pollers are to be stepped by the media clock, each by one goroutine at a
 // time.
 func (p *Ports) Pollers() []*Poller { return p.pollers }
+
+// Senders are to be stepped by the media clock when all due at a tick has been
+// written, each by one goroutine at a time.
+func (p *Ports) Senders() []*Sender { return p.senders }
 
 // Poller reads the sockets of its share of the sessions.
 type Poller struct {
@@ -148,8 +162,9 @@ type Poller struct {
 	in       *inbox
 	shared   atomic.Pointer[multiplex] // that this poller reads; nil: none
 	ticks    int
-	mu       sync.Mutex // guards changes of the list
+	mu       sync.Mutex // guards changes of the lists
 	sessions atomic.Pointer[[]*Session]
+	pairs    atomic.Pointer[[]*sharedPair]
 }
 
 func (p *Poller) list() []*Session {
@@ -180,15 +195,16 @@ func (p *Poller) pause() {
 }
 
 // Idle reports whether there is nothing to read.
-func (p *Poller) Idle() bool { return len(p.list()) == 0 }
+func (p *Poller) Idle() bool {
+	return len(p.list()) == 0 && !slices.ContainsFunc(p.commons(), func(q *sharedPair) bool { return len(q.now.Load().all) > 0 })
+}
 
 // rtcpEvery is how many ticks pass between two looks at an RTCP socket.
 const rtcpEvery = 5
 
 // Step reads all sockets that have something and sends the RTCP that is due.
 func (p *Poller) Step(now time.Duration) {
-	sessions := p.list()
-	if len(sessions) == 0 {
+	if p.Idle() {
 		return
 	}
 	p.stepping.Lock()
@@ -198,7 +214,10 @@ func (p *Poller) Step(now time.Duration) {
 	if m := p.shared.Load(); m != nil {
 		m.poll(p.in, now)
 	}
-	for i, s := range sessions {
+	for _, q := range p.commons() {
+		q.poll(p.in, now)
+	}
+	for i, s := range p.list() {
 		s.poll(p.in, now, (p.ticks+i)%rtcpEvery == 0)
 	}
 }

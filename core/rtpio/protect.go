@@ -8,13 +8,14 @@ import (
 	"github.com/pion/srtp/v3"
 )
 
-// protection is one direction of SRTP and SRTCP. Its lock is held for one
-// packet: RTP and RTCP of a party share the context.
+// protection is one direction of SRTP and SRTCP.
 type protection struct {
-	mu     sync.Mutex
+	gcm    *gcm // for RTP; nil: the suite is another
 	master []byte
 	suite  string
-	ctx    *srtp.Context
+	// mu is held for one packet: RTCP, and RTP without gcm, share the context.
+	mu  sync.Mutex
+	ctx *srtp.Context
 }
 
 // protect makes both directions ready. A direction whose key stays the same
@@ -42,7 +43,11 @@ func newProtection(s Suite, master []byte) (*protection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &protection{master: bytes.Clone(master), suite: s.Name, ctx: ctx}, nil
+	p := &protection{master: bytes.Clone(master), suite: s.Name, ctx: ctx}
+	if s.saltLen == gcmSalt {
+		p.gcm, err = newGCM(master)
+	}
+	return p, err
 }
 
 func (p *protection) keep(s Suite, master []byte) *protection {
@@ -52,16 +57,23 @@ func (p *protection) keep(s Suite, master []byte) *protection {
 	return nil
 }
 
-// rtp encrypts a packet in its place, which needs room for the tag.
+// rtp encrypts a packet of a fixed header and payload in its place, which needs
+// room for the tag. One goroutine sends.
 func (p *protection) rtp(plain []byte, h *rtp.Header) ([]byte, error) {
+	if p.gcm != nil {
+		return p.gcm.seal(plain, 12)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ctx.EncryptRTP(plain[:0], plain, h)
 }
 
-// openRTP authenticates and decrypts b in its place; on an error, what is in b
-// is lost.
-func (p *protection) openRTP(b []byte, h *rtp.Header) ([]byte, error) {
+// openRTP authenticates and decrypts b in its place, of which n octets are the
+// header h; on an error, what is in b is lost. One goroutine receives.
+func (p *protection) openRTP(b []byte, n int, h *rtp.Header) ([]byte, error) {
+	if p.gcm != nil {
+		return p.gcm.open(b, n)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ctx.DecryptRTP(b[:0], b, h)

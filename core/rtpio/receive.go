@@ -34,17 +34,11 @@ func (s *Session) poll(in *inbox, now time.Duration, rtcpToo bool) {
 		}
 		return
 	}
-	for {
-		n := in.read(s.rtp)
-		for i := range n {
-			if f != nil {
-				s.datagram(f, in.packet(i), in.from(i), in.arrival(i, now))
-			}
+	in.drain(s.rtp, func(i int) {
+		if f != nil {
+			s.datagram(f, in.packet(i), in.from(i), in.arrival(i, now))
 		}
-		if n < batch {
-			break
-		}
-	}
+	})
 	if !rtcpToo {
 		return
 	}
@@ -74,17 +68,17 @@ func (s *Session) keepTime(f *flow, now time.Duration) {
 }
 
 // datagram takes one datagram from the RTP port: RTP, RTCP multiplexed with it
-// (RFC 5761 §4), or something else.
-func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Duration) {
+// (RFC 5761 §4), or something else. It reports whether it was the peer's sound.
+func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Duration) bool {
 	if len(b) < 12 || b[0]>>6 != 2 {
 		s.counters.refused.Add(1)
-		return
+		return false
 	}
 	if b[1] >= 192 && b[1] <= 223 {
 		if f.Mux {
 			s.control(f, b, from, at)
 		}
-		return
+		return false
 	}
 	h := &s.in.header
 	n, err := h.Unmarshal(b)
@@ -92,28 +86,33 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 		if f.traverse(s, from, h.SSRC, at) {
 			s.in.last = at
 		}
-		return
+		return false
 	}
 	if err != nil || f.formats[h.PayloadType] == unknown {
 		s.counters.refused.Add(1)
-		return
+		return false
 	}
 	if f.srtpIn != nil {
-		if b, err = f.srtpIn.openRTP(b, h); err != nil {
+		if b, err = f.srtpIn.openRTP(b, n, h); err != nil {
 			s.counters.refused.Add(1)
-			return
+			return false
 		}
 	} else if !f.admit(s, from, h.SSRC, at) {
 		s.counters.refused.Add(1)
-		return
+		return false
 	}
 	payload, ok := f.open(&s.in, h, b[n:])
 	if !ok {
 		s.counters.refused.Add(1)
-		return
+		return false
 	}
 	s.in.last = at
+	if !f.heard {
+		f.heard = true
+		s.ports.note(f.Remote, from)
+	}
 	s.take(f, h, payload, at)
+	return true
 }
 
 func (f *flow) admit(s *Session, from netip.AddrPort, ssrc uint32, at time.Duration) bool {
@@ -216,6 +215,9 @@ func (l *latch) admit(s *Session, f *flow, from netip.AddrPort, ssrc uint32, at 
 	}
 	l.lock(f, from)
 	f.aim(s, from, l.rtcp())
+	if s.shared != nil {
+		go s.shared.expect(s, from, l.rtcp()) // it may wait
+	}
 	s.ports.log.Info("media comes from another address than signalled", "port", s.rtp.port, "signalled", f.Remote, "found", from)
 	return true
 }

@@ -70,7 +70,8 @@ type Session struct {
 	poller    *Poller
 	rtp, rtcp socket
 	ssrc      uint32
-	shared    *multiplex // whose sockets these are; nil: the session's own
+	shared    shared  // whose sockets these are; nil: the session's own
+	outbox    *outbox // that sends what is written; nil: it goes at once
 	id        uint32
 
 	flow   atomic.Pointer[flow]
@@ -86,6 +87,13 @@ type Session struct {
 	counters counters
 }
 
+// shared is a port pair of more than one session.
+type shared interface {
+	leave(*Session)
+	// expect tells where a session's peer sends from.
+	expect(s *Session, rtp, rtcp netip.AddrPort)
+}
+
 // flow is a Flow made ready for the packet path.
 type flow struct {
 	Flow
@@ -96,6 +104,7 @@ type flow struct {
 	digitsRate      int
 	timedOut        bool           // poller only
 	latch           latch          // poller only
+	heard           bool           // poller only: the peer was
 	reports         netip.AddrPort // poller only: where the peer's come from, with Traversal
 	found           atomic.Pointer[netip.AddrPort]
 }
@@ -114,7 +123,6 @@ func newSession(p *Ports, rtp, rtcp socket) *Session {
 	s := &Session{ports: p, rtp: rtp, rtcp: rtcp, ssrc: rand.Uint32()}
 	s.out.seq = uint16(rand.Uint32())
 	s.out.stamp = rand.Uint32()
-	s.out.buf = make([]byte, 0, maxPacket)
 	return s
 }
 
@@ -166,6 +174,12 @@ func (s *Session) Start(f Flow) error {
 			n.found.Store(to)
 			n.aim(s, *to, n.latch.rtcp())
 		}
+	}
+	switch {
+	case s.shared != nil && n.latch.locked:
+		s.shared.expect(s, n.latch.to, n.latch.rtcp())
+	case s.shared != nil:
+		s.shared.expect(s, f.Remote, rtcpOf(f))
 	}
 	s.flow.Store(n)
 	return nil
@@ -221,11 +235,11 @@ func (s *Session) Close() error {
 		return nil
 	}
 	s.sendRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: s.ssrc}, &rtcp.Goodbye{Sources: []uint32{s.ssrc}}})
-	s.poller.remove(s)
 	if s.shared != nil {
-		s.ports.leave(s)
+		s.shared.leave(s)
 		return nil
 	}
+	s.poller.remove(s)
 	go func() {
 		s.poller.pause() // nobody reads the sockets any more
 		s.outMu.Lock()
@@ -305,30 +319,42 @@ func (s *Session) sendRTP(f *flow, payload []byte) error {
 	if 12+len(payload) > maxPacket-64 {
 		return nil
 	}
-	plain := o.buf[idLen : idLen+12+len(payload)]
-	putHeader(plain, &o.header)
-	copy(plain[12:], payload)
-	wire := plain
-	switch {
-	case f.srtpOut != nil:
-		var err error
-		if wire, err = f.srtpOut.rtp(plain, &o.header); err != nil {
-			return err
-		}
-	case f.CipherOut != nil:
-		var padded bool
-		if wire, padded = f.CipherOut.Encrypt(plain[:12], payload, o.header.SequenceNumber, o.header.Timestamp); padded {
-			wire[0] |= 1 << 5
-		}
-	}
 	s.counters.sent.Add(1)
 	s.counters.octets.Add(uint64(len(payload)))
 	s.counters.stamp.Store(o.stamp)
+	if s.outbox != nil {
+		wire, err := o.seal(s.outbox.begin(), f, payload)
+		s.outbox.end(len(wire), to)
+		return err
+	}
+	wire, err := o.seal(o.buf[idLen:idLen], f, payload)
+	if err != nil {
+		return err
+	}
 	if f.MultiplexID != 0 { // in the octets before the packet
 		wire = o.buf[:idLen+len(wire)]
 		binary.BigEndian.PutUint32(wire, f.MultiplexID)
 	}
 	return s.rtp.send(wire, to)
+}
+
+// seal makes a packet of o.header and payload in buf, which is empty and has
+// room for it.
+func (o *sender) seal(buf []byte, f *flow, payload []byte) ([]byte, error) {
+	plain := buf[:12+len(payload)]
+	putHeader(plain, &o.header)
+	copy(plain[12:], payload)
+	switch {
+	case f.srtpOut != nil:
+		return f.srtpOut.rtp(plain, &o.header)
+	case f.CipherOut != nil:
+		wire, padded := f.CipherOut.Encrypt(plain[:12], payload, o.header.SequenceNumber, o.header.Timestamp)
+		if padded {
+			wire[0] |= 1 << 5
+		}
+		return wire, nil
+	}
+	return plain, nil
 }
 
 // putHeader writes the fixed RTP header (RFC 3550 §5.1), all that we send.

@@ -48,10 +48,16 @@ func openSocket(bind netip.AddrPort) (socket, error) {
 
 const dscpEF = 46
 
-// buffer asks for room for what comes between two polls; the kernel may give
-// less.
-func (s socket) buffer(octets int) {
-	_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, octets)
+// buffer asks for room for what comes and goes between two polls, and returns
+// the octets that the kernel gives for what comes.
+func (s socket) buffer(octets int) int {
+	for _, o := range [][2]int{{unix.SO_RCVBUF, unix.SO_RCVBUFFORCE}, {unix.SO_SNDBUF, unix.SO_SNDBUFFORCE}} {
+		if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, o[1], octets) != nil { // a privilege
+			_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, o[0], octets)
+		}
+	}
+	given, _ := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	return given
 }
 
 func (s socket) close() { unix.Close(s.fd) }
@@ -93,7 +99,7 @@ func (s socket) send(b []byte, to *address) error {
 }
 
 const (
-	batch     = 16   // datagrams read in one system call
+	batch     = 64   // datagrams read or sent in one system call
 	maxPacket = 2048 // longer ones are cut, and then fail to authenticate or decode
 )
 
@@ -110,8 +116,10 @@ type inbox struct {
 	iovecs  [batch]unix.Iovec
 	names   [batch]unix.RawSockaddrInet6
 	control [batch][64]byte
-	data    [batch][maxPacket]byte
-	used    int // headers that the kernel wrote to in the last read
+	// An odd number of cache lines apart, so that packets do not compete for
+	// the same places in the cache.
+	data [batch][maxPacket + 64]byte
+	used int // headers that the kernel wrote to in the last read
 	// offset turns the kernel's wall-clock time stamps into core.Now time.
 	offset time.Duration
 }
@@ -175,4 +183,14 @@ func (in *inbox) arrival(i int, now time.Duration) time.Duration {
 		return now // the wall clock was set meanwhile
 	}
 	return at
+}
+
+// drain reads all that has come, up to a bound, and has take look at each.
+func (in *inbox) drain(s socket, take func(i int)) {
+	for n, sum := batch, 0; n == batch && sum < maxDatagrams; sum += n {
+		n = in.read(s)
+		for i := range n {
+			take(i)
+		}
+	}
 }

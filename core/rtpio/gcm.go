@@ -1,0 +1,177 @@
+package rtpio
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// gcm is one direction of SRTP with AEAD_AES_128_GCM or AEAD_AES_256_GCM (RFC
+// 7714, over RFC 3711). All it needs for a packet lies together: with hundreds
+// of callers, fetching what is scattered costs more than the encryption. It is
+// used by one goroutine at a time.
+type gcm struct {
+	aead    cipher.AEAD
+	salt    [gcmSalt]byte
+	iv      [gcmSalt]byte
+	n       int // sources known
+	sources [maxSources]source
+}
+
+// source is where the packets of one SSRC have come to.
+type source struct {
+	ssrc  uint32
+	index uint64                      // of the packet furthest on (RFC 3711 §3.3.1): ROC and SEQ
+	seen  [replayWindow/64 + 1]uint64 // a bit for each of the last packets
+}
+
+const (
+	gcmSalt = 12
+	gcmTag  = 16
+	// maxSources is how many SSRCs one key may have had. Each is remembered, so
+	// that nothing is taken in twice; a peer that has had more, needs new keys.
+	maxSources = 8
+)
+
+var (
+	errReplayed     = errors.New("SRTP packet came before, or is too old to tell")
+	errSources      = fmt.Errorf("SRTP: over %d SSRCs with one key", maxSources)
+	errNotSRTP      = errors.New("SRTP packet is too short")
+	errNotAuthentic = errors.New("SRTP packet is not authentic")
+)
+
+// newGCM derives the session key and salt (RFC 3711 §4.3, RFC 7714 §11) from a
+// master key with its salt behind.
+func newGCM(master []byte) (*gcm, error) {
+	cut := len(master) - gcmSalt
+	block, err := aes.NewCipher(master[:cut])
+	if err != nil {
+		return nil, err
+	}
+	g := &gcm{}
+	key := make([]byte, cut)
+	derive(block, master[cut:], 0, key)
+	derive(block, master[cut:], 2, g.salt[:])
+	if block, err = aes.NewCipher(key); err != nil {
+		return nil, err
+	}
+	g.aead, err = cipher.NewGCM(block)
+	return g, err
+}
+
+// derive is the key derivation of RFC 3711 §4.3.3 with a rate of 0.
+func derive(master cipher.Block, salt []byte, label byte, out []byte) {
+	var x [aes.BlockSize]byte
+	copy(x[:], salt)
+	x[7] ^= label
+	cipher.NewCTR(master, x[:]).XORKeyStream(out, out)
+}
+
+// seal encrypts a packet in its place; b needs room for the tag. header is its
+// RTP header's length.
+func (g *gcm) seal(b []byte, header int) ([]byte, error) {
+	s, index, err := g.find(b)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		s = g.add(b)
+	}
+	s.index = max(s.index, index)
+	return g.aead.Seal(b[:header], g.nonce(s.ssrc, index), b[header:], b[:header]), nil
+}
+
+// open authenticates and decrypts b in its place; on an error, what is in b is
+// lost.
+func (g *gcm) open(b []byte, header int) ([]byte, error) {
+	if len(b) < header+gcmTag {
+		return nil, errNotSRTP
+	}
+	s, index, err := g.find(b)
+	if err != nil {
+		return nil, err
+	}
+	if s != nil && s.had(index) {
+		return nil, errReplayed
+	}
+	plain, err := g.aead.Open(b[:header], g.nonce(binary.BigEndian.Uint32(b[8:]), index), b[header:], b[:header])
+	if err != nil {
+		return nil, errNotAuthentic
+	}
+	if s == nil {
+		s = g.add(b)
+	}
+	s.note(index)
+	return plain, nil
+}
+
+// nonce is made as RFC 7714 §8.1 says.
+func (g *gcm) nonce(ssrc uint32, index uint64) []byte {
+	iv := g.iv[:]
+	binary.BigEndian.PutUint32(iv, 0)
+	binary.BigEndian.PutUint32(iv[2:], ssrc)
+	binary.BigEndian.PutUint16(iv[6:], uint16(index>>32))
+	binary.BigEndian.PutUint32(iv[8:], uint32(index))
+	for i := range iv {
+		iv[i] ^= g.salt[i]
+	}
+	return iv
+}
+
+// find returns the source of a packet, nil if it is new, and the packet's
+// index.
+func (g *gcm) find(b []byte) (*source, uint64, error) {
+	ssrc, seq := binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint16(b[2:])
+	for i := range g.sources[:g.n] {
+		if s := &g.sources[i]; s.ssrc == ssrc {
+			return s, s.nearest(seq), nil
+		}
+	}
+	if g.n == maxSources {
+		return nil, 0, errSources
+	}
+	return nil, uint64(seq), nil
+}
+
+func (g *gcm) add(b []byte) *source {
+	s := &g.sources[g.n]
+	g.n++
+	*s = source{ssrc: binary.BigEndian.Uint32(b[8:]), index: uint64(binary.BigEndian.Uint16(b[2:]))}
+	return s
+}
+
+// nearest is the index that a sequence number most likely stands for (RFC 3711
+// §3.3.1).
+func (s *source) nearest(seq uint16) uint64 {
+	index := s.index + uint64(int64(int16(seq-uint16(s.index))))
+	if index > 1<<63 { // before the first roll-over
+		index += 1 << 16
+	}
+	return index
+}
+
+// had reports whether a packet came before, or is too old to tell (RFC 3711
+// §3.3.2).
+func (s *source) had(index uint64) bool {
+	if index > s.index {
+		return false
+	}
+	if s.index-index >= replayWindow {
+		return true
+	}
+	return s.seen[index/64%uint64(len(s.seen))]&(1<<(index%64)) != 0
+}
+
+// note remembers an authentic packet.
+func (s *source) note(index uint64) {
+	if index > s.index {
+		// Forget what the window has left behind.
+		for next := s.index/64 + 1; next <= index/64 && next <= s.index/64+uint64(len(s.seen)); next++ {
+			s.seen[next%uint64(len(s.seen))] = 0
+		}
+		s.index = index
+	}
+	s.seen[index/64%uint64(len(s.seen))] |= 1 << (index % 64)
+}

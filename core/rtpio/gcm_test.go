@@ -1,0 +1,177 @@
+package rtpio
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"testing"
+
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+)
+
+// Both ways against another implementation, over the roll-over of sequence
+// numbers, with reordering, CSRCs and extensions.
+func TestGCMAgainstAnotherImplementation(t *testing.T) {
+	for _, s := range suites[:2] {
+		master := make([]byte, s.KeyLen)
+		_, _ = rand.Read(master)
+		other, err := s.context(master)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, out := mustGCM(t, master), mustGCM(t, master)
+		seq := uint16(65500)
+		for i := range 200 {
+			h := rtp.Header{Version: 2, SequenceNumber: seq + uint16(i^1), SSRC: 0x01020304, Timestamp: uint32(i), PayloadType: 8}
+			if i%3 == 0 {
+				h.CSRC = []uint32{1, 2}
+				_ = h.SetExtension(1, []byte{1, 2, 3})
+			}
+			packet := rtp.Packet{Header: h, Payload: bytes.Repeat([]byte{byte(i)}, i)}
+			plain, _ := packet.Marshal()
+			theirs, err := other.EncryptRTP(nil, plain, &h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := len(plain) - len(packet.Payload)
+			ours, err := out.seal(append(make([]byte, 0, maxPacket), plain...), n)
+			if err != nil || !bytes.Equal(ours, theirs) {
+				t.Fatalf("%s, packet %d: %x, theirs %x (%v)", s.Name, i, ours, theirs, err)
+			}
+			back, err := in.open(theirs, n)
+			if err != nil || !bytes.Equal(back, plain) {
+				t.Fatalf("%s, packet %d: %x, wanted %x (%v)", s.Name, i, back, plain, err)
+			}
+		}
+	}
+}
+
+// The vector of RFC 7714 §16.1.1 gives session keys, not master keys.
+func TestGCMVectorOfTheRFC(t *testing.T) {
+	unhex := func(s string) []byte { b, _ := hex.DecodeString(s); return b }
+	g := mustGCM(t, make([]byte, 28))
+	session := unhex("000102030405060708090a0b0c0d0e0f")
+	g.aead = mustAEAD(t, session)
+	copy(g.salt[:], unhex("517569642070726f2071756f"))
+	plain := append(unhex("8040f17b8041f8d35501a0b2"), unhex("47616c6c696120657374206f6d6e69732064697669736120696e207061727465732074726573")...)
+	wire, err := g.seal(append(make([]byte, 0, 100), plain...), 12)
+	want := unhex("8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce")
+	if err != nil || !bytes.Equal(wire, want) {
+		t.Errorf("%x, wanted %x (%v)", wire, want, err)
+	}
+}
+
+func TestGCMRefusesReplaysAndForgeries(t *testing.T) {
+	master := make([]byte, 44)
+	in, out := mustGCM(t, master), mustGCM(t, master)
+	send := func(seq uint16, ssrc uint32) []byte {
+		b := make([]byte, 20, 60)
+		b[0] = 0x80
+		binary.BigEndian.PutUint16(b[2:], seq)
+		binary.BigEndian.PutUint32(b[8:], ssrc)
+		wire, err := out.seal(b, 12)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Clone(wire)
+	}
+	taken := func(b []byte) bool { _, err := in.open(bytes.Clone(b), 12); return err == nil }
+	var sent [400][]byte
+	for i := range sent {
+		sent[i] = send(uint16(i), 1)
+	}
+	for i := 0; i < 300; i += 3 { // with holes
+		if !taken(sent[i]) {
+			t.Fatal(i)
+		}
+	}
+	for i := range 300 { // the last is 297
+		within, came := 297-i < replayWindow, i%3 == 0
+		if got := taken(sent[i]); got != (within && !came) {
+			t.Errorf("packet %d again or late: taken %v", i, got)
+		}
+	}
+	forged := bytes.Clone(sent[399])
+	forged[15] ^= 1
+	if taken(forged) || !taken(sent[399]) || taken(sent[399]) {
+		t.Error("a forgery is taken, or it spoils the true packet, or a replay is taken")
+	}
+	if !taken(sent[300]) || taken(sent[399-replayWindow]) {
+		t.Error("the window after a jump")
+	}
+	if _, err := in.open(sent[0][:27], 12); err == nil {
+		t.Error("a packet without room for a tag is taken")
+	}
+	for ssrc := range uint32(maxSources - 1) {
+		out = mustGCM(t, master)
+		if b := send(1, 100+ssrc); !taken(b) || taken(b) {
+			t.Errorf("SSRC %d", ssrc)
+		}
+	}
+	out = mustGCM(t, master)
+	if taken(send(1, 999)) {
+		t.Error("one SSRC too many is taken: it could not be told from a replay for ever")
+	}
+}
+
+func FuzzGCM(f *testing.F) {
+	master := make([]byte, 28)
+	out, _ := newGCM(master)
+	valid, _ := out.seal(append(make([]byte, 0, 100), rtpPacket(1, 2, "sound")...), 12)
+	f.Add(valid, 12)
+	f.Fuzz(func(t *testing.T, b []byte, n int) {
+		if len(b) < 12 || n < 12 || n > len(b) {
+			return
+		}
+		in, _ := newGCM(master)
+		_, _ = in.open(b, n)
+	})
+}
+
+func mustGCM(t testing.TB, master []byte) *gcm {
+	t.Helper()
+	g, err := newGCM(master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func BenchmarkSRTP(b *testing.B) {
+	s := suites[0]
+	master := make([]byte, s.KeyLen)
+	b.Run("gcm", func(b *testing.B) {
+		g := mustGCM(b, master)
+		buf := make([]byte, 172, 200)
+		for i := 0; b.Loop(); i++ {
+			binary.BigEndian.PutUint16(buf[2:], uint16(i))
+			_, _ = g.seal(buf, 12)
+		}
+	})
+	b.Run("pion", func(b *testing.B) {
+		ctx, _ := srtp.CreateContext(master[:32], master[32:], s.profile)
+		buf := make([]byte, 172, 200)
+		h := rtp.Header{Version: 2}
+		for i := 0; b.Loop(); i++ {
+			h.SequenceNumber = uint16(i)
+			_, _ = ctx.EncryptRTP(buf[:0], buf[:172], &h)
+		}
+	})
+}
+
+func mustAEAD(t testing.TB, key []byte) cipher.AEAD {
+	t.Helper()
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}

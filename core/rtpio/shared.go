@@ -1,0 +1,297 @@
+package rtpio
+
+import (
+	"maps"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bridgehead/core"
+)
+
+// sharedPair is a port pair of many sessions, told apart by where their peers
+// send from. That saves most of what a caller costs: the kernel is asked once
+// for a batch of packets, not twice for each caller and frame.
+//
+// Only peers whose host has proved to send from where it says share ports
+// ([hosts]). Should one of them not do so, its packets are still found: keys
+// tell whose they are, or that it alone has not been heard yet.
+type sharedPair struct {
+	ports     *Ports
+	rtp, rtcp socket
+	out       outbox
+	room      int // sessions it takes
+
+	mu        sync.Mutex              // guards changes of now
+	now       atomic.Pointer[members] // replaced, never changed: the poller takes no lock
+	strangers atomic.Uint64
+
+	ticks   int // poller only, as what follows
+	guesses int // left in this step
+	try     [maxPacket]byte
+}
+
+// members of a pair, and where each one's peer sends from.
+type members struct {
+	all       []*Session
+	rtp, rtcp map[netip.AddrPort]*Session
+	hosts     map[netip.Addr]bool
+}
+
+const (
+	maxShared = 256 // sessions of a pair: what one flood can harm
+	// What a session may have waiting in the kernel: packets of three ticks, as
+	// long as a network card's buffer makes them.
+	sharedShare = 3 * 2304
+	maxGuesses  = 32 // a step: strangers do not stop the clock
+	// quiet is how long a peer with keys is not heard before it is sought
+	// elsewhere.
+	quiet = 200 * time.Millisecond
+)
+
+// OpenFor is [Ports.Open] for a peer that says it will send from remote. If its
+// host is known to keep such promises, the ports are shared with others.
+func (p *Ports) OpenFor(remote netip.AddrPort) (*Session, error) {
+	if !p.opt.Share || !p.hosts.honest(remote.Addr()) {
+		return p.Open()
+	}
+	if s := p.join(remote); s != nil {
+		return s, nil
+	}
+	return p.Open()
+}
+
+// join finds a shared pair, or returns nil.
+func (p *Ports) join(remote netip.AddrPort) *Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	free := func(q *sharedPair) int { return q.room - len(q.now.Load().all) }
+	full := !slices.ContainsFunc(p.pairs, func(q *sharedPair) bool { return free(q) > 0 })
+	if full || len(p.pairs) < runtime.GOMAXPROCS(0) {
+		if !p.addPair() {
+			return nil
+		}
+	}
+	byRoom := slices.SortedFunc(slices.Values(p.pairs), func(a, b *sharedPair) int { return free(b) - free(a) })
+	for _, q := range byRoom {
+		if s := q.join(remote); s != nil {
+			p.sessions++
+			return s
+		}
+	}
+	return nil
+}
+
+// addPair opens a shared pair; the lock is held.
+func (p *Ports) addPair() bool {
+	rtp, rtcp, err := p.bind()
+	if err != nil {
+		return false
+	}
+	q := &sharedPair{ports: p, rtp: rtp, rtcp: rtcp, room: min(rtp.buffer(sharedBuffer)/sharedShare, maxShared)}
+	q.out.init(rtp)
+	q.now.Store(&members{rtp: map[netip.AddrPort]*Session{}, rtcp: map[netip.AddrPort]*Session{}})
+	p.pollers[len(p.pairs)%len(p.pollers)].share(q)
+	p.pairs = append(p.pairs, q)
+	return true
+}
+
+// join takes a session in, if there is room and nobody else at that place.
+func (q *sharedPair) join(remote netip.AddrPort) *Session {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	m := q.now.Load()
+	if len(m.all) >= q.room || m.rtp[remote] != nil {
+		return nil
+	}
+	s := newSession(q.ports, q.rtp, q.rtcp)
+	s.shared, s.outbox = q, &q.out
+	q.now.Store(m.with(s, remote, netip.AddrPortFrom(remote.Addr(), remote.Port()+1)))
+	return s
+}
+
+// with is m with a session at such places, instead of those it had. A place
+// that is another's stays so.
+func (m *members) with(s *Session, rtp, rtcp netip.AddrPort) *members {
+	n := m.without(s)
+	n.all = append(n.all, s)
+	for to, at := range map[*map[netip.AddrPort]*Session]netip.AddrPort{&n.rtp: rtp, &n.rtcp: rtcp} {
+		if at.IsValid() && (*to)[at] == nil {
+			(*to)[at] = s
+			n.hosts[at.Addr()] = true
+		}
+	}
+	return n
+}
+
+func (m *members) without(s *Session) *members {
+	other := func(x *Session) bool { return x == s }
+	n := &members{slices.DeleteFunc(slices.Clone(m.all), other), maps.Clone(m.rtp), maps.Clone(m.rtcp), map[netip.Addr]bool{}}
+	for _, by := range []map[netip.AddrPort]*Session{n.rtp, n.rtcp} {
+		for at, x := range by {
+			if x == s {
+				delete(by, at)
+			} else {
+				n.hosts[at.Addr()] = true
+			}
+		}
+	}
+	return n
+}
+
+func (q *sharedPair) expect(s *Session, rtp, rtcp netip.AddrPort) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	m := q.now.Load()
+	if m.rtp[rtp] == s && m.rtcp[rtcp] == s || s.closed.Load() || !rtp.IsValid() || rtp.Port() == 0 {
+		return
+	}
+	q.now.Store(m.with(s, rtp, rtcp))
+}
+
+func (q *sharedPair) leave(s *Session) {
+	q.mu.Lock()
+	q.now.Store(q.now.Load().without(s))
+	q.mu.Unlock()
+	q.ports.mu.Lock()
+	q.ports.sessions--
+	q.ports.mu.Unlock()
+}
+
+// poll reads all that has come for any session.
+func (q *sharedPair) poll(in *inbox, now time.Duration) {
+	m := q.now.Load()
+	q.guesses = maxGuesses
+	in.drain(q.rtp, func(i int) {
+		b, from, at := in.packet(i), in.from(i), in.arrival(i, now)
+		s := m.rtp[from]
+		if s == nil {
+			q.guess(m, b, from, at)
+		} else if f := s.flow.Load(); f != nil && !s.closed.Load() {
+			s.datagram(f, b, from, at)
+		}
+	})
+	q.ticks++
+	if q.ticks%rtcpEvery == 0 {
+		in.drain(q.rtcp, func(i int) {
+			s := m.rtcp[in.from(i)]
+			if s == nil {
+				q.strangers.Add(1)
+			} else if f := s.flow.Load(); f != nil && !s.closed.Load() {
+				s.control(f, in.packet(i), in.from(i), in.arrival(i, now))
+			}
+		})
+	}
+	for i := q.ticks % rtcpEvery; i < len(m.all); i += rtcpEvery {
+		if f := m.all[i].flow.Load(); f != nil && !m.all[i].closed.Load() {
+			m.all[i].keepTime(f, now)
+		}
+	}
+}
+
+// guess finds whose peer may have sent from an unexpected place: one at that
+// host that is not heard. Keys tell it for sure; without them there must be but
+// one.
+func (q *sharedPair) guess(m *members, b []byte, from netip.AddrPort, at time.Duration) {
+	q.strangers.Add(1)
+	if q.guesses == 0 || !m.hosts[from.Addr()] {
+		return
+	}
+	q.guesses--
+	var only *Session
+	doubt := false
+	for _, s := range m.all {
+		f := s.flow.Load()
+		if f == nil || s.closed.Load() || f.Remote.Addr() != from.Addr() || !s.unheard(f, at) {
+			continue
+		}
+		switch {
+		case f.srtpIn == nil:
+			doubt = only != nil
+			only = s
+		case s.datagram(f, q.try[:copy(q.try[:], b)], from, at):
+			go q.expect(s, from, netip.AddrPortFrom(from.Addr(), from.Port()+1)) // it may wait
+			return
+		}
+	}
+	if only != nil && !doubt {
+		only.datagram(only.flow.Load(), b, from, at)
+	}
+}
+
+// unheard: nothing comes from where the session's peer is expected.
+func (s *Session) unheard(f *flow, at time.Duration) bool {
+	if f.srtpIn != nil {
+		return !f.heard || at-s.in.last > quiet
+	}
+	return !f.latch.locked
+}
+
+func (p *Poller) commons() []*sharedPair {
+	if l := p.pairs.Load(); l != nil {
+		return *l
+	}
+	return nil
+}
+
+func (p *Poller) share(q *sharedPair) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := append(slices.Clone(p.commons()), q)
+	p.pairs.Store(&next)
+}
+
+// hosts remembers which send media from where they say that they will. Behind
+// some address translators, and from some gateways, it comes from another port.
+type hosts struct {
+	mu  sync.Mutex
+	saw map[netip.Addr]sight
+}
+
+type sight struct {
+	asSaid bool
+	at     time.Duration
+}
+
+const (
+	maxHosts   = 4096
+	rememberIt = time.Hour
+)
+
+func (h *hosts) honest(host netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	seen, ok := h.saw[host]
+	return ok && seen.asSaid && core.Now()-seen.at < rememberIt
+}
+
+// note remembers where a peer's media was first heard from.
+func (p *Ports) note(said, from netip.AddrPort) {
+	if !p.opt.Share || said.Addr() != from.Addr() {
+		return // of another host it tells nothing
+	}
+	go p.hosts.note(from.Addr(), said == from) // it may wait
+}
+
+// note: one failure outweighs all else for as long as it is remembered.
+func (h *hosts) note(host netip.Addr, asSaid bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := core.Now()
+	if seen, ok := h.saw[host]; ok && !seen.asSaid && asSaid && now-seen.at < rememberIt {
+		return
+	}
+	if h.saw == nil {
+		h.saw = map[netip.Addr]sight{}
+	}
+	for other := range h.saw {
+		if len(h.saw) < maxHosts {
+			break
+		}
+		delete(h.saw, other)
+	}
+	h.saw[host] = sight{asSaid, now}
+}
