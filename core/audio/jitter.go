@@ -23,6 +23,7 @@ type Jitter struct {
 	max   int64 // ns
 
 	fresh, free queue // Put → reader, reader → Put
+	made        int   // slots, of Put
 
 	// The reader's side. Times are ns, positions are RTP ticks, extended.
 	table   [slots]*slot // by sequence number
@@ -123,10 +124,6 @@ func NewJitter(o JitterOptions) *Jitter {
 	}
 	j := &Jitter{codec: o.Codec, max: int64(o.Max)}
 	j.ptime = j.ticks(int64(Frame))
-	all := make([]slot, slots)
-	for i := range all {
-		j.free.push(&all[i])
-	}
 	return j
 }
 
@@ -138,7 +135,7 @@ func (j *Jitter) Put(p *core.Packet) {
 		j.stats.dropped.Add(1)
 		return
 	}
-	s := j.free.pop()
+	s := j.slot()
 	if s == nil {
 		j.stats.dropped.Add(1)
 		return
@@ -148,6 +145,16 @@ func (j *Jitter) Put(p *core.Packet) {
 	s.level = levelOf(j.codec, p)
 	s.payload = append(s.payload[:0], p.Payload...)
 	j.fresh.push(s)
+}
+
+// slot for a packet; nil if all are in use. No more are made than ever were
+// needed at once, so that the few in turn stay in the processor's cache.
+func (j *Jitter) slot() *slot {
+	if s := j.free.pop(); s != nil || j.made == slots {
+		return s
+	}
+	j.made++
+	return &slot{}
 }
 
 // Poll takes in what has arrived until now and returns the loudest level among

@@ -172,7 +172,7 @@ func (f *flow) reportsFrom(s *Session, from netip.AddrPort) bool {
 // keepsAlive tells a packet that only keeps a firewall open: it has the
 // agreed payload type, or nothing in it.
 func (f *flow) keepsAlive(pt uint8, payload int) bool {
-	return f.Traversal && (payload == 0 || f.formats[pt&0x7f] == keepAlive)
+	return f.Traversal && (payload == 0 || f.formats[pt&0x7f].kind == keepAlive)
 }
 
 func busy() error {

@@ -11,8 +11,7 @@ import (
 
 // receiver keeps what the incoming side of a session knows.
 type receiver struct {
-	header rtp.Header // reused, so that extensions allocate once
-	packet core.Packet
+	packet core.Packet // reused, so that extensions allocate once
 	last   time.Duration // arrival of the last packet taken in
 	source measure       // of the SSRC now heard
 	digit  lastDigit
@@ -80,7 +79,7 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 		}
 		return false
 	}
-	h := &s.in.header
+	h := &s.in.packet.Header
 	n, err := h.Unmarshal(b)
 	if err == nil && f.keepsAlive(h.PayloadType, len(b)-n) {
 		if f.traverse(s, from, h.SSRC, at) {
@@ -88,7 +87,7 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 		}
 		return false
 	}
-	if err != nil || f.formats[h.PayloadType] == unknown {
+	if err != nil || f.formats[h.PayloadType].kind == unknown {
 		s.counters.refused.Add(1)
 		return false
 	}
@@ -125,7 +124,7 @@ func (f *flow) admit(s *Session, from netip.AddrPort, ssrc uint32, at time.Durat
 // open gives the payload in clear and without padding. Some peers that encrypt
 // sound send their keys beside it in clear.
 func (f *flow) open(in *receiver, h *rtp.Header, payload []byte) ([]byte, bool) {
-	if f.CipherIn == nil || f.formats[h.PayloadType] == event && len(payload) == eventLen {
+	if f.CipherIn == nil || f.formats[h.PayloadType].kind == event && len(payload) == eventLen {
 		return trim(payload, h.Padding)
 	}
 	if in.plain == nil {
@@ -155,26 +154,17 @@ func trim(payload []byte, padded bool) ([]byte, bool) {
 
 // take hands on a packet that is known to be the peer's.
 func (s *Session) take(f *flow, h *rtp.Header, payload []byte, at time.Duration) {
-	if f.formats[h.PayloadType] == event {
-		s.in.source.packet(h, at, f.digitsRate, &s.counters)
+	means := f.formats[h.PayloadType]
+	s.in.source.packet(h, at, int(means.rate), &s.counters)
+	if means.kind == event {
 		s.digit(f, h, payload)
 		return
 	}
-	s.in.source.packet(h, at, f.clockRate(h.PayloadType), &s.counters)
 	if to := s.sink.Load(); to != nil {
-		p := &s.in.packet
-		p.Header, p.Payload, p.Arrival, p.Level = *h, payload, at, core.LevelUnknown
+		p := &s.in.packet // h is its header
+		p.Payload, p.Arrival, p.Level = payload, at, core.LevelUnknown
 		_ = (*to).Write(p)
 	}
-}
-
-func (f *flow) clockRate(pt uint8) int {
-	for i := range f.Receive {
-		if f.Receive[i].PayloadType == pt {
-			return f.Receive[i].ClockRate
-		}
-	}
-	return 8000
 }
 
 // latch finds out where a clear peer sends from ("symmetric RTP", RFC 4961).

@@ -101,7 +101,6 @@ type flow struct {
 	rtpTo, rtcpTo   atomic.Pointer[address]
 	started         time.Duration
 	formats         [128]format
-	digitsRate      int
 	timedOut        bool           // poller only
 	latch           latch          // poller only
 	heard           bool           // poller only: the peer was
@@ -110,10 +109,15 @@ type flow struct {
 }
 
 // format is what a payload type means.
-type format uint8
+type format struct {
+	kind kind
+	rate int32 // of the RTP clock, Hz
+}
+
+type kind uint8
 
 const (
-	unknown format = iota
+	unknown kind = iota
 	sound
 	event
 	keepAlive
@@ -156,14 +160,13 @@ func (s *Session) Start(f Flow) error {
 		}
 	}
 	for _, c := range f.Receive {
-		n.formats[c.PayloadType&0x7f] = sound
+		n.formats[c.PayloadType&0x7f] = format{sound, int32(c.ClockRate)}
 	}
 	for _, c := range f.DigitsIn {
-		n.formats[c.PayloadType&0x7f] = event
-		n.digitsRate = c.ClockRate
+		n.formats[c.PayloadType&0x7f] = format{event, int32(c.ClockRate)}
 	}
-	if pt := f.KeepAlive & 0x7f; f.Traversal && pt != 0 && n.formats[pt] == unknown {
-		n.formats[pt] = keepAlive
+	if pt := f.KeepAlive & 0x7f; f.Traversal && pt != 0 && n.formats[pt].kind == unknown {
+		n.formats[pt].kind = keepAlive
 	}
 	n.aim(s, f.Remote, rtcpOf(f))
 	if f.Traversal {
