@@ -12,11 +12,11 @@ import (
 // (draft-ietf-rmcat-gcc): it tells from transport-wide feedback
 // (draft-holmer-rmcat-transport-wide-cc-extensions) how much the path carries.
 // The delay part fits a line to the queueing delay; the loss part backs off
-// beyond 10 % loss. Its memory is fixed and a sent packet costs no allocation.
+// beyond 10 % loss. Its memory is bounded and a sent packet costs no allocation.
 type estimator struct {
 	mu   sync.Mutex
-	seq  uint16 // of the next packet
-	sent [2048]sentPacket
+	seq  uint16            // of the next packet
+	sent *[1024]sentPacket // made with the first
 
 	rate    float64 // bit/s
 	loss    float64 // bound by loss, bit/s
@@ -42,7 +42,7 @@ type estimator struct {
 
 type sentPacket struct {
 	at   time.Duration
-	size int32
+	size uint16
 	seq  uint16
 	used bool
 }
@@ -79,9 +79,12 @@ func newEstimator() *estimator {
 func (e *estimator) next(now time.Duration, size int) uint16 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.sent == nil {
+		e.sent = new([len(e.sent)]sentPacket)
+	}
 	seq := e.seq
 	e.seq++
-	e.sent[seq%uint16(len(e.sent))] = sentPacket{now, int32(size), seq, true}
+	e.sent[seq%uint16(len(e.sent))] = sentPacket{now, uint16(size), seq, true}
 	return seq
 }
 
@@ -100,6 +103,9 @@ func (e *estimator) target() int {
 func (e *estimator) feedback(fb *rtcp.TransportLayerCC, now time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.sent == nil {
+		return
+	}
 	at := float64(fb.ReferenceTime) * 64
 	seq, left := fb.BaseSequenceNumber, int(fb.PacketStatusCount)
 	deltas := fb.RecvDeltas

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/udp"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
@@ -68,7 +69,7 @@ type Options struct {
 type Edge struct {
 	o      Options
 	log    *slog.Logger
-	udp    *net.UDPConn
+	udp    *udp.Conn
 	tcp    net.Listener
 	udpMux ice.UDPMux
 	tcpMux ice.TCPMux
@@ -125,7 +126,11 @@ func (e *Edge) listen() error {
 	if err != nil {
 		return fmt.Errorf("webrtc: listen address %q: %w", e.o.Listen, err)
 	}
-	if e.udp, err = net.ListenUDP("udp", addr); err != nil {
+	plain, err := net.ListenUDP("udp", addr)
+	if err == nil {
+		e.udp, err = udp.NewConn(plain)
+	}
+	if err != nil {
 		return fmt.Errorf("webrtc: %w", err)
 	}
 	e.hosts = e.findHosts()
@@ -134,8 +139,7 @@ func (e *Edge) listen() error {
 	_ = e.udp.SetReadBuffer(4 << 20)
 	_ = e.udp.SetWriteBuffer(4 << 20)
 	logs := logFactory{e.log}
-	// The plain socket and not a batching wrapper: it alone takes the path
-	// without an allocation per packet, and never waits for a flush.
+	// What the library calls for each packet is done for many at a time.
 	e.udpMux = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: logs.NewLogger("ice"), UDPConn: e.udp})
 	if e.o.ListenTCP == "" {
 		return nil

@@ -249,7 +249,7 @@ func (k *slotSink) Write(p *core.Packet) error {
 		s.tag(h, s.ext[:], b.twcc, now, len(p.Payload))
 	}
 	if o.rtx != 0 && b.rtxSSRC != 0 {
-		s.history.put(seq, h.Marker, o.rtx, ts, p.Payload)
+		s.history.put(seq, h.Marker, o.rtx, ts, p.Payload, now)
 	}
 	s.sent++
 	s.bytes += uint64(len(p.Payload))

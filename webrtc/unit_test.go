@@ -230,7 +230,7 @@ func FuzzRTCP(f *testing.F) {
 	p.slots = []*slot{s}
 	l.peer = p
 	for i := range 100 {
-		s.history.put(uint16(i), false, 97, 0, make([]byte, 100))
+		s.history.put(uint16(i), false, 97, 0, make([]byte, 100), time.Duration(i)*time.Millisecond)
 		l.bwe.next(time.Duration(i)*time.Millisecond, 100)
 	}
 	for _, packet := range []rtcp.Packet{
@@ -295,7 +295,7 @@ func TestHistory(t *testing.T) {
 	for i := range 5000 {
 		p := make([]byte, 1000)
 		p[0], p[1] = byte(i>>8), byte(i)
-		h.put(uint16(i+65000), i%2 == 0, 97, uint32(i), p)
+		h.put(uint16(i+65000), i%2 == 0, 97, uint32(i), p, time.Duration(i)*time.Millisecond)
 	}
 	found := 0
 	for i := range 5000 {
@@ -311,7 +311,14 @@ func TestHistory(t *testing.T) {
 	if found < 250 || found > 262 {
 		t.Errorf("%d packets kept, want what fits", found)
 	}
-	h.put(1, false, 97, 0, []byte{1})
+	var slow history
+	for i := range 1000 { // 10 kB a second
+		slow.put(uint16(i), false, 97, 0, make([]byte, 100), time.Duration(i)*10*time.Millisecond)
+	}
+	if len(slow.bytes) != leastHistory || len(h.bytes) != mostHistory {
+		t.Errorf("%d and %d octets of memory", len(slow.bytes), len(h.bytes))
+	}
+	h.put(1, false, 97, 0, []byte{1}, time.Second)
 	if e, _ := h.get(1, time.Second, 100*time.Millisecond); e == nil {
 		t.Error("not found")
 	}

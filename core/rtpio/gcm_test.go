@@ -11,6 +11,8 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
+
+	"bridgehead/core/udp"
 )
 
 // Both ways against another implementation, over the roll-over of sequence
@@ -38,7 +40,7 @@ func TestGCMAgainstAnotherImplementation(t *testing.T) {
 				t.Fatal(err)
 			}
 			n := len(plain) - len(packet.Payload)
-			ours, err := out.seal(append(make([]byte, 0, maxPacket), plain...), n)
+			ours, err := out.seal(append(make([]byte, 0, udp.MaxPacket), plain...), n)
 			if err != nil || !bytes.Equal(ours, theirs) {
 				t.Fatalf("%s, packet %d: %x, theirs %x (%v)", s.Name, i, ours, theirs, err)
 			}

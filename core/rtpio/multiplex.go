@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/udp"
 )
 
 // multiplex is the one port pair of all sessions whose datagrams begin with a
@@ -16,7 +17,7 @@ import (
 // random, and known to its session's peer alone.
 type multiplex struct {
 	ports     *Ports
-	rtp, rtcp socket
+	rtp, rtcp udp.Socket
 	// byID is never changed, but replaced: the poller reads it without locks.
 	byID    atomic.Pointer[map[uint32]*Session]
 	unknown atomic.Uint64
@@ -26,7 +27,6 @@ type multiplex struct {
 const (
 	idLen          = 4    // octets of a multiplexID
 	maxMultiplexed = 8192 // sessions
-	maxDatagrams   = 8192 // read in one step: a flood does not stop the clock
 	// Buffer asked of the kernel: 100 ms of a thousand sessions.
 	sharedBuffer = 4 << 20
 )
@@ -41,7 +41,7 @@ func (p *Ports) OpenMultiplexed() (*Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		rtp.buffer(sharedBuffer)
+		rtp.Buffer(sharedBuffer)
 		m := &multiplex{ports: p, rtp: rtp, rtcp: rtcp}
 		m.byID.Store(&map[uint32]*Session{})
 		p.multiplex = m
@@ -54,7 +54,7 @@ func (p *Ports) OpenMultiplexed() (*Session, error) {
 	}
 	s := newSession(p, m.rtp, m.rtcp)
 	p.sessions++
-	s.out.buf = make([]byte, 0, maxPacket)
+	s.out.buf = make([]byte, 0, udp.MaxPacket)
 	s.shared, s.poller = m, p.pollers[0] // that reads the shared pair
 	for s.id == 0 || s.id == ^uint32(0) || old[s.id] != nil {
 		s.id = rand.Uint32()
@@ -99,17 +99,17 @@ func (p *Ports) Strangers() uint64 {
 func (s *Session) ID() uint32 { return s.id }
 
 // poll reads all that has come for any session.
-func (m *multiplex) poll(in *inbox, now time.Duration) {
+func (m *multiplex) poll(in *udp.Inbox, now time.Duration) {
 	m.read(in, m.rtp, now, func(s *Session, f *flow, b []byte, from netip.AddrPort, at time.Duration) { s.datagram(f, b, from, at) })
 	if m.ticks++; m.ticks%rtcpEvery == 0 {
 		m.read(in, m.rtcp, now, (*Session).control)
 	}
 }
 
-func (m *multiplex) read(in *inbox, from socket, now time.Duration, take func(*Session, *flow, []byte, netip.AddrPort, time.Duration)) {
+func (m *multiplex) read(in *udp.Inbox, from udp.Socket, now time.Duration, take func(*Session, *flow, []byte, netip.AddrPort, time.Duration)) {
 	byID := *m.byID.Load()
-	in.drain(from, func(i int) {
-		b := in.packet(i)
+	in.Drain(from, func(i int) {
+		b := in.Packet(i)
 		if len(b) < idLen {
 			m.unknown.Add(1)
 			return
@@ -120,7 +120,7 @@ func (m *multiplex) read(in *inbox, from socket, now time.Duration, take func(*S
 			return
 		}
 		if f := s.flow.Load(); f != nil && !s.closed.Load() {
-			take(s, f, b[idLen:], in.from(i), in.arrival(i, now))
+			take(s, f, b[idLen:], in.From(i), in.Arrival(i, now))
 		}
 	})
 }
@@ -140,7 +140,7 @@ func (f *flow) traverse(s *Session, from netip.AddrPort, ssrc uint32, at time.Du
 	}
 	f.aim(s, from, f.rtcpAt(from))
 	if from != f.Remote {
-		s.ports.log.Debug("the endpoint behind a firewall is found", "port", s.rtp.port, "signalled", f.Remote, "found", from)
+		s.ports.log.Debug("the endpoint behind a firewall is found", "port", s.rtp.Port(), "signalled", f.Remote, "found", from)
 	}
 	return true
 }
@@ -164,7 +164,7 @@ func (f *flow) reportsFrom(s *Session, from netip.AddrPort) bool {
 		return false
 	}
 	f.reports = from
-	a := s.rtcp.address(from)
+	a := s.rtcp.Address(from)
 	f.rtcpTo.Store(&a)
 	return true
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/udp"
 )
 
 // Options of [New].
@@ -67,7 +68,7 @@ func New(opt Options) (*Ports, error) {
 	}
 	p := &Ports{opt: opt, log: opt.Log, used: map[uint16]bool{}}
 	for range 2 * runtime.GOMAXPROCS(0) {
-		p.pollers = append(p.pollers, &Poller{in: newInbox()})
+		p.pollers = append(p.pollers, &Poller{in: udp.NewInbox()})
 	}
 	for _, x := range p.pollers {
 		p.senders = append(p.senders, &Sender{x})
@@ -89,14 +90,14 @@ func (p *Ports) Open() (*Session, error) {
 	}
 	p.sessions++
 	s := newSession(p, rtp, rtcp)
-	s.out.buf = make([]byte, 0, maxPacket)
+	s.out.buf = make([]byte, 0, udp.MaxPacket)
 	s.poller = p.quietest()
 	s.poller.add(s)
 	return s, nil
 }
 
 // bind finds a free pair; the lock is held.
-func (p *Ports) bind() (rtp, rtcp socket, err error) {
+func (p *Ports) bind() (rtp, rtcp udp.Socket, err error) {
 	tries := 64
 	if p.opt.First != 0 {
 		tries = (p.opt.Last - p.opt.First + 1) / 2
@@ -106,11 +107,11 @@ func (p *Ports) bind() (rtp, rtcp socket, err error) {
 		if p.used[port] {
 			continue
 		}
-		if rtp, err = openSocket(netip.AddrPortFrom(p.opt.Bind, port)); err != nil {
+		if rtp, err = udp.Open(netip.AddrPortFrom(p.opt.Bind, port)); err != nil {
 			continue // taken by another program
 		}
-		if rtcp, err = openSocket(netip.AddrPortFrom(p.opt.Bind, port+1)); err != nil {
-			rtp.close()
+		if rtcp, err = udp.Open(netip.AddrPortFrom(p.opt.Bind, port+1)); err != nil {
+			rtp.Close()
 			continue
 		}
 		p.used[port] = true
@@ -159,7 +160,7 @@ func (p *Ports) Senders() []*Sender { return p.senders }
 // Poller reads the sockets of its share of the sessions.
 type Poller struct {
 	stepping sync.Mutex
-	in       *inbox
+	in       *udp.Inbox
 	shared   atomic.Pointer[multiplex] // that this poller reads; nil: none
 	ticks    int
 	mu       sync.Mutex // guards changes of the lists
@@ -209,7 +210,7 @@ func (p *Poller) Step(now time.Duration) {
 	}
 	p.stepping.Lock()
 	defer p.stepping.Unlock()
-	p.in.offset = time.Duration(time.Now().UnixNano()) - core.Now()
+	p.in.Offset = time.Duration(time.Now().UnixNano()) - core.Now()
 	p.ticks++
 	if m := p.shared.Load(); m != nil {
 		m.poll(p.in, now)

@@ -7,11 +7,12 @@ import (
 	"github.com/pion/rtp"
 
 	"bridgehead/core"
+	"bridgehead/core/udp"
 )
 
 // receiver keeps what the incoming side of a session knows.
 type receiver struct {
-	packet core.Packet // reused, so that extensions allocate once
+	packet core.Packet   // reused, so that extensions allocate once
 	last   time.Duration // arrival of the last packet taken in
 	source measure       // of the SSRC now heard
 	digit  lastDigit
@@ -22,7 +23,7 @@ type receiver struct {
 
 // poll reads all that has come. Packets that do not belong are counted and
 // forgotten; nothing that arrives can end the call.
-func (s *Session) poll(in *inbox, now time.Duration, rtcpToo bool) {
+func (s *Session) poll(in *udp.Inbox, now time.Duration, rtcpToo bool) {
 	if s.closed.Load() {
 		return
 	}
@@ -33,17 +34,17 @@ func (s *Session) poll(in *inbox, now time.Duration, rtcpToo bool) {
 		}
 		return
 	}
-	in.drain(s.rtp, func(i int) {
+	in.Drain(s.rtp, func(i int) {
 		if f != nil {
-			s.datagram(f, in.packet(i), in.from(i), in.arrival(i, now))
+			s.datagram(f, in.Packet(i), in.From(i), in.Arrival(i, now))
 		}
 	})
 	if !rtcpToo {
 		return
 	}
-	for i := range in.read(s.rtcp) {
+	for i := range in.Read(s.rtcp) {
 		if f != nil {
-			s.control(f, in.packet(i), in.from(i), in.arrival(i, now))
+			s.control(f, in.Packet(i), in.From(i), in.Arrival(i, now))
 		}
 	}
 	if f != nil {
@@ -128,7 +129,7 @@ func (f *flow) open(in *receiver, h *rtp.Header, payload []byte) ([]byte, bool) 
 		return trim(payload, h.Padding)
 	}
 	if in.plain == nil {
-		in.plain = make([]byte, 0, maxPacket)
+		in.plain = make([]byte, 0, udp.MaxPacket)
 	}
 	plain, err := f.CipherIn.Decrypt(in.plain[:0], payload, h.SequenceNumber, h.Timestamp, h.Padding)
 	return plain, err == nil
@@ -208,7 +209,7 @@ func (l *latch) admit(s *Session, f *flow, from netip.AddrPort, ssrc uint32, at 
 	if s.shared != nil {
 		go s.shared.expect(s, from, l.rtcp()) // it may wait
 	}
-	s.ports.log.Info("media comes from another address than signalled", "port", s.rtp.port, "signalled", f.Remote, "found", from)
+	s.ports.log.Info("media comes from another address than signalled", "port", s.rtp.Port(), "signalled", f.Remote, "found", from)
 	return true
 }
 

@@ -183,7 +183,7 @@ func (s *Session) sendRTCP(packets []rtcp.Packet) {
 	if f.MultiplexID != 0 {
 		wire = append(binary.BigEndian.AppendUint32(nil, f.MultiplexID), wire...)
 	}
-	_ = via.send(wire, to)
+	_ = via.Send(wire, to)
 }
 
 // bucket bounds the RTCP taken in: parsing it allocates.

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/rtp"
 
 	"bridgehead/core"
+	"bridgehead/core/udp"
 )
 
 // Flow is what was negotiated for a session. It is never changed once started:
@@ -68,10 +69,10 @@ type Cipher interface {
 type Session struct {
 	ports     *Ports
 	poller    *Poller
-	rtp, rtcp socket
+	rtp, rtcp udp.Socket
 	ssrc      uint32
-	shared    shared  // whose sockets these are; nil: the session's own
-	outbox    *outbox // that sends what is written; nil: it goes at once
+	shared    shared      // whose sockets these are; nil: the session's own
+	outbox    *udp.Outbox // that sends what is written; nil: it goes at once
 	id        uint32
 
 	flow   atomic.Pointer[flow]
@@ -98,7 +99,7 @@ type shared interface {
 type flow struct {
 	Flow
 	srtpIn, srtpOut *protection
-	rtpTo, rtcpTo   atomic.Pointer[address]
+	rtpTo, rtcpTo   atomic.Pointer[udp.Address]
 	started         time.Duration
 	formats         [128]format
 	timedOut        bool           // poller only
@@ -123,7 +124,7 @@ const (
 	keepAlive
 )
 
-func newSession(p *Ports, rtp, rtcp socket) *Session {
+func newSession(p *Ports, rtp, rtcp udp.Socket) *Session {
 	s := &Session{ports: p, rtp: rtp, rtcp: rtcp, ssrc: rand.Uint32()}
 	s.out.seq = uint16(rand.Uint32())
 	s.out.stamp = rand.Uint32()
@@ -131,7 +132,7 @@ func newSession(p *Ports, rtp, rtcp socket) *Session {
 }
 
 // Port is the local RTP port.
-func (s *Session) Port() int { return int(s.rtp.port) }
+func (s *Session) Port() int { return int(s.rtp.Port()) }
 
 // Found is where the peer's packets come from; zero before the first that is
 // believed.
@@ -215,9 +216,9 @@ func rtcpOf(f Flow) netip.AddrPort {
 }
 
 func (f *flow) aim(s *Session, rtp, rtcp netip.AddrPort) {
-	for to, at := range map[*atomic.Pointer[address]]netip.AddrPort{&f.rtpTo: rtp, &f.rtcpTo: rtcp} {
+	for to, at := range map[*atomic.Pointer[udp.Address]]netip.AddrPort{&f.rtpTo: rtp, &f.rtcpTo: rtcp} {
 		if at.IsValid() && at.Port() != 0 && !at.Addr().IsUnspecified() && !at.Addr().IsMulticast() {
-			a := s.rtp.address(at)
+			a := s.rtp.Address(at)
 			to.Store(&a)
 		}
 	}
@@ -247,10 +248,10 @@ func (s *Session) Close() error {
 		s.poller.pause() // nobody reads the sockets any more
 		s.outMu.Lock()
 		s.shut = true
-		s.rtp.close()
-		s.rtcp.close()
+		s.rtp.Close()
+		s.rtcp.Close()
 		s.outMu.Unlock()
-		s.ports.release(s.rtp.port)
+		s.ports.release(s.rtp.Port())
 	}()
 	return nil
 }
@@ -319,15 +320,15 @@ func (s *Session) sendRTP(f *flow, payload []byte) error {
 	o := &s.out
 	o.header.SequenceNumber = o.seq
 	o.seq++
-	if 12+len(payload) > maxPacket-64 {
+	if 12+len(payload) > udp.MaxPacket-64 {
 		return nil
 	}
 	s.counters.sent.Add(1)
 	s.counters.octets.Add(uint64(len(payload)))
 	s.counters.stamp.Store(o.stamp)
 	if s.outbox != nil {
-		wire, err := o.seal(s.outbox.begin(), f, payload)
-		s.outbox.end(len(wire), to)
+		wire, err := o.seal(s.outbox.Begin(), f, payload)
+		s.outbox.End(len(wire), to)
 		return err
 	}
 	wire, err := o.seal(o.buf[idLen:idLen], f, payload)
@@ -338,7 +339,7 @@ func (s *Session) sendRTP(f *flow, payload []byte) error {
 		wire = o.buf[:idLen+len(wire)]
 		binary.BigEndian.PutUint32(wire, f.MultiplexID)
 	}
-	return s.rtp.send(wire, to)
+	return s.rtp.Send(wire, to)
 }
 
 // seal makes a packet of o.header and payload in buf, which is empty and has

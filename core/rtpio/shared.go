@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/udp"
 )
 
 // sharedPair is a port pair of many sessions, told apart by where their peers
@@ -21,8 +22,8 @@ import (
 // tell whose they are, or that it alone has not been heard yet.
 type sharedPair struct {
 	ports     *Ports
-	rtp, rtcp socket
-	out       outbox
+	rtp, rtcp udp.Socket
+	out       *udp.Outbox
 	room      int // sessions it takes
 
 	mu        sync.Mutex              // guards changes of now
@@ -31,7 +32,7 @@ type sharedPair struct {
 
 	ticks   int // poller only, as what follows
 	guesses int // left in this step
-	try     [maxPacket]byte
+	try     [udp.MaxPacket]byte
 }
 
 // members of a pair, and where each one's peer sends from.
@@ -91,8 +92,8 @@ func (p *Ports) addPair() bool {
 	if err != nil {
 		return false
 	}
-	q := &sharedPair{ports: p, rtp: rtp, rtcp: rtcp, room: min(rtp.buffer(sharedBuffer)/sharedShare, maxShared)}
-	q.out.init(rtp)
+	q := &sharedPair{ports: p, rtp: rtp, rtcp: rtcp, room: min(rtp.Buffer(sharedBuffer)/sharedShare, maxShared)}
+	q.out = udp.NewOutbox(rtp, udp.Size{Datagrams: 64, Octets: 24 << 10}) // fits the nearest cache
 	q.now.Store(&members{rtp: map[netip.AddrPort]*Session{}, rtcp: map[netip.AddrPort]*Session{}})
 	p.pollers[len(p.pairs)%len(p.pollers)].share(q)
 	p.pairs = append(p.pairs, q)
@@ -108,7 +109,7 @@ func (q *sharedPair) join(remote netip.AddrPort) *Session {
 		return nil
 	}
 	s := newSession(q.ports, q.rtp, q.rtcp)
-	s.shared, s.outbox = q, &q.out
+	s.shared, s.outbox = q, q.out
 	q.now.Store(m.with(s, remote, netip.AddrPortFrom(remote.Addr(), remote.Port()+1)))
 	return s
 }
@@ -162,11 +163,11 @@ func (q *sharedPair) leave(s *Session) {
 }
 
 // poll reads all that has come for any session.
-func (q *sharedPair) poll(in *inbox, now time.Duration) {
+func (q *sharedPair) poll(in *udp.Inbox, now time.Duration) {
 	m := q.now.Load()
 	q.guesses = maxGuesses
-	in.drain(q.rtp, func(i int) {
-		b, from, at := in.packet(i), in.from(i), in.arrival(i, now)
+	in.Drain(q.rtp, func(i int) {
+		b, from, at := in.Packet(i), in.From(i), in.Arrival(i, now)
 		s := m.rtp[from]
 		if s == nil {
 			q.guess(m, b, from, at)
@@ -176,12 +177,12 @@ func (q *sharedPair) poll(in *inbox, now time.Duration) {
 	})
 	q.ticks++
 	if q.ticks%rtcpEvery == 0 {
-		in.drain(q.rtcp, func(i int) {
-			s := m.rtcp[in.from(i)]
+		in.Drain(q.rtcp, func(i int) {
+			s := m.rtcp[in.From(i)]
 			if s == nil {
 				q.strangers.Add(1)
 			} else if f := s.flow.Load(); f != nil && !s.closed.Load() {
-				s.control(f, in.packet(i), in.from(i), in.arrival(i, now))
+				s.control(f, in.Packet(i), in.From(i), in.Arrival(i, now))
 			}
 		})
 	}
@@ -228,6 +229,16 @@ func (s *Session) unheard(f *flow, at time.Duration) bool {
 		return !f.heard || at-s.in.last > quiet
 	}
 	return !f.latch.locked
+}
+
+// Sender sends what sessions on shared ports have written since its last step.
+type Sender struct{ poller *Poller }
+
+// Step sends.
+func (s *Sender) Step(time.Duration) {
+	for _, q := range s.poller.commons() {
+		q.out.Flush()
+	}
 }
 
 func (p *Poller) commons() []*sharedPair {

@@ -1,0 +1,122 @@
+package udp
+
+import (
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Conn is a net.UDPConn that reads and writes in batches. Who reads, one at a
+// time, gets what has come in one system call. What is written goes out at most
+// Delay later, with all that was written meanwhile; several datagrams to one
+// place, as the packets of a picture are, as one.
+type Conn struct {
+	*net.UDPConn
+	raw syscall.RawConn
+	v6  bool
+
+	in   *Inbox
+	read func(fd uintptr) bool
+	next int // datagrams of in: the one to hand out, and how many there are
+	have int
+
+	out    *Outbox
+	wake   chan struct{}
+	done   chan struct{}
+	closed atomic.Bool
+}
+
+// Delay is how long a datagram waits for others, at most.
+const Delay = time.Millisecond
+
+// NewConn takes over c.
+func NewConn(c *net.UDPConn) (*Conn, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	u := &Conn{UDPConn: c, raw: raw, in: NewInbox(), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	u.v6 = c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Is6()
+	u.read = func(fd uintptr) bool {
+		u.have = u.in.read(int(fd))
+		return u.have > 0
+	}
+	u.out = newOutbox(func(send func(int)) {
+		_ = raw.Write(func(fd uintptr) bool { send(int(fd)); return true })
+	}, Size{Datagrams: 1024, Octets: 1 << 20, Segments: true})
+	go u.send()
+	return u, nil
+}
+
+// ReadFromAddrPort waits for a datagram. One goroutine reads.
+func (u *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	if u.next == u.have {
+		u.next, u.have = 0, 0
+		if err := u.raw.Read(u.read); err != nil {
+			return 0, netip.AddrPort{}, err
+		}
+	}
+	i := u.next
+	u.next++
+	return copy(b, u.in.Packet(i)), u.in.From(i), nil
+}
+
+// ReadFrom is ReadFromAddrPort for those who want a net.Addr.
+func (u *Conn) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := u.ReadFromAddrPort(b)
+	if err != nil {
+		return n, nil, err
+	}
+	return n, net.UDPAddrFromAddrPort(from), nil
+}
+
+// WriteToAddrPort copies a datagram to be sent. It does not wait, and tells
+// nothing of what becomes of it.
+func (u *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if u.closed.Load() {
+		return 0, net.ErrClosed
+	}
+	if len(b) > MaxPacket { // no media
+		return u.UDPConn.WriteToUDPAddrPort(b, to)
+	}
+	a := address(to, u.v6)
+	if u.out.End(copy(u.out.Begin()[:MaxPacket], b), &a) {
+		select {
+		case u.wake <- struct{}{}:
+		default:
+		}
+	}
+	return len(b), nil
+}
+
+// WriteTo is WriteToAddrPort for those who have a net.Addr.
+func (u *Conn) WriteTo(b []byte, to net.Addr) (int, error) {
+	if a, ok := to.(*net.UDPAddr); ok {
+		return u.WriteToAddrPort(b, a.AddrPort())
+	}
+	return u.UDPConn.WriteTo(b, to)
+}
+
+func (u *Conn) send() {
+	for {
+		select {
+		case <-u.done:
+			return
+		case <-u.wake:
+			time.Sleep(Delay)
+			u.out.Flush()
+		}
+	}
+}
+
+// Close sends what is left and closes the socket.
+func (u *Conn) Close() error {
+	if u.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	close(u.done)
+	u.out.Flush()
+	return u.UDPConn.Close()
+}
