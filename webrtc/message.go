@@ -3,6 +3,7 @@ package webrtc
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -203,6 +204,12 @@ type (
 		Parties []partyMsg `json:"parties"`
 		Locked  bool       `json:"locked"`
 	}
+	rosterChangeMsg struct {
+		Type    string     `json:"type"`
+		Parties []partyMsg `json:"parties"`
+		Gone    []string   `json:"gone"`
+		Locked  bool       `json:"locked"`
+	}
 	partyMsg struct {
 		ID          string         `json:"id"`
 		Name        string         `json:"name"`
@@ -305,14 +312,47 @@ func message(e core.Event) any {
 
 func roster(r core.Roster) rosterMsg {
 	m := rosterMsg{Type: "roster", Parties: make([]partyMsg, len(r.Parties)), Locked: r.Locked}
-	for i, p := range r.Parties {
-		m.Parties[i] = partyMsg{
-			ID: p.ID, Name: p.Name, Address: p.Address, Protocol: p.Protocol, Direction: p.Direction, Phone: p.Phone,
-			State: p.State, Role: p.Role, AudioMuted: p.AudioMuted, VideoMuted: p.VideoMuted, HandRaised: p.HandRaised,
-			MutedByHost: p.MutedByHost, Security: p.Security, Sources: list(p.Sources), Joined: p.Joined,
-		}
+	for i := range r.Parties {
+		m.Parties[i] = partyOf(&r.Parties[i])
 	}
 	return m
+}
+
+func partyOf(p *core.Party) partyMsg {
+	return partyMsg{
+		ID: p.ID, Name: p.Name, Address: p.Address, Protocol: p.Protocol, Direction: p.Direction, Phone: p.Phone,
+		State: p.State, Role: p.Role, AudioMuted: p.AudioMuted, VideoMuted: p.VideoMuted, HandRaised: p.HandRaised,
+		MutedByHost: p.MutedByHost, Security: p.Security, Sources: list(p.Sources), Joined: p.Joined,
+	}
+}
+
+// rosterChange is what has changed since the client knew the parties old. In a
+// large meeting the whole list, to all, at each who comes, would be most of what
+// the gateway does. Parties stand in the order in which they came.
+func rosterChange(old []core.Party, r core.Roster) rosterChangeMsg {
+	m := rosterChangeMsg{"roster-change", []partyMsg{}, []string{}, r.Locked}
+	now := r.Parties
+	for i := range old {
+		if len(now) == 0 || now[0].ID != old[i].ID {
+			m.Gone = append(m.Gone, old[i].ID)
+			continue
+		}
+		if !sameParty(&old[i], &now[0]) {
+			m.Parties = append(m.Parties, partyOf(&now[0]))
+		}
+		now = now[1:]
+	}
+	for i := range now {
+		m.Parties = append(m.Parties, partyOf(&now[i]))
+	}
+	return m
+}
+
+func sameParty(a, b *core.Party) bool {
+	return a.ID == b.ID && a.Name == b.Name && a.Address == b.Address && a.Protocol == b.Protocol && a.Direction == b.Direction &&
+		a.Phone == b.Phone && a.State == b.State && a.Role == b.Role && a.AudioMuted == b.AudioMuted && a.VideoMuted == b.VideoMuted &&
+		a.HandRaised == b.HandRaised && a.MutedByHost == b.MutedByHost && a.Security == b.Security &&
+		a.Joined.Equal(b.Joined) && slices.Equal(a.Sources, b.Sources)
 }
 
 // list is never null in JSON.

@@ -60,6 +60,10 @@ type socket struct {
 	msgs   *rate.Limiter
 	offers *rate.Limiter
 
+	// What the client knows of who is here; the writer's own.
+	told  bool
+	known []core.Party
+
 	once   sync.Once
 	final  core.Reason
 	ending chan struct{} // closed once final is set: the writer says bye and closes
@@ -401,6 +405,8 @@ func (s *socket) write(l *Leg) {
 			for _, m := range l.out.take() {
 				if _, ok := m.(slotsChanged); ok {
 					m = l.slots()
+				} else if e, ok := m.(core.Roster); ok {
+					m = s.roster(e)
 				} else if e, ok := m.(core.Event); ok {
 					m = message(e)
 				}
@@ -417,6 +423,16 @@ func (s *socket) write(l *Leg) {
 			}
 		}
 	}
+}
+
+// roster tells the client who is here: all, and from then on what changes.
+func (s *socket) roster(r core.Roster) any {
+	old, told := s.known, s.told
+	s.known, s.told = r.Parties, true
+	if !told {
+		return roster(r)
+	}
+	return rosterChange(old, r)
 }
 
 func (s *socket) send(m any) bool {

@@ -95,6 +95,7 @@ type Meeting struct {
 	dirty    bool // the roster changed since it was last sent
 	sentAt   time.Duration
 	speaking string // what was last sent, to send changes only
+	looks    int
 
 	announced   bool
 	announcedAt time.Duration

@@ -35,8 +35,16 @@ func (m *Meeting) tellRoster(now time.Duration) {
 	}
 }
 
+// In a crowd, levels are sent less often: to tell all the levels of some costs
+// as much as the sound does.
+const (
+	crowd      = 50
+	crowdEvery = 5 // looks
+)
+
 // tellSpeaking sends who is heard, when that has changed, and the levels.
 func (m *Meeting) tellSpeaking(time.Duration) {
+	m.looks++
 	heard := m.mixer.Speakers()
 	slots := m.router.Speaking().Slots
 	e := core.Speaking{Slots: slots}
@@ -60,7 +68,7 @@ func (m *Meeting) tellSpeaking(time.Duration) {
 		if changed {
 			p.leg.Signal(e)
 		}
-		if len(levels) > 0 {
+		if len(levels) > 0 && (len(m.parties) < crowd || m.looks%crowdEvery == 0) {
 			p.leg.Signal(core.Levels{Of: levels})
 		}
 	}

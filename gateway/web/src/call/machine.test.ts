@@ -92,6 +92,17 @@ describe("inside", () => {
     expect([s.place?.state, s.locked, s.slots[0]?.mid, s.levels.x, s.paused["x camera"], s.layers["x camera"]]).toEqual(["waiting", true, "7", 20, true, "q"]);
   });
 
+  it("follows who comes, changes and goes", () => {
+    const [s] = run(
+      [
+        said({ type: "roster", parties: [party("a"), party("b"), party("c")], locked: false }),
+        said({ type: "roster-change", parties: [{ ...party("a"), name: "Ann" }, party("d")], gone: ["b"], locked: true }),
+      ],
+      inside,
+    );
+    expect([s.parties.map((p) => p.id), s.parties[0]?.name, s.locked]).toEqual([["a", "c", "d"], "Ann", true]);
+  });
+
   it("obeys a mute by a host, and opens the microphone by the user's hand only", () => {
     const [s1, e1] = run([said({ type: "mute", source: "microphone", on: true, by: "host" })], inside);
     expect(e1).toEqual([{ type: "muted", source: "microphone", on: true }]);

@@ -246,6 +246,14 @@ function failedTo(s: CallState, code: number, most: number): Step {
 
 const key = (party: string, source: string) => `${party} ${source}`;
 
+/** changed is who is here, in the order in which they came. */
+function changed(parties: Party[], news: Party[], gone: string[]): Party[] {
+  const by = new Map(parties.map((p) => [p.id, p]));
+  for (const id of gone) by.delete(id);
+  for (const p of news) by.set(p.id, p);
+  return [...by.values()];
+}
+
 /** said takes a message of the server during the call. */
 function said(s: CallState, m: ServerMessage): Step {
   switch (m.type) {
@@ -253,6 +261,8 @@ function said(s: CallState, m: ServerMessage): Step {
       return [{ ...s, place: m, locked: m.locked }, []];
     case "roster":
       return [{ ...s, parties: m.parties, locked: m.locked }, []];
+    case "roster-change":
+      return [{ ...s, parties: changed(s.parties, m.parties, m.gone), locked: m.locked }, []];
     case "slots":
       return [{ ...s, slots: m.slots }, []];
     case "speaking":

@@ -84,6 +84,7 @@ export type ServerMessage =
   | { type: "slots"; slots: Slot[] }
   | { type: "need-slots"; audio: number; video: number }
   | { type: "roster"; parties: Party[]; locked: boolean }
+  | { type: "roster-change"; parties: Party[]; gone: string[]; locked: boolean }
   | { type: "speaking"; parties: string[]; slots: string[] }
   | { type: "levels"; of: Record<string, number> }
   | { type: "showing"; party: string; source: Source; layer: string; paused: boolean }
