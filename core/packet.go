@@ -12,6 +12,9 @@ import (
 type Packet struct {
 	Header  rtp.Header
 	Payload []byte
+	// Kept, if not nil, is a copy of the payload as it came that is never
+	// changed: all who must keep the packet may hold on to this one.
+	Kept []byte
 	// Arrival is when the packet reached this machine, on the clock of [Now].
 	Arrival time.Duration
 	// Level is the sound level in -dBov, 0 (loudest) to 127 (silence), as the

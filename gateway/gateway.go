@@ -230,6 +230,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	defer stop()
 	behind.Go(func() { g.clock.Run(late) })
 	behind.Go(func() { g.book.Run(late) })
+	behind.Go(func() { trimMemory(late) })
 	edges := []core.Edge{g.sip, g.pstn, g.h323}
 	if g.webrtc != nil {
 		edges = append(edges, g.webrtc)

@@ -2,91 +2,86 @@ package webrtc
 
 import "time"
 
-// history keeps what was sent last in one video slot, for retransmission (RFC
-// 4588). It is one ring of bytes, so its memory is bounded whatever the packets'
-// sizes; it grows until it holds half a second, or its bound.
+// history is what was sent last in one video slot, for retransmission (RFC
+// 4588). The packets themselves are kept once for all who are sent them
+// ([core.Packet].Kept); what is each one's own, the numbers in the payload
+// descriptor, stands at the payload's beginning.
 //
 // It is our own because the library's responder allocates for every packet sent
-// and keeps a full buffer for each; this copies, and nothing more.
+// and keeps a full buffer for each.
 type history struct {
-	bytes []byte
-	at    int
-	tail  uint16 // sequence number of the oldest entry that may be kept
-	begun bool
-	turn  time.Duration // when the ring was last begun
-	index *[historyPackets]historyEntry
+	index *[historyPackets]historyEntry // made with the first packet
+	tape  tape                          // of packets that nobody has kept
 }
 
 type historyEntry struct {
 	seq       uint16
-	kept      bool
 	marker    bool
 	pt        uint8
 	timestamp uint32
-	from, to  uint32
 	resent    uint32 // ms; 0: never
+	head      [descriptor]byte
+	kept      []byte // nil: nothing
 }
 
 const (
-	leastHistory   = 32 << 10
-	mostHistory    = 256 << 10
-	historyFor     = 500 * time.Millisecond
-	historyPackets = 512
+	historyPackets = 256 // 1.7 s at 1.5 Mbit/s
+	// descriptor is the longest beginning of a payload in which a forwarded
+	// packet differs from the one received.
+	descriptor = 16
 )
 
-func (h *history) put(seq uint16, marker bool, pt uint8, ts uint32, payload []byte, now time.Duration) {
-	if len(payload) == 0 || len(payload) > leastHistory/8 {
+func (h *history) put(seq uint16, marker bool, pt uint8, ts uint32, payload, kept []byte) {
+	if len(payload) == 0 {
 		return
 	}
 	if h.index == nil {
-		h.index, h.bytes, h.turn = new([historyPackets]historyEntry), make([]byte, leastHistory), now
+		h.index = new([historyPackets]historyEntry)
 	}
-	if h.at+len(payload) > len(h.bytes) {
-		h.wrap(now)
+	if len(kept) != len(payload) {
+		kept = h.tape.keep(payload)
 	}
-	from := h.at
-	h.at += copy(h.bytes[from:], payload)
-	h.forget(seq, uint32(from), uint32(h.at))
-	h.index[seq%historyPackets] = historyEntry{seq: seq, kept: true, marker: marker, pt: pt, timestamp: ts, from: uint32(from), to: uint32(h.at)}
-}
-
-// wrap begins the ring anew, or makes it longer if it was soon full.
-func (h *history) wrap(now time.Duration) {
-	if now-h.turn < historyFor && len(h.bytes) < mostHistory {
-		h.bytes = append(h.bytes, make([]byte, len(h.bytes))...)
-		return
-	}
-	h.at, h.turn = 0, now
-}
-
-// forget drops the entries whose bytes have just been overwritten. They are the
-// oldest, so the walk from the tail ends at the first that is whole.
-func (h *history) forget(next uint16, from, to uint32) {
-	if !h.begun || next-h.tail > historyPackets {
-		h.begun, h.tail = true, next-historyPackets
-	}
-	for ; h.tail != next; h.tail++ {
-		e := &h.index[h.tail%historyPackets]
-		if !e.kept || e.seq != h.tail {
-			continue
-		}
-		if e.to <= from || to <= e.from {
-			return
-		}
-		e.kept = false
-	}
+	e := &h.index[seq%historyPackets]
+	e.seq, e.marker, e.pt, e.timestamp, e.resent, e.kept = seq, marker, pt, ts, 0, kept
+	copy(e.head[:], payload)
 }
 
 // get finds a packet, unless it was sent again less than wait ago.
-func (h *history) get(seq uint16, now, wait time.Duration) (*historyEntry, []byte) {
+func (h *history) get(seq uint16, now, wait time.Duration) *historyEntry {
 	if h.index == nil {
-		return nil, nil
+		return nil
 	}
 	e := &h.index[seq%historyPackets]
 	ms := uint32(now.Milliseconds())
-	if !e.kept || e.seq != seq || e.resent > 0 && ms-e.resent < uint32(wait.Milliseconds()) {
-		return nil, nil
+	if e.kept == nil || e.seq != seq || e.resent > 0 && ms-e.resent < uint32(wait.Milliseconds()) {
+		return nil
 	}
 	e.resent = max(ms, 1)
-	return e, h.bytes[e.from:e.to]
+	return e
+}
+
+// appendTo appends the payload as it was sent.
+func (e *historyEntry) appendTo(b []byte) []byte {
+	at := len(b)
+	b = append(b, e.kept...)
+	copy(b[at:], e.head[:])
+	return b
+}
+
+// tape copies packets to where they are never changed. It is made in pieces,
+// each freed when nobody holds a packet of it any more.
+type tape struct{ piece []byte }
+
+const tapePiece = 32 << 10
+
+func (t *tape) keep(b []byte) []byte {
+	if len(b) > tapePiece {
+		return nil
+	}
+	if len(t.piece)+len(b) > cap(t.piece) {
+		t.piece = make([]byte, 0, tapePiece)
+	}
+	at := len(t.piece)
+	t.piece = append(t.piece, b...)
+	return t.piece[at:len(t.piece):len(t.piece)]
 }

@@ -30,6 +30,7 @@ type inbound struct {
 	// Owned by the reading goroutine.
 	seat *seating
 	sink core.Sink
+	tape tape // of a picture's packets
 
 	mu   sync.Mutex // guards what RTCP needs
 	recv receiver
@@ -101,6 +102,9 @@ func (in *inbound) read() {
 		}
 		p.Header, p.Payload, p.Arrival = h, buf[at:end], core.Now()
 		p.Level = in.soundLevel(&h)
+		if in.source.Kind() == core.Video {
+			p.Kept = in.tape.keep(p.Payload)
+		}
 		in.mu.Lock()
 		fresh := in.recv.take(h.SequenceNumber, h.Timestamp, p.Arrival)
 		gap := in.nack.take(h.SequenceNumber, p.Arrival)

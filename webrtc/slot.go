@@ -249,7 +249,7 @@ func (k *slotSink) Write(p *core.Packet) error {
 		s.tag(h, s.ext[:], b.twcc, now, len(p.Payload))
 	}
 	if o.rtx != 0 && b.rtxSSRC != 0 {
-		s.history.put(seq, h.Marker, o.rtx, ts, p.Payload, now)
+		s.history.put(seq, h.Marker, o.rtx, ts, p.Payload, p.Kept)
 	}
 	s.sent++
 	s.bytes += uint64(len(p.Payload))
@@ -286,12 +286,12 @@ func (s *slot) resend(pairs []rtcp.NackPair, now, rtt time.Duration) {
 	left := 64 // in answer to one NACK
 	for _, pair := range pairs {
 		pair.Range(func(seq uint16) bool {
-			e, payload := s.history.get(seq, now, max(rtt, 10*time.Millisecond))
+			e := s.history.get(seq, now, max(rtt, 10*time.Millisecond))
 			if e == nil {
 				return true
 			}
 			left--
-			s.rtxBuf = append(binary.BigEndian.AppendUint16(s.rtxBuf[:0], seq), payload...)
+			s.rtxBuf = e.appendTo(binary.BigEndian.AppendUint16(s.rtxBuf[:0], seq))
 			h := &s.rtx
 			h.Version, h.Marker, h.PayloadType = 2, e.marker, e.pt
 			h.SequenceNumber, h.Timestamp, h.SSRC = s.rtxSeq, e.timestamp, b.rtxSSRC

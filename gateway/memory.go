@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// After a rush of calls, or the hashing of a password, the runtime keeps what
+// they needed for minutes, in case it is needed again. A gateway shares its
+// machine: once things are quiet, it gives back what is more than a little.
+const (
+	trimLook  = 5 * time.Second
+	trimLeast = 16 << 20 // octets to be had
+	trimQuiet = 16 << 20 // octets allocated since the last look: things are quiet
+	trimEvery = 30 * time.Second
+)
+
+// trimMemory runs until ctx ends.
+func trimMemory(ctx context.Context) {
+	look := time.NewTicker(trimLook)
+	defer look.Stop()
+	var allocated uint64
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-look.C:
+			m := readMemory()
+			if m.quiet(allocated) && now.Sub(last) >= trimEvery {
+				debug.FreeOSMemory()
+				last = now
+			}
+			allocated = m.allocated
+		}
+	}
+}
+
+// memory is what the runtime holds, in octets.
+type memory struct{ allocated, live, objects, free uint64 }
+
+func (m memory) quiet(before uint64) bool {
+	return m.allocated-before < trimQuiet && m.objects+m.free > m.live+trimLeast
+}
+
+func readMemory() memory {
+	s := []metrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+	}
+	metrics.Read(s)
+	return memory{s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64(), s[3].Value.Uint64()}
+}

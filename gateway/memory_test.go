@@ -1,0 +1,30 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+)
+
+// What is left over is seen, and seen to be gone once it was given back.
+func TestLeftOverMemoryIsSeen(t *testing.T) {
+	left := make([][]byte, 64)
+	for i := range left {
+		left[i] = make([]byte, 1<<20)
+	}
+	runtime.GC() // all of it counts as live
+	runtime.KeepAlive(left)
+	left = nil
+	runtime.GC()
+	m := readMemory()
+	if !m.quiet(m.allocated) {
+		t.Errorf("64 MiB left over are not seen: %+v", m)
+	}
+	if m.quiet(m.allocated - 2*trimQuiet) {
+		t.Error("memory is given back in a rush")
+	}
+	debug.FreeOSMemory()
+	if m = readMemory(); m.quiet(m.allocated) {
+		t.Errorf("memory given back still counts: %+v", m)
+	}
+}
