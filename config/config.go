@@ -102,6 +102,7 @@ type Limits struct {
 	SetupsPerSrc  int `key:"setups_per_source" default:"20" check:"1-100000" help:"new calls a second from one address that is no trunk"`
 	MediaTimeout  int `key:"media_timeout" default:"60" check:"5-3600" help:"seconds without a packet after which a call is ended"`
 	HoldTimeout   int `key:"hold_timeout" default:"300" check:"5-86400" help:"the same while the call is held"`
+	CPU           int `key:"cpu" default:"85" check:"0-100" help:"share of all cores, in per cent, above which new calls are refused, so that those under way stay well; 0: never"`
 	MaxCallMinute int `key:"call_minutes" default:"1440" check:"1-10080" help:"longest call, in minutes"`
 }
 

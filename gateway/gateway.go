@@ -43,6 +43,7 @@ type gateway struct {
 	log    *slog.Logger
 	store  *store.Store
 	clock  *clock.Clock
+	effort *effort
 	ports  *rtpio.Ports
 	cert   *certificate
 	book   *records.Book
@@ -98,10 +99,11 @@ func (g *gateway) openRooms(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	g.effort = newEffort(cfg.Limits.CPU, g.log)
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.WindowDuration())
 	g.book = records.New(g.store, g.log)
 	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Data: c}) }
-	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Guard: g.guard, Book: g.book, Notify: g.changed, Log: g.log})
+	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Guard: g.guard, Book: g.book, Admit: g.effort.admit, Notify: g.changed, Log: g.log})
 	return nil
 }
 
@@ -231,6 +233,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	behind.Go(func() { g.clock.Run(late) })
 	behind.Go(func() { g.book.Run(late) })
 	behind.Go(func() { trimMemory(late) })
+	behind.Go(func() { g.effort.watch(late) })
 	edges := []core.Edge{g.sip, g.pstn, g.h323}
 	if g.webrtc != nil {
 		edges = append(edges, g.webrtc)

@@ -33,6 +33,7 @@ func (g *gateway) register(r *prometheus.Registry) {
 	counter("clock_ticks_total", "Ticks of the media clock.", func() float64 { ticks, _ := g.clock.Lateness(); return float64(ticks) })
 	counter("clock_late_ticks_total", "Ticks of the media clock over 5 ms late.", func() float64 { _, late := g.clock.Lateness(); return float64(late) })
 	gauge("clock_worst_lateness_seconds", "Worst lateness of a tick since it was last asked for.", func() float64 { return g.clock.Worst().Seconds() })
+	gauge("cpu_share", "Share of all cores that the gateway used in the last second.", func() float64 { return float64(g.effort.share.Load()) / 1000 })
 	gauge("start_time_seconds", "When the gateway was started.", func() float64 { return float64(started.Unix()) })
 	gauge("h323_calls", "H.323 calls under way.", func() float64 { return float64(g.h323.Calls()) })
 	c, h := g.sip.Counters(), g.h323.Counters()

@@ -135,6 +135,7 @@ var promptOf = map[core.Code]string{
 	core.Full: "meeting-full", core.Locked: "meeting-locked", core.NotEncrypted: "not-encrypted",
 	core.Removed: "removed", core.Rejected: "rejected", core.Ended: "meeting-ended", core.Busy: "busy",
 	core.NoAnswer: "no-answer", core.Unreachable: "unreachable", core.Forbidden: "not-permitted",
+	core.Overload: "all-lines-busy",
 }
 
 func (c *caller) refuse(ctx context.Context, why core.Reason) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"bridgehead/core"
 	"bridgehead/core/clock"
@@ -24,6 +25,9 @@ type Options struct {
 	Voice *ivr.Voice
 	Guard *Guard
 	Book  *records.Book
+	// Admit refuses a new call when there is no room for it; nil: there always
+	// is.
+	Admit func() error
 	// Notify is told of every change in any meeting.
 	Notify func(meet.Change)
 	Log    *slog.Logger
@@ -35,6 +39,8 @@ type Plan struct {
 	Live  *Live
 	desk  ivr.Desk
 	edges []dialer
+	// speaking is how many callers are now told that there is no room.
+	speaking atomic.Int32
 	// Registered gives the scheme of the address by which a device is called
 	// now; nil: sip for all.
 	Registered func(user string) (scheme string)
@@ -50,7 +56,7 @@ func New(o Options) *Plan {
 // Route finds where a call leads, and opens its record.
 func (p *Plan) Route(ctx context.Context, call core.Call) (core.Room, error) {
 	p.opt.Book.Begin(redact(call))
-	room, err := p.route(ctx, call)
+	room, err := p.admit(ctx, call)
 	if err != nil {
 		r := core.ReasonOf(err)
 		p.opt.Book.Step(call.Info.ID, step("refused", r.Error()))
@@ -58,6 +64,11 @@ func (p *Plan) Route(ctx context.Context, call core.Call) (core.Room, error) {
 		case call.Info.Protocol == core.WebRTC: // shows it
 			p.refused(call, r)
 			return nil, err
+		case r.Code == core.Overload:
+			if p.speaking.Load() >= maxSpoken {
+				return nil, err
+			}
+			return p.opt.Book.Watch(p.overloaded(r)), nil
 		case call.Trunk != "" && r.Code == core.NotFound:
 			// The carrier announces that itself, or looks for another way. The
 			// edge ends the record, with the status that it sends.
@@ -68,6 +79,29 @@ func (p *Plan) Route(ctx context.Context, call core.Call) (core.Room, error) {
 		p.opt.Book.Step(call.Info.ID, step("routed", room.Name()))
 	}
 	return p.opt.Book.Watch(p.aloud(room, call.Info)), nil
+}
+
+// maxSpoken is how many callers at once hear that there is no room. The others,
+// of a thousand that come at the hour, are only told by their signalling.
+const maxSpoken = 20
+
+// overloaded tells a caller that there is no room.
+func (p *Plan) overloaded(r core.Reason) core.Room {
+	desk := p.desk
+	desk.Seated = func(core.Leg) func() {
+		p.speaking.Add(1)
+		return func() { p.speaking.Add(-1) }
+	}
+	return &ivr.Refusal{Desk: desk, Reason: r}
+}
+
+func (p *Plan) admit(ctx context.Context, call core.Call) (core.Room, error) {
+	if p.opt.Admit != nil {
+		if err := p.opt.Admit(); err != nil {
+			return nil, err
+		}
+	}
+	return p.route(ctx, call)
 }
 
 // refused closes the record of one who reads why. A browser that names no

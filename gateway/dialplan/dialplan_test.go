@@ -336,3 +336,46 @@ func TestLongCallsAreEnded(t *testing.T) {
 	}
 	m.End(core.Reason{Code: core.Ended})
 }
+
+// Over capacity some callers hear so; of a rush, most are only told by their
+// signalling. Browsers read it.
+func TestOverCapacityCallersAreTold(t *testing.T) {
+	b := newBench(t)
+	full := core.Reason{Code: core.Overload, Say: "All lines are busy."}
+	b.Plan.opt.Admit = func() error { return full }
+	call := func(p core.Protocol) (core.Room, *coretest.Leg, error) {
+		leg := coretest.New(0, func(i *core.Info) { i.Protocol, i.Phone = p, p == core.PSTN })
+		room, err := b.Route(t.Context(), core.Call{To: "7001", Info: leg.Info()})
+		return room, leg, err
+	}
+	if _, _, err := call(core.WebRTC); core.ReasonOf(err).Code != core.Overload {
+		t.Errorf("a browser is told %v", err)
+	}
+	var legs []*coretest.Leg
+	for i := range maxSpoken {
+		room, leg, err := call(core.SIP)
+		if err != nil {
+			t.Fatalf("caller %d hears nothing: %v", i, err)
+		}
+		if err := room.Join(t.Context(), leg); err != nil {
+			t.Fatal(err)
+		}
+		legs = append(legs, leg)
+	}
+	if _, _, err := call(core.SIP); core.ReasonOf(err).Code != core.Overload {
+		t.Errorf("caller %d is spoken to: %v", maxSpoken+1, err)
+	}
+	for _, leg := range legs {
+		leg.Hangup(core.Reason{Code: core.Normal})
+	}
+	for range 500 {
+		if b.Plan.speaking.Load() == 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	b.Plan.opt.Admit = nil
+	if _, _, err := call(core.SIP); err != nil || b.Plan.speaking.Load() != 0 {
+		t.Errorf("afterwards: %v, %d still spoken to", err, b.Plan.speaking.Load())
+	}
+}
