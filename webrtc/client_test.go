@@ -17,6 +17,7 @@ import (
 	"bridgehead/core/forward"
 
 	"github.com/coder/websocket"
+	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
@@ -150,6 +151,7 @@ type client struct {
 	way     string // "", tcp or relay: how it reaches the server
 	player  bool   // receives one sound and one picture only
 	single  bool   // one stream of video and no simulcast
+	cipher  dtls.SRTPProtectionProfile
 
 	mu   sync.Mutex
 	got  map[string]*received // by mid
@@ -290,7 +292,11 @@ func (c *client) open() {
 		s.SetICEUDPMux(ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: &lossy{udp, c.loss}}))
 	}
 	s.SetIncludeLoopbackCandidate(true)
-	s.SetSRTPProtectionProfiles(profiles...)
+	if c.cipher == 0 {
+		s.SetSRTPProtectionProfiles(profiles...)
+	} else {
+		s.SetSRTPProtectionProfiles(c.cipher)
+	}
 	media := &webrtc.MediaEngine{}
 	c.must(media.RegisterDefaultCodecs())
 	for _, u := range []string{audioLevelURI, midURI} {

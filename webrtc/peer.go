@@ -36,6 +36,7 @@ type peer struct {
 
 	arrivals arrivals
 	rids     rids
+	direct   direct
 }
 
 // profiles in order of preference: GCM costs a quarter of the others.
@@ -69,6 +70,7 @@ func (e *Edge) newPeer(l *Leg) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(p.pathTo)
 	p.pc.OnTrack(p.onTrack)
 	p.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { l.iceState(p, s) })
 	p.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
@@ -112,12 +114,14 @@ func (e *Edge) settings(p *peer) (webrtc.SettingEngine, error) {
 	}
 	s.SetSRTPProtectionProfiles(profiles...)
 	s.SetDTLSServerHelloMessageHook(p.serverHello)
+	s.SetDTLSKeyLogWriter(&p.direct)
 	s.BufferFactory = p.buffer
 	return s, nil
 }
 
 // serverHello notes which cipher was agreed on.
 func (p *peer) serverHello(h handshake.MessageServerHello) handshake.Message {
+	p.direct.serverHello(&h)
 	for _, x := range h.Extensions {
 		if u, ok := x.(*extension.UseSRTP); ok && len(u.ProtectionProfiles) == 1 {
 			p.leg.mu.Lock()
@@ -297,7 +301,7 @@ func (p *peer) newSlot(sec section) (*slot, error) {
 		return nil, fmt.Errorf("webrtc: no transceiver for mid %q", sec.mid)
 	}
 	t := p.pc.GetTransceivers()[i]
-	s := &slot{leg: p.leg, mid: sec.mid, kind: t.Kind()}
+	s := &slot{leg: p.leg, peer: p, mid: sec.mid, kind: t.Kind()}
 	sender, err := p.api.NewRTPSender(s, t.Receiver().Transport())
 	if err != nil {
 		return nil, err
@@ -369,5 +373,6 @@ func (p *peer) close() {
 		}
 	}
 	p.leg.mu.Unlock()
+	p.pathTo(nil)
 	_ = p.pc.Close()
 }

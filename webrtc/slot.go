@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/srtp"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
@@ -20,6 +21,7 @@ import (
 // core.Sink of a subscription is a [slotSink].
 type slot struct {
 	leg  *Leg
+	peer *peer
 	mid  string
 	kind webrtc.RTPCodecType
 
@@ -38,6 +40,9 @@ type slot struct {
 	rtxBuf  []byte
 	rtxSeq  uint16
 	history history
+	seal    *srtp.GCM // made of the keys sealed
+	sealed  *[]byte
+	wire    []byte // for TCP
 	sent    uint64 // packets
 	bytes   uint64
 	lastTS  uint32
@@ -254,8 +259,7 @@ func (k *slotSink) Write(p *core.Packet) error {
 	s.sent++
 	s.bytes += uint64(len(p.Payload))
 	s.lastTS, s.lastAt = ts, now
-	_, err := b.writer.WriteRTP(h, p.Payload)
-	return err
+	return s.send(b, h, p.Payload)
 }
 
 // Close gives the slot back.
@@ -299,7 +303,7 @@ func (s *slot) resend(pairs []rtcp.NackPair, now, rtt time.Duration) {
 			if b.twcc != 0 {
 				s.tag(h, s.rtxExt[:], b.twcc, now, len(s.rtxBuf))
 			}
-			_, _ = b.writer.WriteRTP(h, s.rtxBuf)
+			_ = s.send(b, h, s.rtxBuf)
 			return left > 0
 		})
 		if left <= 0 {

@@ -225,7 +225,7 @@ func FuzzHeaderExtension(f *testing.F) {
 func FuzzRTCP(f *testing.F) {
 	l := &Leg{bwe: newEstimator(), out: newOutbox()}
 	p := &peer{leg: l}
-	s := &slot{leg: l, kind: webrtc.RTPCodecTypeVideo}
+	s := &slot{leg: l, peer: &peer{leg: l}, kind: webrtc.RTPCodecTypeVideo}
 	s.bound.Store(&binding{ssrc: 1, rtxSSRC: 2, writer: discard{}})
 	s.sink = &slotSink{leg: l}
 	p.slots = []*slot{s}
@@ -275,7 +275,7 @@ func TestSlotWriteDoesNotAllocate(t *testing.T) {
 
 func slotWriter() func() {
 	l := &Leg{bwe: newEstimator(), out: newOutbox()}
-	s := &slot{leg: l, kind: webrtc.RTPCodecTypeVideo}
+	s := &slot{leg: l, peer: &peer{leg: l}, kind: webrtc.RTPCodecTypeVideo}
 	s.bound.Store(&binding{ssrc: 1, rtxSSRC: 2, twcc: 5, writer: discard{}})
 	k := &slotSink{leg: l}
 	k.hold.Store(&hold{slot: s, rate: 90000, pt: 96, rtx: 97})

@@ -14,6 +14,7 @@ import (
 	"bridgehead/core"
 
 	"github.com/coder/websocket"
+	"github.com/pion/dtls/v3"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -473,6 +474,29 @@ func TestBlockedUDP(t *testing.T) {
 						t.Errorf("reached by %+v", local)
 					}
 				}
+			}
+		})
+	}
+}
+
+// TestCiphers: the short way, with either length of key, and the library's.
+func TestCiphers(t *testing.T) {
+	for cipher, name := range suites {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			ann, bob := w.enter(), w.connect()
+			bob.cipher = cipher
+			bob.join()
+			bob.dial()
+			ann.until("sound", sound(20))
+			bob.until("sound", sound(20))
+			<-w.m.legs
+			leg := (<-w.m.legs).(*Leg)
+			leg.mu.Lock()
+			p := leg.peer
+			leg.mu.Unlock()
+			if short := p.direct.keys.Load() != nil; p.suite != name || short != (cipher != dtls.SRTP_AES128_CM_HMAC_SHA1_80) {
+				t.Errorf("%s, by the short way: %v", p.suite, short)
 			}
 		})
 	}

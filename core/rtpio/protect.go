@@ -6,11 +6,13 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
+
+	lean "bridgehead/core/srtp"
 )
 
 // protection is one direction of SRTP and SRTCP.
 type protection struct {
-	gcm    *gcm // for RTP; nil: the suite is another
+	gcm    *lean.GCM // for RTP; nil: the suite is another
 	master []byte
 	suite  string
 	// mu is held for one packet: RTCP, and RTP without gcm, share the context.
@@ -44,8 +46,8 @@ func newProtection(s Suite, master []byte) (*protection, error) {
 		return nil, err
 	}
 	p := &protection{master: bytes.Clone(master), suite: s.Name, ctx: ctx}
-	if s.saltLen == gcmSalt {
-		p.gcm, err = newGCM(master)
+	if s.saltLen == lean.SaltLen {
+		p.gcm, err = lean.NewGCM(master)
 	}
 	return p, err
 }
@@ -61,7 +63,7 @@ func (p *protection) keep(s Suite, master []byte) *protection {
 // room for the tag. One goroutine sends.
 func (p *protection) rtp(plain []byte, h *rtp.Header) ([]byte, error) {
 	if p.gcm != nil {
-		return p.gcm.seal(plain, 12)
+		return p.gcm.Seal(plain, 12)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -72,7 +74,7 @@ func (p *protection) rtp(plain []byte, h *rtp.Header) ([]byte, error) {
 // header h; on an error, what is in b is lost. One goroutine receives.
 func (p *protection) openRTP(b []byte, n int, h *rtp.Header) ([]byte, error) {
 	if p.gcm != nil {
-		return p.gcm.open(b, n)
+		return p.gcm.Open(b, n)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/srtp"
 )
 
 // sharingPorts knows the loopback's host for one that keeps its word.
@@ -198,10 +199,10 @@ func TestKeysTellWhoseAPacketIs(t *testing.T) {
 		})
 	}
 	for i, s := range sessions {
-		out := mustGCM(t, keys(byte(i)))
+		out := sealer(t, keys(byte(i)))
 		for n, word := range []string{"one", "two"} {
 			from, _ := listen(t) // another one each time
-			wire, _ := out.seal(append(make([]byte, 0, 100), rtpPacket(uint16(n), 160, word)...), 12)
+			wire, _ := out.Seal(append(make([]byte, 0, 100), rtpPacket(uint16(n), 160, word)...), 12)
 			s.in.last -= 2 * quiet // it was not heard for a while
 			deliver(t, from, wire, at(s))
 			step(p)
@@ -212,6 +213,15 @@ func TestKeysTellWhoseAPacketIs(t *testing.T) {
 			t.Errorf("session %d heard %q", i, words(h))
 		}
 	}
+}
+
+func sealer(t *testing.T, master []byte) *srtp.GCM {
+	t.Helper()
+	g, err := srtp.NewGCM(master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 func TestSharedPathDoesNotAllocate(t *testing.T) {

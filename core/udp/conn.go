@@ -82,14 +82,25 @@ func (u *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 		return u.UDPConn.WriteToUDPAddrPort(b, to)
 	}
 	a := address(to, u.v6)
-	if u.out.End(copy(u.out.Begin()[:MaxPacket], b), &a) {
+	u.End(copy(u.Begin()[:MaxPacket], b), &a)
+	return len(b), nil
+}
+
+// Begin gives room for a datagram, as [Outbox.Begin] does.
+func (u *Conn) Begin() []byte { return u.out.Begin() }
+
+// End takes it, as [Outbox.End] does.
+func (u *Conn) End(n int, to *Address) {
+	if u.out.End(n, to) {
 		select {
 		case u.wake <- struct{}{}:
 		default:
 		}
 	}
-	return len(b), nil
 }
+
+// Address makes a destination of the socket's kind.
+func (u *Conn) Address(to netip.AddrPort) Address { return address(to, u.v6) }
 
 // WriteTo is WriteToAddrPort for those who have a net.Addr.
 func (u *Conn) WriteTo(b []byte, to net.Addr) (int, error) {

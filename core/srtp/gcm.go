@@ -1,4 +1,7 @@
-package rtpio
+// Package srtp encrypts RTP with AES-GCM (RFC 7714, over RFC 3711) so that as
+// little memory as can be is touched for a packet: with hundreds of callers,
+// fetching what is scattered costs more than the encryption.
+package srtp
 
 import (
 	"crypto/aes"
@@ -8,14 +11,12 @@ import (
 	"fmt"
 )
 
-// gcm is one direction of SRTP with AEAD_AES_128_GCM or AEAD_AES_256_GCM (RFC
-// 7714, over RFC 3711). All it needs for a packet lies together: with hundreds
-// of callers, fetching what is scattered costs more than the encryption. It is
+// GCM is one direction of SRTP with AEAD_AES_128_GCM or AEAD_AES_256_GCM. It is
 // used by one goroutine at a time.
-type gcm struct {
+type GCM struct {
 	aead    cipher.AEAD
-	salt    [gcmSalt]byte
-	iv      [gcmSalt]byte
+	salt    [SaltLen]byte
+	iv      [SaltLen]byte
 	n       int // sources known
 	sources [maxSources]source
 }
@@ -28,8 +29,12 @@ type source struct {
 }
 
 const (
-	gcmSalt = 12
-	gcmTag  = 16
+	// SaltLen of a master salt, and TagLen that Seal makes a packet longer, in
+	// octets.
+	SaltLen = 12
+	TagLen  = 16
+	// replayWindow in packets (RFC 3711 §3.3.2 asks for at least 64).
+	replayWindow = 128
 	// maxSources is how many SSRCs one key may have had. Each is remembered, so
 	// that nothing is taken in twice; a peer that has had more, needs new keys.
 	maxSources = 8
@@ -42,15 +47,18 @@ var (
 	errNotAuthentic = errors.New("SRTP packet is not authentic")
 )
 
-// newGCM derives the session key and salt (RFC 3711 §4.3, RFC 7714 §11) from a
-// master key with its salt behind.
-func newGCM(master []byte) (*gcm, error) {
-	cut := len(master) - gcmSalt
+// NewGCM derives the session key and salt (RFC 3711 §4.3, RFC 7714 §11) from a
+// master key of 16 or 32 octets with its salt behind.
+func NewGCM(master []byte) (*GCM, error) {
+	cut := len(master) - SaltLen
+	if cut != 16 && cut != 32 {
+		return nil, fmt.Errorf("SRTP key with %d octets: AES-GCM needs 28 or 44", len(master))
+	}
 	block, err := aes.NewCipher(master[:cut])
 	if err != nil {
 		return nil, err
 	}
-	g := &gcm{}
+	g := &GCM{}
 	key := make([]byte, cut)
 	derive(block, master[cut:], 0, key)
 	derive(block, master[cut:], 2, g.salt[:])
@@ -69,9 +77,9 @@ func derive(master cipher.Block, salt []byte, label byte, out []byte) {
 	cipher.NewCTR(master, x[:]).XORKeyStream(out, out)
 }
 
-// seal encrypts a packet in its place; b needs room for the tag. header is its
+// Seal encrypts a packet in its place; b needs room for the tag. header is its
 // RTP header's length.
-func (g *gcm) seal(b []byte, header int) ([]byte, error) {
+func (g *GCM) Seal(b []byte, header int) ([]byte, error) {
 	s, index, err := g.find(b)
 	if err != nil {
 		return nil, err
@@ -83,10 +91,10 @@ func (g *gcm) seal(b []byte, header int) ([]byte, error) {
 	return g.aead.Seal(b[:header], g.nonce(s.ssrc, index), b[header:], b[:header]), nil
 }
 
-// open authenticates and decrypts b in its place; on an error, what is in b is
+// Open authenticates and decrypts b in its place; on an error, what is in b is
 // lost.
-func (g *gcm) open(b []byte, header int) ([]byte, error) {
-	if len(b) < header+gcmTag {
+func (g *GCM) Open(b []byte, header int) ([]byte, error) {
+	if len(b) < header+TagLen {
 		return nil, errNotSRTP
 	}
 	s, index, err := g.find(b)
@@ -108,7 +116,7 @@ func (g *gcm) open(b []byte, header int) ([]byte, error) {
 }
 
 // nonce is made as RFC 7714 §8.1 says.
-func (g *gcm) nonce(ssrc uint32, index uint64) []byte {
+func (g *GCM) nonce(ssrc uint32, index uint64) []byte {
 	iv := g.iv[:]
 	binary.BigEndian.PutUint32(iv, 0)
 	binary.BigEndian.PutUint32(iv[2:], ssrc)
@@ -122,7 +130,7 @@ func (g *gcm) nonce(ssrc uint32, index uint64) []byte {
 
 // find returns the source of a packet, nil if it is new, and the packet's
 // index.
-func (g *gcm) find(b []byte) (*source, uint64, error) {
+func (g *GCM) find(b []byte) (*source, uint64, error) {
 	ssrc, seq := binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint16(b[2:])
 	for i := range g.sources[:g.n] {
 		if s := &g.sources[i]; s.ssrc == ssrc {
@@ -135,7 +143,7 @@ func (g *gcm) find(b []byte) (*source, uint64, error) {
 	return nil, uint64(seq), nil
 }
 
-func (g *gcm) add(b []byte) *source {
+func (g *GCM) add(b []byte) *source {
 	s := &g.sources[g.n]
 	g.n++
 	*s = source{ssrc: binary.BigEndian.Uint32(b[8:]), index: uint64(binary.BigEndian.Uint16(b[2:]))}
