@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +39,7 @@ func loadCommand() *cobra.Command {
 					return fmt.Errorf("load: --echo %s: write address:port", echo)
 				}
 			}
-			if len(args) == 0 && echo == "" {
+			if len(args) == 0 && echo == "" && o.Janus == "" {
 				return fmt.Errorf("load: name at least one address to call")
 			}
 			o.Progress = func(s string) { fmt.Fprintln(os.Stderr, s) }
@@ -65,6 +67,7 @@ func loadCommand() *cobra.Command {
 	f.StringSliceVar(&o.Suites, "suites", nil, "SRTP suites to offer; empty: all")
 	f.StringVar(&bind, "bind", "", "local address")
 	f.IntVar(&o.PID, "pid", 0, "process of the server, to measure its CPU time and memory")
+	f.StringVar(&o.Janus, "janus", "", "API socket of a Janus; join room 1 of its AudioBridge by plain RTP in place of calls")
 	f.StringVar(&echo, "echo", "", "send raw RTP to this echo in place of calls")
 	cmd.AddCommand(echoCommand(), benchCommand())
 	return cmd
@@ -87,6 +90,7 @@ func echoCommand() *cobra.Command {
 func benchCommand() *cobra.Command {
 	var quick bool
 	var out string
+	var only []string
 	cmd := &cobra.Command{Use: "bench", Short: "Measure gateways started for the purpose, and print docs/performance.md", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
@@ -95,7 +99,7 @@ func benchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := load.Bench(ctx, load.BenchOptions{Program: program, Quick: quick, Progress: func(s string) { fmt.Fprintln(os.Stderr, s) }})
+			r, err := load.Bench(ctx, load.BenchOptions{Program: program, Quick: quick, Only: only, Progress: func(s string) { fmt.Fprintln(os.Stderr, s) }})
 			if err != nil {
 				return err
 			}
@@ -107,11 +111,15 @@ func benchCommand() *cobra.Command {
 				if err := os.WriteFile(out, text.Bytes(), 0o644); err != nil {
 					return err
 				}
+				if err := r.WritePlots(strings.TrimSuffix(out, filepath.Ext(out))); err != nil {
+					return err
+				}
 			}
 			_, err = cmd.OutOrStdout().Write(text.Bytes())
 			return err
 		}}
 	cmd.Flags().BoolVar(&quick, "quick", false, "one short round: figures for a glance")
-	cmd.Flags().StringVar(&out, "out", "", "file to write the document to, too")
+	cmd.Flags().StringSliceVar(&only, "only", nil, "parts to measure: "+strings.Join(load.BenchParts, ", ")+"; empty: all")
+	cmd.Flags().StringVar(&out, "out", "", "file to write the document to, too; its plots go into a folder of that name")
 	return cmd
 }

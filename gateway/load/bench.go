@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"regexp"
@@ -12,14 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"bridgehead/core/clock"
 )
 
 // BenchOptions of [Bench].
 type BenchOptions struct {
 	Program string // this program, to run gateways and echoes with
 	Quick   bool   // one round, short: figures for a glance
+	// Only names the parts to measure; empty: all. See [BenchParts].
+	Only []string
 	// Progress is told what goes on; may be nil.
 	Progress func(string)
 }
@@ -33,23 +32,14 @@ type Results struct {
 	Rounds                int
 	IdleCPU               float64 // % of a core
 	IdleMemory            float64 // MiB
+	Janus                 string  // version; empty: not installed
 	Cost                  []Cost
+	Forward               []Forward
+	Memory                []Memory
+	Storm                 []Storm
 	Delay                 []Delay
 	Setup                 []Setup
 	Paths                 []Path
-}
-
-// Cost of callers in one meeting, in ms of CPU per caller-second; medians of
-// the rounds.
-type Cost struct {
-	Callers                            int
-	Echo, Batched, Clear, GCM128       float64
-	GCM256, H235                       float64
-	ClearRatio, GCM128Ratio            float64 // to the echo of the same round
-	GCM256Ratio, H235Ratio, FloorRatio float64 // FloorRatio: clear to the batched echo
-	Resident                           float64 // MiB, the server's, clear
-	Sent, Received, Lost, Right, Wrong int     // over all rounds of the bridge
-	Starved                            int     // runs made again, echo and bridge
 }
 
 // Delay of the bridge.
@@ -83,8 +73,11 @@ type bench struct {
 	Results
 }
 
-// Bench measures all that docs/performance.md tells. It takes about a quarter
-// of an hour, five minutes if quick.
+// BenchParts are the parts of the benchmark, in their order.
+var BenchParts = []string{"idle", "callers", "forwarding", "memory", "delay", "storm", "set-up", "browsers", "packets"}
+
+// Bench measures all that docs/performance.md tells. It takes about half an
+// hour, eight minutes if quick.
 func Bench(ctx context.Context, o BenchOptions) (*Results, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
@@ -92,6 +85,9 @@ func Bench(ctx context.Context, o BenchOptions) (*Results, error) {
 	b := &bench{opt: o}
 	b.machine()
 	b.Quick, b.Rounds = o.Quick, 3
+	if janusHome() != "" {
+		b.Janus = janusVersion(ctx)
+	}
 	if o.Quick {
 		b.Rounds = 1
 	}
@@ -100,8 +96,13 @@ func Bench(ctx context.Context, o BenchOptions) (*Results, error) {
 		return nil, err
 	}
 	b.Busy = busy
-	for _, step := range []func(context.Context) error{b.idle, b.costs, b.delays, b.setups, b.paths} {
-		if err := step(ctx); err != nil {
+	for i, measure := range []func(context.Context) error{
+		b.idle, b.costs, b.forwards, b.memories, b.delays, b.storms, b.setups, b.joins, b.paths,
+	} {
+		if len(o.Only) > 0 && !slices.Contains(o.Only, BenchParts[i]) {
+			continue
+		}
+		if err := measure(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -170,153 +171,6 @@ func (b *bench) span(d time.Duration) time.Duration {
 	return d
 }
 
-// load is the part of a run's options that all scenarios share.
-func (b *bench) load(p *process, callers int) Options {
-	return Options{Calls: callers, PerSec: 100, Speakers: len(Tones), Settle: 2 * time.Second, Duration: b.span(8 * time.Second),
-		Clear: true, Bind: netip.MustParseAddr(loopback), PID: p.pid(), Echo: p.echo}
-}
-
-const (
-	whole   = 0.98 // of the packets due; with less a run is made again
-	retries = 3
-)
-
-// whole runs f until it has been given the machine; a run that was not tells
-// about the machine alone. The last one counts in any case.
-func (b *bench) whole(c *Cost, f func() (*Report, error)) (r *Report, err error) {
-	for range retries {
-		if r, err = f(); err != nil || float64(r.Received) >= whole*float64(r.Sent) {
-			return r, err
-		}
-		c.Starved++
-		b.opt.Progress("the machine was busy with other work: once more")
-	}
-	return f()
-}
-
-// cost is the CPU for 50 packets heard, so that packets which the bridge had
-// no time to send don't make it look cheap.
-func cost(r *Report) float64 {
-	perSecond := float64(time.Second / clock.Frame)
-	return r.CPU * 1000 * perSecond / max(1, float64(r.Received))
-}
-
-// costs measures echo and bridge in turn, so that what else the machine does
-// meets both, and compares within each round.
-func (b *bench) costs(ctx context.Context) error {
-	for _, callers := range []int{10, 100, 500} {
-		c := Cost{Callers: callers}
-		var all [11][]float64
-		for range b.Rounds {
-			var cpu [6]float64
-			for i, run := range []func() (*Report, error){
-				func() (*Report, error) { return b.echo(ctx, callers, 0) },
-				func() (*Report, error) { return b.echo(ctx, callers, clock.Frame) },
-				func() (*Report, error) { return b.bridge(ctx, callers, nil) },
-				func() (*Report, error) { return b.bridge(ctx, callers, []string{"AEAD_AES_128_GCM"}) },
-				func() (*Report, error) { return b.bridge(ctx, callers, []string{"AEAD_AES_256_GCM"}) },
-				func() (*Report, error) { return b.bridge(ctx, callers, []string{h235}) },
-			} {
-				r, err := b.whole(&c, run)
-				if err != nil {
-					return err
-				}
-				cpu[i] = cost(r)
-				all[i] = append(all[i], cpu[i])
-				if i >= 2 {
-					c.count(r)
-				}
-			}
-			for i, v := range []float64{cpu[2] / cpu[0], cpu[3] / cpu[0], cpu[4] / cpu[0], cpu[5] / cpu[0], cpu[2] / cpu[1]} {
-				all[6+i] = append(all[6+i], v)
-			}
-		}
-		for i, to := range []*float64{&c.Echo, &c.Batched, &c.Clear, &c.GCM128, &c.GCM256, &c.H235, &c.ClearRatio, &c.GCM128Ratio, &c.GCM256Ratio, &c.H235Ratio, &c.FloorRatio} {
-			*to = median(all[i])
-		}
-		b.Cost = append(b.Cost, c)
-	}
-	return nil
-}
-
-func (c *Cost) count(r *Report) {
-	if r.Suite == "clear" {
-		c.Resident = r.Memory
-	}
-	c.Sent, c.Received, c.Lost = c.Sent+int(r.Sent), c.Received+int(r.Received), c.Lost+int(r.Lost)
-	c.Right, c.Wrong = c.Right+r.Right, c.Wrong+c.Callers-r.Right
-}
-
-func median(list []float64) float64 {
-	slices.Sort(list)
-	return list[len(list)/2]
-}
-
-func (b *bench) echo(ctx context.Context, callers int, every time.Duration) (*Report, error) {
-	p, err := startEcho(b.opt.Program, every)
-	if err != nil {
-		return nil, err
-	}
-	defer p.stop()
-	r, err := Run(ctx, b.load(p, callers))
-	if err == nil {
-		b.opt.Progress(fmt.Sprintf("echo, %d flows, looking every %v: %.3f ms/caller-s, %d of %d packets", callers, every, cost(r), r.Received, r.Sent))
-	}
-	return r, err
-}
-
-// h235 stands among the suites of SRTP for H.323 with media encrypted by AES in
-// CBC mode.
-const h235 = "H.235"
-
-// bridge measures a meeting, in clear without suites.
-func (b *bench) bridge(ctx context.Context, callers int, suites []string) (*Report, error) {
-	p, err := startGateway(ctx, b.opt.Program)
-	if err != nil {
-		return nil, err
-	}
-	defer p.stop()
-	o := b.load(p, callers)
-	o.To = []string{p.clear}
-	switch {
-	case slices.Contains(suites, h235):
-		o.To = []string{p.h323}
-	case suites != nil:
-		o.To, o.Suites = []string{p.tls}, suites
-	}
-	r, err := Run(ctx, o)
-	if err == nil {
-		b.opt.Progress(fmt.Sprintf("bridge, %d callers, %s: %.3f ms/caller-s, %d of %d packets, %d hear right", callers, r.Suite, cost(r), r.Received, r.Sent, r.Right))
-	}
-	return r, err
-}
-
-func (b *bench) delays(ctx context.Context) error {
-	var c Cost // of no interest
-	for _, d := range []Delay{{Name: "G.711, clear", Callers: 100}, {Name: "G.711, AEAD_AES_256_GCM", Callers: 100}} {
-		r, err := b.whole(&c, func() (*Report, error) {
-			p, err := startGateway(ctx, b.opt.Program)
-			if err != nil {
-				return nil, err
-			}
-			defer p.stop()
-			o := b.load(p, d.Callers)
-			o.To, o.Bursts, o.Duration = []string{p.clear}, true, time.Duration(bursters)*time.Second
-			if strings.Contains(d.Name, "GCM") {
-				o.To = []string{p.tls}
-			}
-			return Run(ctx, o)
-		})
-		if err != nil {
-			return err
-		}
-		d.Quantiles = *r.DelayMS
-		b.Delay = append(b.Delay, d)
-		b.opt.Progress(fmt.Sprintf("delay, %s: p50 %.1f p99 %.1f ms", d.Name, d.P50, d.P99))
-	}
-	return nil
-}
-
 const (
 	overUDP   = "UDP, clear RTP"
 	setupRate = 20.0 // calls a second at which the CPU of a call is judged
@@ -338,6 +192,9 @@ func (b *bench) setups(ctx context.Context) error {
 		{"H.323, fast connect, H.235", func(p *process) string { return p.h323 }, false, false, []float64{setupRate, 50, 100}},
 		{"H.323, slow start, H.235", func(p *process) string { return p.h323 }, false, true, []float64{setupRate, 50, 100}},
 	} {
+		if b.Quick {
+			s.rates = s.rates[:2]
+		}
 		for _, rate := range s.rates {
 			p, err := startGateway(ctx, b.opt.Program)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -28,8 +29,12 @@ type Options struct {
 	// To are the addresses called, in turn; empty: no calls, see Echo. A
 	// meeting's https link is joined by browsers.
 	To []string
-	// Echo is a raw RTP echo to send to in place of calls.
-	Echo     netip.AddrPort
+	// Echo is a raw RTP echo to send to in place of calls, Janus the API socket
+	// of a Janus whose AudioBridge is joined in place of them.
+	Echo  netip.AddrPort
+	Janus string
+	// Pictures has an echo answer the packets of a camera, not of a telephone.
+	Pictures bool
 	Calls    int
 	PerSec   float64 // calls set up a second
 	Speakers int     // of each address's calls, up to len(Tones), of browsers up to len(voices)
@@ -127,6 +132,7 @@ type run struct {
 	parties []*Party
 	report  *Report
 	setups  []time.Duration
+	closers []io.Closer // of flows
 }
 
 // Run makes the calls, measures, and hangs up.
@@ -142,7 +148,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	o.Speakers = min(o.Speakers, len(Tones))
 	o.Codec = cmp.Or(o.Codec, "PCMU")
-	r := &run{Options: o, clock: clock.New(o.Log), pacer: newPacer(clock.Frame), report: &Report{Calls: o.Calls, Failed: map[string]int{}}}
+	period := clock.Frame
+	if o.Pictures {
+		period = picturePeriod
+	}
+	r := &run{Options: o, clock: clock.New(o.Log), pacer: newPacer(period), report: &Report{Calls: o.Calls, Failed: map[string]int{}}}
 	var err error
 	if r.ports, err = rtpio.New(rtpio.Options{Bind: o.Bind, Log: o.Log}); err != nil {
 		return nil, err
@@ -154,9 +164,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	defer cancel()
 	go r.clock.Run(ctx)
 	go r.pacer.run(ctx)
-	if o.Echo.IsValid() {
+	switch {
+	case o.Echo.IsValid():
 		err = r.echoFlows()
-	} else {
+	case o.Janus != "":
+		err = r.janusFlows(ctx)
+	default:
 		err = r.calls(ctx)
 	}
 	if err == nil && !o.Churn {
@@ -172,6 +185,8 @@ func (r *run) codec() core.Codec { return core.Codec{Name: r.Codec} }
 func (r *run) partyFor(n int) (*Party, error) {
 	place := n / max(1, len(r.To))
 	switch {
+	case r.Pictures:
+		return &Party{film: &film{}}, nil
 	case r.Bursts && place == 0:
 		return newParty(burster, 0, r.codec(), &bursts{})
 	case r.Bursts && place < bursters:
@@ -327,26 +342,41 @@ func (nobody) Route(context.Context, core.Call) (core.Room, error) {
 
 // echoFlows sends raw RTP to an echo: the same packets without a bridge.
 func (r *run) echoFlows() error {
-	codec := core.Codec{Name: r.Codec, ClockRate: 8000, Channels: 1}
 	for n := range r.Calls {
-		p, err := r.partyFor(n)
-		if err != nil {
+		if err := r.flow(n, core.Codec{Name: r.Codec, ClockRate: 8000, Channels: 1}, func(*rtpio.Session) (netip.AddrPort, error) {
+			return r.Echo, nil
+		}); err != nil {
 			return err
 		}
-		s, err := r.ports.Open()
-		if err != nil {
-			return err
-		}
-		if err := s.Start(rtpio.Flow{Remote: r.Echo, Mux: true, Send: codec, Receive: []core.Codec{codec}}); err != nil {
-			return err
-		}
-		s.Receive(p)
-		var sink core.Sink = s
-		p.out.Store(&sink)
-		r.parties = append(r.parties, p)
-		r.pacer.add(n, p.step)
 	}
 	r.report.Connected = r.Calls
+	return nil
+}
+
+// flow makes the n-th party one of plain RTP, without signalling of ours; where
+// tells the far end.
+func (r *run) flow(n int, codec core.Codec, where func(*rtpio.Session) (netip.AddrPort, error)) error {
+	p, err := r.partyFor(n)
+	if err != nil {
+		return err
+	}
+	s, err := r.ports.Open()
+	if err != nil {
+		return err
+	}
+	r.closers = append(r.closers, s)
+	to, err := where(s)
+	if err != nil {
+		return err
+	}
+	if err := s.Start(rtpio.Flow{Remote: to, Mux: true, Send: codec, Receive: []core.Codec{codec}}); err != nil {
+		return err
+	}
+	s.Receive(p)
+	var sink core.Sink = s
+	p.out.Store(&sink)
+	r.parties = append(r.parties, p)
+	r.pacer.add(n, p.step)
 	return nil
 }
 
@@ -391,7 +421,11 @@ func (r *run) tally(took, cpu time.Duration) {
 		}
 		rep.Received += h.packets
 		rep.Lost += h.lost
-		rep.Sent += uint64(took / clock.Frame)
+		if p.film != nil {
+			rep.Sent += uint64(took/picturePeriod) * picturePackets
+		} else {
+			rep.Sent += uint64(took / clock.Frame)
+		}
 		rep.MaxGapMS = max(rep.MaxGapMS, float64(h.maxGap.Microseconds())/1000)
 		delays = append(delays, h.delays...)
 		if p.verdict(r.Speakers) {
@@ -429,6 +463,9 @@ func (r *run) hangup() {
 			time.Sleep(20 * time.Millisecond)
 		}
 		e.edge.Close()
+	}
+	for _, c := range r.closers {
+		c.Close()
 	}
 }
 

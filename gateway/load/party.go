@@ -45,6 +45,7 @@ type Party struct {
 	number int // of Tones, for a speaker; of the turn, for a burster
 	bursts *bursts
 	frames [][]byte // coded 20 ms pieces, said in a loop
+	film   *film    // sent in place of them
 
 	joined chan struct{}
 	over   chan struct{}
@@ -153,6 +154,13 @@ func (p *Party) end(r core.Reason) {
 func (p *Party) step(frame int) {
 	sink := p.out.Load()
 	if sink == nil {
+		return
+	}
+	if p.film != nil {
+		p.film.picture(false, func(payload []byte, last bool) {
+			p.packet.Payload, p.packet.Header.Marker = payload, last
+			_ = (*sink).Write(&p.packet)
+		})
 		return
 	}
 	at := frame % len(p.frames)

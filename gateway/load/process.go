@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -26,13 +27,30 @@ type process struct {
 	clear string // where to call
 	tls   string
 	h323  string
+	web   string // link of the meeting
 	echo  netip.AddrPort
+	janus string // API socket
+
+	log   bytes.Buffer
+	https string
+	token string
+	sip   [2]string // addresses of clear and encrypted trunks
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // stop ends the process, by force if need be.
 func (p *process) stop() {
+	p.halt()
+	if p.dir != "" {
+		os.RemoveAll(p.dir)
+	}
+}
+
+func (p *process) halt() {
+	if p.cmd == nil || p.cmd.Process == nil {
+		return
+	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
@@ -40,9 +58,7 @@ func (p *process) stop() {
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 	}
-	if p.dir != "" {
-		os.RemoveAll(p.dir)
-	}
+	p.cmd = nil
 }
 
 func (p *process) start() error {
@@ -89,12 +105,25 @@ const (
 
 // startGateway runs a gateway on loopback with one open meeting and two trunks
 // that lead to it, one in clear and one over TLS.
-func startGateway(ctx context.Context, program string) (*process, error) {
+func startGateway(ctx context.Context, program string, flags ...string) (*process, error) {
 	dir, err := os.MkdirTemp("", "bridgehead-bench")
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"serve", "--data", dir, "--rtp.bind", loopback, "--rtp.advertise", loopback,
+	p := &process{dir: dir}
+	if err = p.serve(ctx, program, flags); err == nil {
+		err = p.stock(ctx)
+	}
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// serve runs the gateway on its folder and waits until it is up.
+func (p *process) serve(ctx context.Context, program string, flags []string) error {
+	args := []string{"serve", "--data", p.dir, "--rtp.bind", loopback, "--rtp.advertise", loopback,
 		"--limits.calls_per_source", "2000", "--limits.setups_per_source", "1000"}
 	for _, l := range []string{"https", "webrtc", "sips", "sip", "h323"} {
 		args = append(args, "--listen."+l, loopback+":0")
@@ -102,37 +131,47 @@ func startGateway(ctx context.Context, program string) (*process, error) {
 	for _, l := range []string{"webrtc_tcp", "turn", "turns", "h323_tls", "ras"} {
 		args = append(args, "--listen."+l, "")
 	}
-	p := &process{cmd: exec.Command(program, args...), dir: dir}
-	var log bytes.Buffer
-	p.cmd.Stderr = &log
+	p.cmd = exec.Command(program, append(args, flags...)...)
+	p.log.Reset()
+	p.cmd.Stderr = &p.log
 	if err := p.start(); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+		return err
 	}
-	if err := p.prepare(ctx); err != nil {
-		p.stop()
-		return nil, fmt.Errorf("gateway: %w\n%s", err, log.Bytes()[max(0, log.Len()-2000):])
-	}
-	return p, nil
-}
-
-// prepare waits for the gateway and gives it its meeting and trunks.
-func (p *process) prepare(ctx context.Context) error {
 	var at map[string]string
 	var login struct{ Token string }
 	for deadline := time.Now().Add(startWithin); ; {
 		if readJSON(p.dir, "addresses.json", &at) == nil && readJSON(p.dir, "first-login.json", &login) == nil {
 			break
 		}
+		select {
+		case err := <-p.ended:
+			p.ended <- err
+			return fmt.Errorf("gateway: %w\n%s", err, p.log.Bytes()[max(0, p.log.Len()-2000):])
+		default:
+		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("not up within %v", startWithin)
+			return fmt.Errorf("gateway: not up within %v", startWithin)
 		}
 		if err := sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
-	p.clear, p.tls = "sip:"+benchClear+"@"+at["sip_udp"], "sips:"+benchTLS+"@"+at["sips"]
-	p.h323 = "h323:7001@" + at["h323"]
+	p.https, p.token, p.sip = "https://"+at["https"], login.Token, [2]string{at["sip_udp"], at["sips"]}
+	p.clear, p.tls = "sip:"+benchClear+"@"+p.sip[0], "sips:"+benchTLS+"@"+p.sip[1]
+	p.h323, p.web = "h323:7001@"+at["h323"], p.https+"/join/7001"
+	return nil
+}
+
+// again stops the gateway and starts it anew on the same folder: what the first
+// start alone needs memory for is gone.
+func (p *process) again(ctx context.Context, program string) error {
+	p.halt()
+	_ = os.Remove(filepath.Join(p.dir, "addresses.json")) // if it has not done so itself
+	return p.serve(ctx, program, nil)
+}
+
+// stock gives the gateway its meeting and trunks.
+func (p *process) stock(ctx context.Context) error {
 	trunk := map[string]any{"mode": "static", "source": []string{loopback + "/32"}, "enabled": true, "override_check": true, "calls_per_second": 1000}
 	clear, secure := map[string]any{"name": "clear", "transport": "udp", "media_encryption": "none"}, map[string]any{"name": "tls", "transport": "tls"}
 	for k, v := range trunk {
@@ -142,16 +181,63 @@ func (p *process) prepare(ctx context.Context) error {
 		path string
 		body map[string]any
 	}{
-		{"meetings", map[string]any{"number": "7001", "name": "Benchmark", "admission": "open", "max_participants": 2000}},
-		{"trunks", clear}, {"trunks", secure},
+		{"trunks", clear}, {"trunks", secure}, {"meetings", meeting("7001")},
 		{"numbers", map[string]any{"number": benchClear, "trunk": "clear", "target": "meeting:7001"}},
 		{"numbers", map[string]any{"number": benchTLS, "trunk": "tls", "target": "meeting:7001"}},
 	} {
-		if err := post(ctx, "https://"+at["https"]+"/api/v1/"+c.path, login.Token, c.body); err != nil {
+		if err := p.post(ctx, c.path, c.body); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func meeting(number string) map[string]any {
+	return map[string]any{"number": number, "name": "Benchmark", "admission": "open", "max_participants": 2000}
+}
+
+// meetings makes n more of them and returns what to call, in clear and encrypted.
+func (p *process) meetings(ctx context.Context, n int) (clear, secure []string, err error) {
+	for i := range n {
+		number := fmt.Sprint(8000 + i)
+		if err := p.post(ctx, "meetings", meeting(number)); err != nil {
+			return nil, nil, err
+		}
+		for k, trunk := range []string{"clear", "tls"} {
+			dialled := fmt.Sprintf("+1555%d%04d", k+2, i)
+			if err := p.post(ctx, "numbers", map[string]any{"number": dialled, "trunk": trunk, "target": "meeting:" + number}); err != nil {
+				return nil, nil, err
+			}
+			if k == 0 {
+				clear = append(clear, "sip:"+dialled+"@"+p.sip[k])
+			} else {
+				secure = append(secure, "sips:"+dialled+"@"+p.sip[k])
+			}
+		}
+	}
+	return clear, secure, nil
+}
+
+// counter reads one of the gateway's metrics; 0 if it has none of the name.
+func (p *process) counter(ctx context.Context, name string) float64 {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.https+"/metrics", nil)
+	if err != nil {
+		return 0
+	}
+	req.Header.Set("Authorization", "Bearer "+p.token)
+	res, err := own.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			v, _ := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+			return v
+		}
+	}
+	return 0
 }
 
 func readJSON(dir, name string, v any) error {
@@ -165,16 +251,16 @@ func readJSON(dir, name string, v any) error {
 // own is for our own gateway, whose certificate nobody has signed.
 var own = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 
-func post(ctx context.Context, url, token string, body any) error {
+func (p *process) post(ctx context.Context, path string, body any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.https+"/api/v1/"+path, bytes.NewReader(data))
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Authorization", "Bearer "+p.token)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := own.Do(req)
 	if err != nil {

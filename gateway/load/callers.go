@@ -1,0 +1,268 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"bridgehead/core/clock"
+)
+
+// Cost of callers, in ms of CPU per caller-second; medians of the rounds. What
+// was not measured at a size is 0.
+type Cost struct {
+	Meetings, Callers                        int // callers in all
+	Echo, Batched, Clear, GCM128, GCM256     float64
+	H235, Janus                              float64
+	ClearRatio, GCM128Ratio, GCM256Ratio     float64 // to the echo of the same round
+	H235Ratio, FloorRatio                    float64 // FloorRatio: clear to the batched echo
+	JanusRatio                               float64 // Janus to clear
+	Resident                                 float64 // MiB, the server's, clear
+	Sent, Received, Lost, Right, Wrong       int     // over all rounds of the bridge
+	Starved                                  int     // runs made again, echo and bridge
+	JanusSent, JanusReceived, JanusRight, Of int
+	LateTicks, Ticks                         int // of the media clock, over 5 ms late
+}
+
+// way is one way to send the callers' packets.
+type way struct {
+	name string
+	run  func(context.Context, *Cost) (*Report, error)
+	cost func(*Cost) *float64
+	// ratio of this way to another of the same round; nil: none
+	ratio func(*Cost) *float64
+	to    string
+}
+
+// The names of ways.
+const (
+	byEcho  = "echo"
+	byBatch = "echo, batched"
+	byClear = "clear"
+	byGCM   = "AEAD_AES_256_GCM"
+	byJanus = "Janus"
+	h235    = "H.235" // H.323 with media encrypted by AES in CBC mode
+)
+
+func (b *bench) ways() []way {
+	return []way{
+		{byEcho, func(ctx context.Context, c *Cost) (*Report, error) { return b.echo(ctx, c.Callers, 0) },
+			func(c *Cost) *float64 { return &c.Echo }, nil, ""},
+		{byBatch, func(ctx context.Context, c *Cost) (*Report, error) { return b.echo(ctx, c.Callers, clock.Frame) },
+			func(c *Cost) *float64 { return &c.Batched }, nil, ""},
+		{byClear, b.bridge(byClear), func(c *Cost) *float64 { return &c.Clear }, func(c *Cost) *float64 { return &c.ClearRatio }, byEcho},
+		{"AEAD_AES_128_GCM", b.bridge("AEAD_AES_128_GCM"), func(c *Cost) *float64 { return &c.GCM128 }, func(c *Cost) *float64 { return &c.GCM128Ratio }, byEcho},
+		{byGCM, b.bridge(byGCM), func(c *Cost) *float64 { return &c.GCM256 }, func(c *Cost) *float64 { return &c.GCM256Ratio }, byEcho},
+		{h235, b.bridge(h235), func(c *Cost) *float64 { return &c.H235 }, func(c *Cost) *float64 { return &c.H235Ratio }, byEcho},
+		{byJanus, b.janus, func(c *Cost) *float64 { return &c.Janus }, func(c *Cost) *float64 { return &c.JanusRatio }, byClear},
+	}
+}
+
+// sizes of the curve, and the ways measured beside echo, clear and GCM.
+var sizes = []struct {
+	meetings, callers int
+	also              []string
+}{
+	{1, 10, nil}, {1, 50, nil}, {1, 100, nil},
+	{1, 200, []string{byBatch, "AEAD_AES_128_GCM", h235, byJanus}},
+	{1, 500, []string{byBatch, "AEAD_AES_128_GCM", h235}},
+	{1, 1000, nil}, {200, 1000, nil},
+}
+
+// costs measures echo and bridge in turn, so that what else the machine does
+// meets both, and compares within each round.
+func (b *bench) costs(ctx context.Context) error {
+	for _, size := range sizes {
+		c := Cost{Meetings: size.meetings, Callers: size.callers}
+		all, ratios := map[string][]float64{}, map[string][]float64{}
+		var ways []way
+		for _, w := range b.ways() {
+			always := w.name == byEcho || w.name == byClear || w.name == byGCM
+			if always || slices.Contains(size.also, w.name) && (w.name != byJanus || b.Janus != "") {
+				ways = append(ways, w)
+			}
+		}
+		for range b.Rounds {
+			for _, w := range ways {
+				r, err := b.whole(&c.Starved, w.name, func() (*Report, error) { return w.run(ctx, &c) })
+				if err != nil {
+					return err
+				}
+				all[w.name] = append(all[w.name], cost(r))
+				c.count(w.name, r)
+			}
+			for _, w := range ways {
+				if w.ratio != nil {
+					ratios[w.name] = append(ratios[w.name], last(all[w.name])/last(all[w.to]))
+				}
+			}
+			if batched := all[byBatch]; batched != nil {
+				ratios[byBatch] = append(ratios[byBatch], last(all[byClear])/last(batched))
+			}
+		}
+		for _, w := range ways {
+			*w.cost(&c) = median(all[w.name])
+			if w.ratio != nil {
+				*w.ratio(&c) = median(ratios[w.name])
+			}
+		}
+		if list := ratios[byBatch]; list != nil {
+			c.FloorRatio = median(list)
+		}
+		b.Cost = append(b.Cost, c)
+	}
+	return nil
+}
+
+func last(list []float64) float64 { return list[len(list)-1] }
+
+func median(list []float64) float64 {
+	list = slices.Sorted(slices.Values(list))
+	return list[len(list)/2]
+}
+
+// count adds what a run has shown beside its cost.
+func (c *Cost) count(name string, r *Report) {
+	switch name {
+	case byEcho, byBatch:
+		return
+	case byJanus:
+		c.JanusSent, c.JanusReceived = c.JanusSent+int(r.Sent), c.JanusReceived+int(r.Received)
+		c.JanusRight, c.Of = c.JanusRight+r.Right, c.Of+c.Callers
+		return
+	case byClear:
+		c.Resident = r.Memory
+	}
+	c.Sent, c.Received, c.Lost = c.Sent+int(r.Sent), c.Received+int(r.Received), c.Lost+int(r.Lost)
+	c.Right, c.Wrong = c.Right+r.Right, c.Wrong+c.Callers-r.Right
+}
+
+// load is the part of a run's options that all scenarios share.
+func (b *bench) load(p *process, callers int) Options {
+	return Options{Calls: callers, PerSec: 200, Speakers: len(Tones), Settle: 1500 * time.Millisecond, Duration: b.span(6 * time.Second),
+		Clear: true, Bind: netip.MustParseAddr(loopback), PID: p.pid(), Echo: p.echo, Janus: p.janus}
+}
+
+const (
+	whole   = 0.98 // of the packets due; with less a run is made again
+	retries = 3
+)
+
+// whole runs f until it has been given the machine; a run that was not tells
+// about the machine alone. The last one counts in any case. What
+// Janus does not send is its own, unless it sends nothing.
+func (b *bench) whole(starved *int, name string, f func() (*Report, error)) (r *Report, err error) {
+	for range retries {
+		if r, err = f(); err != nil || r.whole() || name == byJanus && r.Received > 0 {
+			return r, err
+		}
+		*starved++
+		b.opt.Progress("the machine was busy with other work: once more")
+	}
+	return f()
+}
+
+func (rep *Report) whole() bool {
+	return float64(rep.Received) >= whole*float64(rep.Sent) && (rep.Video == nil || float64(rep.Video.Received) >= whole*float64(rep.Video.Sent))
+}
+
+// cost is the CPU for 50 packets heard, so that packets which the bridge had
+// no time to send don't make it look cheap.
+func cost(r *Report) float64 {
+	perSecond := float64(time.Second / clock.Frame)
+	return r.CPU * 1000 * perSecond / max(1, float64(r.Received))
+}
+
+func (b *bench) echo(ctx context.Context, callers int, every time.Duration) (*Report, error) {
+	p, err := startEcho(b.opt.Program, every)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	r, err := Run(ctx, b.load(p, callers))
+	if err == nil {
+		b.opt.Progress(fmt.Sprintf("echo, %d flows, looking every %v: %.3f ms/caller-s, %d of %d packets", callers, every, cost(r), r.Received, r.Sent))
+	}
+	return r, err
+}
+
+// bridge measures a gateway with the callers in one meeting or in many.
+func (b *bench) bridge(name string) func(context.Context, *Cost) (*Report, error) {
+	return func(ctx context.Context, c *Cost) (*Report, error) {
+		p, err := startGateway(ctx, b.opt.Program)
+		if err != nil {
+			return nil, err
+		}
+		defer p.stop()
+		o := b.load(p, c.Callers)
+		clear, secure := []string{p.clear}, []string{p.tls}
+		if c.Meetings > 1 {
+			if clear, secure, err = p.meetings(ctx, c.Meetings); err != nil {
+				return nil, err
+			}
+		}
+		switch name {
+		case byClear:
+			o.To = clear
+		case h235:
+			o.To, o.PerSec = []string{p.h323}, 100
+		default:
+			o.To, o.Suites = secure, []string{name}
+		}
+		ticks, late := p.counter(ctx, "bridgehead_clock_ticks_total"), p.counter(ctx, "bridgehead_clock_late_ticks_total")
+		r, err := Run(ctx, o)
+		if err != nil {
+			return r, err
+		}
+		c.Ticks += int(p.counter(ctx, "bridgehead_clock_ticks_total") - ticks)
+		c.LateTicks += int(p.counter(ctx, "bridgehead_clock_late_ticks_total") - late)
+		b.opt.Progress(fmt.Sprintf("bridge, %d callers in %d, %s: %.3f ms/caller-s, %d of %d packets, %d lost, %d hear right %s",
+			c.Callers, c.Meetings, r.Suite, cost(r), r.Received, r.Sent, r.Lost, r.Right, r.Example))
+		return r, nil
+	}
+}
+
+// janus measures an AudioBridge with the same callers.
+func (b *bench) janus(ctx context.Context, c *Cost) (*Report, error) {
+	p, err := startJanus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	o := b.load(p, c.Callers)
+	o.PerSec = 50 // when they come faster, its mixer now and then stops for good
+	r, err := Run(ctx, o)
+	if err == nil {
+		b.opt.Progress(fmt.Sprintf("Janus, %d callers: %.3f ms/caller-s, %d of %d packets, %d hear right %s", c.Callers, cost(r), r.Received, r.Sent, r.Right, r.Example))
+	}
+	return r, err
+}
+
+func (b *bench) delays(ctx context.Context) error {
+	starved := 0 // of no interest
+	for _, d := range []Delay{{Name: "G.711, clear", Callers: 100}, {Name: "G.711, AEAD_AES_256_GCM", Callers: 100}, {Name: "G.711, clear", Callers: 1000}} {
+		r, err := b.whole(&starved, d.Name, func() (*Report, error) {
+			p, err := startGateway(ctx, b.opt.Program)
+			if err != nil {
+				return nil, err
+			}
+			defer p.stop()
+			o := b.load(p, d.Callers)
+			o.To, o.Bursts, o.Duration = []string{p.clear}, true, b.span(time.Duration(bursters)*time.Second)
+			if strings.Contains(d.Name, "GCM") {
+				o.To = []string{p.tls}
+			}
+			return Run(ctx, o)
+		})
+		if err != nil {
+			return err
+		}
+		d.Quantiles = *r.DelayMS
+		b.Delay = append(b.Delay, d)
+		b.opt.Progress(fmt.Sprintf("delay, %s, %d callers: p50 %.1f p99 %.1f ms", d.Name, d.Callers, d.P50, d.P99))
+	}
+	return nil
+}

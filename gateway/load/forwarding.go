@@ -1,0 +1,262 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Forward is the cost of forwarding, in µs of CPU per packet; medians of the
+// rounds.
+type Forward struct {
+	Name                               string
+	Video                              bool
+	Senders, Listeners                 int
+	Echo, Packet, Ratio                float64
+	Track                              float64 // ms of CPU per track forwarded and second
+	Suite                              string
+	Sent, Received, Lost, Right, Wrong int
+	MaxGapMS                           float64
+	Resident                           float64 // MiB
+	Starved                            int
+}
+
+// forwardings are what is forwarded; the last is as large as two cores hold.
+var forwardings = []Forward{
+	{Name: "audio 1→50", Senders: 1, Listeners: 50},
+	{Name: "audio 1→200", Senders: 1, Listeners: 200},
+	{Name: "audio 10→50", Senders: 10, Listeners: 50},
+	{Name: "video 1→20", Video: true, Senders: 1, Listeners: 20},
+	{Name: "video 1→100", Video: true, Senders: 1, Listeners: 100},
+}
+
+// forwards measures an echo of the same packets and the gateway in turn.
+func (b *bench) forwards(ctx context.Context) error {
+	for _, f := range forwardings {
+		var echo, packet, ratio, track []float64
+		for range b.Rounds {
+			e, err := b.whole(&f.Starved, f.Name, func() (*Report, error) { return b.echoForward(ctx, &f) })
+			if err != nil {
+				return err
+			}
+			r, err := b.whole(&f.Starved, f.Name, func() (*Report, error) { return b.forward(ctx, &f) })
+			if err != nil {
+				return err
+			}
+			n := r.forwarded()
+			echo = append(echo, e.CPU*1e6/max(1, float64(e.Received)))
+			packet = append(packet, r.CPU*1e6/max(1, float64(n.Received)))
+			ratio = append(ratio, last(packet)/last(echo))
+			track = append(track, r.CPU*1000/(r.Seconds*f.tracks()))
+			f.Sent, f.Received, f.Lost = f.Sent+int(n.Sent), f.Received+int(n.Received), f.Lost+int(n.Lost)
+			f.Right, f.Wrong, f.Suite = f.Right+r.Right, f.Wrong+r.Calls-r.Right, r.Suite
+			f.MaxGapMS, f.Resident = max(f.MaxGapMS, n.MaxGapMS), r.Memory
+		}
+		f.Echo, f.Packet, f.Ratio, f.Track = median(echo), median(packet), median(ratio), median(track)
+		b.Forward = append(b.Forward, f)
+	}
+	return nil
+}
+
+// tracks is how many streams are forwarded.
+func (f *Forward) tracks() float64 {
+	if f.Video {
+		return float64(f.Listeners)
+	}
+	heard := min(f.Senders, speakerSlots)
+	return float64((f.Listeners+f.Senders)*heard - heard)
+}
+
+// forwarded is what was sent on unmixed: pictures if there were any.
+func (rep *Report) forwarded() Flow {
+	if rep.Video != nil {
+		return *rep.Video
+	}
+	return Flow{rep.Sent, rep.Received, rep.Lost, rep.MaxGapMS}
+}
+
+// echoForward has an echo answer as many packets of the same kind as there are
+// to forward: one received for each one sent.
+func (b *bench) echoForward(ctx context.Context, f *Forward) (*Report, error) {
+	p, err := startEcho(b.opt.Program, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	o := b.load(p, int(f.tracks()))
+	o.Pictures = f.Video
+	r, err := Run(ctx, o)
+	if err == nil {
+		b.opt.Progress(fmt.Sprintf("echo for %s: %.2f µs a packet, %d of %d", f.Name, r.CPU*1e6/max(1, float64(r.Received)), r.Received, r.Sent))
+	}
+	return r, err
+}
+
+func (b *bench) forward(ctx context.Context, f *Forward) (*Report, error) {
+	p, err := startGateway(ctx, b.opt.Program)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	o := b.load(p, f.Senders+f.Listeners)
+	o.To, o.PerSec, o.Speakers = []string{p.web}, 25, f.Senders
+	if f.Video {
+		o.Speakers, o.Cameras = 0, f.Senders
+	}
+	r, err := Run(ctx, o)
+	if err == nil {
+		n := r.forwarded()
+		b.opt.Progress(fmt.Sprintf("forwarding %s: %.2f µs a packet, %d of %d, %d lost, %d right %s", f.Name, r.CPU*1e6/max(1, float64(n.Received)), n.Received, n.Sent, n.Lost, r.Right, r.Example))
+	}
+	return r, err
+}
+
+// Memory of the gateway above the idle process.
+type Memory struct {
+	Name       string
+	Parties    int
+	Idle, Full float64 // MiB
+	Each       float64 // KiB a party
+	Goal       float64 // KiB
+}
+
+// memories measures the resident set of a gateway in its second start: the
+// first hashes a password, whose 64 MiB would hide what parties need.
+func (b *bench) memories(ctx context.Context) error {
+	for _, m := range []Memory{
+		{Name: "dial-in, clear", Parties: 500, Goal: dialInGoal},
+		{Name: "dial-in, AEAD_AES_256_GCM", Parties: 500, Goal: dialInGoal},
+		{Name: "browser, one video", Parties: 100, Goal: browserGoal},
+	} {
+		if err := b.memory(ctx, &m); err != nil {
+			return err
+		}
+		b.Memory = append(b.Memory, m)
+		b.opt.Progress(fmt.Sprintf("memory, %s: %.0f KiB each above %.0f MiB", m.Name, m.Each, m.Idle))
+	}
+	return nil
+}
+
+func (b *bench) memory(ctx context.Context, m *Memory) error {
+	p, err := startGateway(ctx, b.opt.Program)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	if err := p.again(ctx, b.opt.Program); err != nil {
+		return err
+	}
+	if err := sleep(ctx, 2*time.Second); err != nil {
+		return err
+	}
+	m.Idle = memory(p.pid())
+	o := b.load(p, m.Parties)
+	switch m.Name {
+	case "dial-in, clear":
+		o.To = []string{p.clear}
+	case "browser, one video":
+		o.To, o.PerSec, o.Cameras, o.Speakers = []string{p.web}, 25, 1, 0
+	default:
+		o.To, o.Suites = []string{p.tls}, []string{byGCM}
+	}
+	r, err := Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	m.Full = r.Memory
+	m.Each = (m.Full - m.Idle) * 1024 / float64(max(1, r.Connected))
+	return nil
+}
+
+// joins has browsers join and leave.
+func (b *bench) joins(ctx context.Context) error {
+	p, err := startGateway(ctx, b.opt.Program)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	o := b.load(p, int(setupRate*5))
+	o.To, o.PerSec, o.Churn, o.Cameras = []string{p.web}, setupRate, true, 1
+	r, err := Run(ctx, o)
+	if r == nil {
+		return err
+	}
+	b.Setup = append(b.Setup, Setup{byBrowser, setupRate, r.SetupRate, r.Calls, r.Connected, r.SetupMS, r.SetupCPU})
+	b.opt.Progress(fmt.Sprintf("browsers joining: %d of %d, %.2f ms CPU", r.Connected, r.Calls, r.SetupCPU))
+	return nil
+}
+
+const byBrowser = "browser, DTLS-SRTP"
+
+// Storm is what those inside a meeting notice while a thousand callers come.
+type Storm struct {
+	Limit          int // calls that the gateway takes; 0: all
+	Asked, Refused int
+	Connected      int
+	Reached        float64
+	Took           Quantiles
+	Inside         int
+	Sent, Received int // of those inside
+	Lost           int
+	MaxGapMS       float64
+	Right          int
+}
+
+// storms has a thousand callers come at a hundred a second to a meeting in
+// which a hundred are talking: all are taken, or only some.
+func (b *bench) storms(ctx context.Context) error {
+	for _, limit := range []int{0, 600} {
+		s := Storm{Limit: limit, Asked: 1000, Inside: 100}
+		if err := b.storm(ctx, &s); err != nil {
+			return err
+		}
+		b.Storm = append(b.Storm, s)
+		b.opt.Progress(fmt.Sprintf("storm, limit %d: %d in at %.0f/s, %d refused; inside %d of %d packets, worst gap %.0f ms, %d hear right",
+			limit, s.Connected, s.Reached, s.Refused, s.Received, s.Sent, s.MaxGapMS, s.Right))
+	}
+	return nil
+}
+
+func (b *bench) storm(ctx context.Context, s *Storm) error {
+	var flags []string
+	if s.Limit > 0 {
+		flags = []string{"--limits.calls", fmt.Sprint(s.Limit)}
+	}
+	p, err := startGateway(ctx, b.opt.Program, flags...)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	const rate = 100.0
+	inside := b.load(p, s.Inside)
+	inside.To, inside.Duration = []string{p.clear}, time.Duration(float64(s.Asked)/rate*float64(time.Second))
+	type result struct {
+		r   *Report
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		r, err := Run(ctx, inside)
+		done <- result{r, err}
+	}()
+	if err := sleep(ctx, time.Second+inside.Settle); err != nil {
+		return err
+	}
+	o := b.load(p, s.Asked)
+	o.To, o.PerSec, o.Speakers, o.Settle, o.Duration = []string{p.clear}, rate, 0, 0, time.Second
+	r, err := Run(ctx, o)
+	in := <-done
+	if err == nil {
+		err = in.err
+	}
+	if err != nil {
+		return err
+	}
+	s.Connected, s.Reached, s.Took = r.Connected, r.SetupRate, r.SetupMS
+	for _, n := range r.Failed {
+		s.Refused += n
+	}
+	s.Sent, s.Received, s.Lost = int(in.r.Sent), int(in.r.Received), int(in.r.Lost)
+	s.MaxGapMS, s.Right = in.r.MaxGapMS, in.r.Right
+	return nil
+}
