@@ -69,21 +69,36 @@ func loadCommand() *cobra.Command {
 	f.IntVar(&o.PID, "pid", 0, "process of the server, to measure its CPU time and memory")
 	f.StringVar(&o.Janus, "janus", "", "API socket of a Janus; join room 1 of its AudioBridge by plain RTP in place of calls")
 	f.StringVar(&echo, "echo", "", "send raw RTP to this echo in place of calls")
-	cmd.AddCommand(echoCommand(), benchCommand())
+	cmd.AddCommand(echoCommand(), answerCommand(), benchCommand())
 	return cmd
 }
 
 func echoCommand() *cobra.Command {
-	var listen string
+	var listen, suite string
 	var every time.Duration
 	cmd := &cobra.Command{Use: "echo", Short: "Answer every datagram with itself: the least that a bridge can cost", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 			defer stop()
-			return load.Echo(ctx, listen, every, func(at netip.AddrPort) { fmt.Fprintln(cmd.OutOrStdout(), at) })
+			return load.Echo(ctx, listen, every, suite, func(at netip.AddrPort) { fmt.Fprintln(cmd.OutOrStdout(), at) })
 		}}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address")
 	cmd.Flags().DurationVar(&every, "every", 0, "look only so often, and answer in batches; 0: each packet as it comes")
+	cmd.Flags().StringVar(&suite, "suite", "", "SRTP suite to decrypt and encrypt with, of AES-GCM, by the keys that the load has with --echo and --suites; empty: none")
+	return cmd
+}
+
+func answerCommand() *cobra.Command {
+	var listen string
+	var secure bool
+	cmd := &cobra.Command{Use: "answer", Short: "Answer every SIP call with a fixed SDP: the least that setting one up can cost", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			return load.Answer(ctx, listen, secure, func(at netip.AddrPort) { fmt.Fprintln(cmd.OutOrStdout(), at) })
+		}}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address")
+	cmd.Flags().BoolVar(&secure, "tls", false, "over TLS, with SRTP; else over UDP, in clear")
 	return cmd
 }
 

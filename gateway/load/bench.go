@@ -58,6 +58,7 @@ type Setup struct {
 	Connected int
 	Took      Quantiles
 	CPU       float64 // ms per call, set-up and tear-down
+	Bare      float64 // the same of a bare SIP server, in the same run; 0: none
 }
 
 // Path is a benchmark of one packet's way.
@@ -173,48 +174,67 @@ func (b *bench) span(d time.Duration) time.Duration {
 
 const (
 	overUDP   = "UDP, clear RTP"
+	overTLS   = "TLS, one connection, SRTP"
 	setupRate = 20.0 // calls a second at which the CPU of a call is judged
 )
 
 // setups makes calls that are hung up at once, faster and faster.
 func (b *bench) setups(ctx context.Context) error {
-	const seconds = 5
 	for _, s := range []struct {
 		name  string
 		to    func(*process) string
 		own   bool
 		slow  bool
+		bare  bool
 		rates []float64
 	}{
-		{overUDP, func(p *process) string { return p.clear }, false, false, []float64{setupRate, 100, 200, 400}},
-		{"TLS, one connection, SRTP", func(p *process) string { return p.tls }, false, false, []float64{setupRate, 100, 200, 400}},
-		{"TLS, a connection a call, SRTP", func(p *process) string { return p.tls }, true, false, []float64{setupRate, 100}},
-		{"H.323, fast connect, H.235", func(p *process) string { return p.h323 }, false, false, []float64{setupRate, 50, 100}},
-		{"H.323, slow start, H.235", func(p *process) string { return p.h323 }, false, true, []float64{setupRate, 50, 100}},
+		{overUDP, func(p *process) string { return p.clear }, false, false, true, []float64{setupRate, 100, 200, 400}},
+		{overTLS, func(p *process) string { return p.tls }, false, false, true, []float64{setupRate, 100, 200, 400}},
+		{"TLS, a connection a call, SRTP", func(p *process) string { return p.tls }, true, false, true, []float64{setupRate, 100}},
+		{"H.323, fast connect, H.235", func(p *process) string { return p.h323 }, false, false, false, []float64{setupRate, 50, 100}},
+		{"H.323, slow start, H.235", func(p *process) string { return p.h323 }, false, true, false, []float64{setupRate, 50, 100}},
 	} {
 		if b.Quick {
-			s.rates = s.rates[:2]
+			s.rates = s.rates[:1]
 		}
-		for _, rate := range s.rates {
-			p, err := startGateway(ctx, b.opt.Program)
+		for i, rate := range s.rates {
+			o := Options{PerSec: rate, Slow: s.slow}
+			if s.own {
+				o.Connections = int(rate * setupSeconds)
+			}
+			one := Setup{Name: s.name, Asked: rate}
+			if s.bare && i == 0 {
+				bare, err := b.setup(ctx, func() (*process, error) { return startAnswer(b.opt.Program, s.name != overUDP) }, s.to, o)
+				if err != nil {
+					return err
+				}
+				one.Bare = bare.SetupCPU
+			}
+			r, err := b.setup(ctx, func() (*process, error) { return startGateway(ctx, b.opt.Program) }, s.to, o)
 			if err != nil {
 				return err
 			}
-			o := b.load(p, int(rate*seconds))
-			o.To, o.Churn, o.PerSec, o.Slow = []string{s.to(p)}, true, rate, s.slow
-			if s.own {
-				o.Connections = o.Calls
-			}
-			r, err := Run(ctx, o)
-			p.stop()
-			if r == nil {
-				return err
-			}
-			b.Setup = append(b.Setup, Setup{s.name, rate, r.SetupRate, r.Calls, r.Connected, r.SetupMS, r.SetupCPU})
-			b.opt.Progress(fmt.Sprintf("set-up, %s, %.0f/s: %d of %d at %.0f/s, p99 %.1f ms, %.2f ms CPU", s.name, rate, r.Connected, r.Calls, r.SetupRate, r.SetupMS.P99, r.SetupCPU))
+			one.Reached, one.Calls, one.Connected, one.Took, one.CPU = r.SetupRate, r.Calls, r.Connected, r.SetupMS, r.SetupCPU
+			b.Setup = append(b.Setup, one)
+			b.opt.Progress(fmt.Sprintf("set-up, %s, %.0f/s: %d of %d at %.0f/s, p99 %.1f ms, %.2f ms CPU, bare %.2f", s.name, rate, r.Connected, r.Calls, r.SetupRate, r.SetupMS.P99, r.SetupCPU, one.Bare))
 		}
 	}
 	return nil
+}
+
+// setupSeconds is how long calls are made at each rate.
+const setupSeconds = 5
+
+// setup makes calls to one server. With none set up it is an error.
+func (b *bench) setup(ctx context.Context, start func() (*process, error), to func(*process) string, s Options) (*Report, error) {
+	p, err := start()
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	o := b.load(p, int(s.PerSec*setupSeconds))
+	o.To, o.Churn, o.PerSec, o.Slow, o.Connections = []string{to(p)}, true, s.PerSec, s.Slow, s.Connections
+	return Run(ctx, o)
 }
 
 // pathBenchmarks are the benchmarks of the packet paths, by package.

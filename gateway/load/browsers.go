@@ -331,7 +331,7 @@ func (rep *Report) of(b *browser, due uint64) {
 			rep.Mixed += s.packets
 		case !s.video:
 			rep.Received, rep.Lost = rep.Received+s.packets, rep.Lost+s.lost
-			rep.MaxGapMS = max(rep.MaxGapMS, float64(s.maxGap.Microseconds())/1000)
+			rep.gap(s.maxGap)
 		}
 	}
 }

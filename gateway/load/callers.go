@@ -15,15 +15,19 @@ import (
 // was not measured at a size is 0.
 type Cost struct {
 	Meetings, Callers                        int // callers in all
-	Echo, Batched, Clear, GCM128, GCM256     float64
-	H235, Janus                              float64
-	ClearRatio, GCM128Ratio, GCM256Ratio     float64 // to the echo of the same round
-	H235Ratio, FloorRatio                    float64 // FloorRatio: clear to the batched echo
+	Echo, EchoGCM, Batched                   float64
+	Clear, GCM, H235, Janus                  float64
+	ClearRatio, GCMRatio                     float64 // to the echo of the same kind and round
+	H235Ratio                                float64 // to the echo in clear
+	FloorRatio                               float64 // clear to the batched echo
 	JanusRatio                               float64 // Janus to clear
 	Resident                                 float64 // MiB, the server's, clear
 	Sent, Received, Lost, Right, Wrong       int     // over all rounds of the bridge
+	MaxGapMS                                 float64 // the worst of all its callers
+	Gapped                                   int     // callers with a gap over the limit
 	Starved                                  int     // runs made again, echo and bridge
 	JanusSent, JanusReceived, JanusRight, Of int
+	JanusFailed                              int // rounds that Janus did not take part in
 	LateTicks, Ticks                         int // of the media clock, over 5 ms late
 }
 
@@ -32,44 +36,46 @@ type way struct {
 	name string
 	run  func(context.Context, *Cost) (*Report, error)
 	cost func(*Cost) *float64
-	// ratio of this way to another of the same round; nil: none
+	// ratio of this way to one before it in the same round; nil: none
 	ratio func(*Cost) *float64
 	to    string
 }
 
 // The names of ways.
 const (
-	byEcho  = "echo"
-	byBatch = "echo, batched"
-	byClear = "clear"
-	byGCM   = "AEAD_AES_256_GCM"
-	byJanus = "Janus"
-	h235    = "H.235" // H.323 with media encrypted by AES in CBC mode
+	byEcho    = "echo"
+	byEchoGCM = "echo, AEAD_AES_256_GCM"
+	byBatch   = "echo, batched"
+	byClear   = "clear"
+	byGCM     = "AEAD_AES_256_GCM"
+	byJanus   = "Janus"
+	h235      = "H.235" // H.323 with media encrypted by AES in CBC mode
 )
 
 func (b *bench) ways() []way {
+	echo := func(every time.Duration, suite string) func(context.Context, *Cost) (*Report, error) {
+		return func(ctx context.Context, c *Cost) (*Report, error) { return b.echo(ctx, c.Callers, every, suite) }
+	}
 	return []way{
-		{byEcho, func(ctx context.Context, c *Cost) (*Report, error) { return b.echo(ctx, c.Callers, 0) },
-			func(c *Cost) *float64 { return &c.Echo }, nil, ""},
-		{byBatch, func(ctx context.Context, c *Cost) (*Report, error) { return b.echo(ctx, c.Callers, clock.Frame) },
-			func(c *Cost) *float64 { return &c.Batched }, nil, ""},
+		{byEcho, echo(0, ""), func(c *Cost) *float64 { return &c.Echo }, nil, ""},
 		{byClear, b.bridge(byClear), func(c *Cost) *float64 { return &c.Clear }, func(c *Cost) *float64 { return &c.ClearRatio }, byEcho},
-		{"AEAD_AES_128_GCM", b.bridge("AEAD_AES_128_GCM"), func(c *Cost) *float64 { return &c.GCM128 }, func(c *Cost) *float64 { return &c.GCM128Ratio }, byEcho},
-		{byGCM, b.bridge(byGCM), func(c *Cost) *float64 { return &c.GCM256 }, func(c *Cost) *float64 { return &c.GCM256Ratio }, byEcho},
+		{byEchoGCM, echo(0, byGCM), func(c *Cost) *float64 { return &c.EchoGCM }, nil, ""},
+		{byGCM, b.bridge(byGCM), func(c *Cost) *float64 { return &c.GCM }, func(c *Cost) *float64 { return &c.GCMRatio }, byEchoGCM},
+		{byBatch, echo(clock.Frame, ""), func(c *Cost) *float64 { return &c.Batched }, nil, ""},
 		{h235, b.bridge(h235), func(c *Cost) *float64 { return &c.H235 }, func(c *Cost) *float64 { return &c.H235Ratio }, byEcho},
 		{byJanus, b.janus, func(c *Cost) *float64 { return &c.Janus }, func(c *Cost) *float64 { return &c.JanusRatio }, byClear},
 	}
 }
 
-// sizes of the curve, and the ways measured beside echo, clear and GCM.
+// sizes of the curve, and the ways measured beside echo and bridge in clear.
 var sizes = []struct {
 	meetings, callers int
 	also              []string
 }{
-	{1, 10, nil}, {1, 50, nil}, {1, 100, nil},
-	{1, 200, []string{byBatch, "AEAD_AES_128_GCM", h235, byJanus}},
-	{1, 500, []string{byBatch, "AEAD_AES_128_GCM", h235}},
-	{1, 1000, nil}, {200, 1000, nil},
+	{1, 10, nil}, {1, 50, nil}, {1, 100, []string{byEchoGCM, byGCM}},
+	{1, 200, []string{byEchoGCM, byGCM, byBatch, h235, byJanus}},
+	{1, 500, []string{byEchoGCM, byGCM, byBatch, h235, byJanus}},
+	{1, 1000, []string{byEchoGCM, byGCM}}, {200, 1000, nil},
 }
 
 // costs measures echo and bridge in turn, so that what else the machine does
@@ -80,7 +86,7 @@ func (b *bench) costs(ctx context.Context) error {
 		all, ratios := map[string][]float64{}, map[string][]float64{}
 		var ways []way
 		for _, w := range b.ways() {
-			always := w.name == byEcho || w.name == byClear || w.name == byGCM
+			always := w.name == byEcho || w.name == byClear
 			if always || slices.Contains(size.also, w.name) && (w.name != byJanus || b.Janus != "") {
 				ways = append(ways, w)
 			}
@@ -88,19 +94,22 @@ func (b *bench) costs(ctx context.Context) error {
 		for range b.Rounds {
 			for _, w := range ways {
 				r, err := b.whole(&c.Starved, w.name, func() (*Report, error) { return w.run(ctx, &c) })
-				if err != nil {
+				switch {
+				case err != nil && w.name == byJanus && ctx.Err() == nil:
+					c.JanusFailed++
+					b.opt.Progress(fmt.Sprintf("Janus, %d callers: %v", c.Callers, err))
+					continue
+				case err != nil:
 					return err
 				}
 				all[w.name] = append(all[w.name], cost(r))
 				c.count(w.name, r)
-			}
-			for _, w := range ways {
 				if w.ratio != nil {
 					ratios[w.name] = append(ratios[w.name], last(all[w.name])/last(all[w.to]))
 				}
-			}
-			if batched := all[byBatch]; batched != nil {
-				ratios[byBatch] = append(ratios[byBatch], last(all[byClear])/last(batched))
+				if w.name == byBatch {
+					ratios[w.name] = append(ratios[w.name], last(all[byClear])/cost(r))
+				}
 			}
 		}
 		for _, w := range ways {
@@ -109,9 +118,7 @@ func (b *bench) costs(ctx context.Context) error {
 				*w.ratio(&c) = median(ratios[w.name])
 			}
 		}
-		if list := ratios[byBatch]; list != nil {
-			c.FloorRatio = median(list)
-		}
+		c.FloorRatio = median(ratios[byBatch])
 		b.Cost = append(b.Cost, c)
 	}
 	return nil
@@ -119,7 +126,11 @@ func (b *bench) costs(ctx context.Context) error {
 
 func last(list []float64) float64 { return list[len(list)-1] }
 
+// median of what was measured; 0: nothing was.
 func median(list []float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
 	list = slices.Sorted(slices.Values(list))
 	return list[len(list)/2]
 }
@@ -127,7 +138,7 @@ func median(list []float64) float64 {
 // count adds what a run has shown beside its cost.
 func (c *Cost) count(name string, r *Report) {
 	switch name {
-	case byEcho, byBatch:
+	case byEcho, byEchoGCM, byBatch:
 		return
 	case byJanus:
 		c.JanusSent, c.JanusReceived = c.JanusSent+int(r.Sent), c.JanusReceived+int(r.Received)
@@ -137,6 +148,7 @@ func (c *Cost) count(name string, r *Report) {
 		c.Resident = r.Memory
 	}
 	c.Sent, c.Received, c.Lost = c.Sent+int(r.Sent), c.Received+int(r.Received), c.Lost+int(r.Lost)
+	c.MaxGapMS, c.Gapped = max(c.MaxGapMS, r.MaxGapMS), c.Gapped+r.Gapped
 	c.Right, c.Wrong = c.Right+r.Right, c.Wrong+c.Callers-r.Right
 }
 
@@ -176,15 +188,19 @@ func cost(r *Report) float64 {
 	return r.CPU * 1000 * perSecond / max(1, float64(r.Received))
 }
 
-func (b *bench) echo(ctx context.Context, callers int, every time.Duration) (*Report, error) {
-	p, err := startEcho(b.opt.Program, every)
+func (b *bench) echo(ctx context.Context, callers int, every time.Duration, suite string) (*Report, error) {
+	p, err := startEcho(b.opt.Program, every, suite)
 	if err != nil {
 		return nil, err
 	}
 	defer p.stop()
-	r, err := Run(ctx, b.load(p, callers))
+	o := b.load(p, callers)
+	if suite != "" {
+		o.Suites = []string{suite}
+	}
+	r, err := Run(ctx, o)
 	if err == nil {
-		b.opt.Progress(fmt.Sprintf("echo, %d flows, looking every %v: %.3f ms/caller-s, %d of %d packets", callers, every, cost(r), r.Received, r.Sent))
+		b.opt.Progress(fmt.Sprintf("echo, %d flows, %s, looking every %v: %.3f ms/caller-s, %d of %d packets", callers, r.Suite, every, cost(r), r.Received, r.Sent))
 	}
 	return r, err
 }
@@ -243,7 +259,7 @@ func (b *bench) janus(ctx context.Context, c *Cost) (*Report, error) {
 
 func (b *bench) delays(ctx context.Context) error {
 	starved := 0 // of no interest
-	for _, d := range []Delay{{Name: "G.711, clear", Callers: 100}, {Name: "G.711, AEAD_AES_256_GCM", Callers: 100}, {Name: "G.711, clear", Callers: 1000}} {
+	for _, d := range []Delay{{Name: "G.711, clear", Callers: 200}, {Name: "G.711, AEAD_AES_256_GCM", Callers: 200}, {Name: "G.711, clear", Callers: 500}, {Name: "G.711, clear", Callers: 1000}} {
 		r, err := b.whole(&starved, d.Name, func() (*Report, error) {
 			p, err := startGateway(ctx, b.opt.Program)
 			if err != nil {

@@ -85,9 +85,9 @@ func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 func (r *Results) Goals() (list []Goal) {
 	list = append(list, r.callerGoals()...)
 	for _, f := range r.Forward {
-		list = append(list, atMost("forwarding "+f.Name, "× the echo", forwardGoal, f.Ratio))
+		list = append(list, atMost("forwarding "+f.Name, "× the echo that encrypts", forwardGoal, f.Ratio))
 		if f.Video {
-			list = append(list, atMost("the same, with segmentation offload", "× the echo", gsoGoal, f.Ratio))
+			list = append(list, atMost("the same, with segmentation offload", "× the echo that encrypts", gsoGoal, f.Ratio))
 		}
 		if best, ok := liveKit[f.Name]; ok {
 			list = append(list, atMost("the same, a third of LiveKit's", "µs a packet", best/3, f.Packet))
@@ -139,7 +139,7 @@ func (r *Results) Floors() (list []Cost) {
 // Rivals are the sizes at which Janus was measured.
 func (r *Results) Rivals() (list []Cost) {
 	for _, c := range r.Cost {
-		if c.Janus > 0 {
+		if c.Janus > 0 || c.JanusFailed > 0 {
 			list = append(list, c)
 		}
 	}
@@ -154,13 +154,16 @@ func (r *Results) callerGoals() (list []Goal) {
 		}
 		name := fmt.Sprintf("%d callers, ", c.Callers)
 		if c.Callers == 200 || c.Callers == 500 {
-			list = append(list, atMost(name+"clear", "× the echo", echoGoal, c.ClearRatio), atMost(name+"AEAD_AES_256_GCM", "× the echo", echoGoal, c.GCM256Ratio))
+			list = append(list, atMost(name+"clear", "× the echo", echoGoal, c.ClearRatio), atMost(name+"AEAD_AES_256_GCM", "× the echo that encrypts", echoGoal, c.GCMRatio))
 		}
 		if c.H235 > 0 {
 			list = append(list, atMost(name+"H.235 AES-256-CBC", "× the echo", h235Goal, c.H235Ratio))
 		}
 		if c.Janus > 0 {
 			list = append(list, Goal{name + "Janus beside them", fmt.Sprintf("at least %.0f × as dear", janusGoal), fmt.Sprintf("%.2f ×", c.JanusRatio), c.JanusRatio >= janusGoal})
+		}
+		if c.Callers >= 200 {
+			list = append(list, Goal{name + "no gap over 40 ms", "none", fmt.Sprintf("%d, the worst of %.0f ms", c.Gapped, c.MaxGapMS), c.Gapped == 0})
 		}
 		if c.Callers >= 500 {
 			list = append(list, Goal{name + "packets lost", "none", fmt.Sprint(c.Lost), c.Lost == 0})

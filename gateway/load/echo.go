@@ -2,21 +2,34 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"bridgehead/core/rtpio"
 )
 
 // Echo answers every datagram on addr with itself, by plain system calls on
 // one socket: the least that any bridge must do for a packet in and one out,
 // and so the limit that the benchmark compares with. It answers each as it
 // comes; or, if every is not 0, looks only so often and then takes up to 64 in
-// one system call, and answers them by one more: cheaper still, and late. ready
-// is told the real address.
-func Echo(ctx context.Context, addr string, every time.Duration, ready func(netip.AddrPort)) error {
+// one system call, and answers them by one more: cheaper still, and late. If
+// suite is that of an AEAD, each packet is decrypted and encrypted on its way.
+// ready is told the real address.
+func Echo(ctx context.Context, addr string, every time.Duration, suite string, ready func(netip.AddrPort)) error {
+	var peers *echoPeers
+	if suite != "" {
+		s, ok := rtpio.SuiteNamed(suite)
+		if !ok || !strings.HasPrefix(s.Name, "AEAD") || every > 0 {
+			return fmt.Errorf("echo: of suites, AEAD_AES_256_GCM and AEAD_AES_128_GCM, and each packet as it comes")
+		}
+		peers = &echoPeers{s, map[unix.RawSockaddrInet4]*echoPeer{}}
+	}
 	udp, err := net.ResolveUDPAddr("udp4", addr)
 	if err != nil {
 		return err
@@ -42,11 +55,11 @@ func Echo(ctx context.Context, addr string, every time.Duration, ready func(neti
 	if every > 0 {
 		return echoBatches(ctx, fd, every)
 	}
-	return echo(ctx, fd)
+	return echo(ctx, fd, peers)
 }
 
 // echo does without the standard library's sockets, which allocate.
-func echo(ctx context.Context, fd int) error {
+func echo(ctx context.Context, fd int, peers *echoPeers) error {
 	buf := make([]byte, 2048)
 	var from unix.RawSockaddrInet4
 	for ctx.Err() == nil {
@@ -58,6 +71,9 @@ func echo(ctx context.Context, fd int) error {
 		}
 		if errno != 0 {
 			return errno
+		}
+		if peers != nil {
+			n = uintptr(len(peers.answer(buf[:n], from)))
 		}
 		if n > 0 {
 			_, _, _ = unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), n, 0,

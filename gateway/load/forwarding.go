@@ -17,6 +17,7 @@ type Forward struct {
 	Suite                              string
 	Sent, Received, Lost, Right, Wrong int
 	MaxGapMS                           float64
+	Gapped                             int     // streams of sound with a gap over the limit
 	Resident                           float64 // MiB
 	Starved                            int
 }
@@ -50,6 +51,7 @@ func (b *bench) forwards(ctx context.Context) error {
 			track = append(track, r.CPU*1000/(r.Seconds*f.tracks()))
 			f.Sent, f.Received, f.Lost = f.Sent+int(n.Sent), f.Received+int(n.Received), f.Lost+int(n.Lost)
 			f.Right, f.Wrong, f.Suite = f.Right+r.Right, f.Wrong+r.Calls-r.Right, r.Suite
+			f.Gapped += r.Gapped
 			f.MaxGapMS, f.Resident = max(f.MaxGapMS, n.MaxGapMS), r.Memory
 		}
 		f.Echo, f.Packet, f.Ratio, f.Track = median(echo), median(packet), median(ratio), median(track)
@@ -76,15 +78,15 @@ func (rep *Report) forwarded() Flow {
 }
 
 // echoForward has an echo answer as many packets of the same kind as there are
-// to forward: one received for each one sent.
+// to forward, encrypted as browsers are: one received for each one sent.
 func (b *bench) echoForward(ctx context.Context, f *Forward) (*Report, error) {
-	p, err := startEcho(b.opt.Program, 0)
+	p, err := startEcho(b.opt.Program, 0, byGCM)
 	if err != nil {
 		return nil, err
 	}
 	defer p.stop()
 	o := b.load(p, int(f.tracks()))
-	o.Pictures = f.Video
+	o.Pictures, o.Suites = f.Video, []string{byGCM}
 	r, err := Run(ctx, o)
 	if err == nil {
 		b.opt.Progress(fmt.Sprintf("echo for %s: %.2f µs a packet, %d of %d", f.Name, r.CPU*1e6/max(1, float64(r.Received)), r.Received, r.Sent))
@@ -181,7 +183,7 @@ func (b *bench) joins(ctx context.Context) error {
 	if r == nil {
 		return err
 	}
-	b.Setup = append(b.Setup, Setup{byBrowser, setupRate, r.SetupRate, r.Calls, r.Connected, r.SetupMS, r.SetupCPU})
+	b.Setup = append(b.Setup, Setup{Name: byBrowser, Asked: setupRate, Reached: r.SetupRate, Calls: r.Calls, Connected: r.Connected, Took: r.SetupMS, CPU: r.SetupCPU})
 	b.opt.Progress(fmt.Sprintf("browsers joining: %d of %d, %.2f ms CPU", r.Connected, r.Calls, r.SetupCPU))
 	return nil
 }
@@ -199,6 +201,7 @@ type Storm struct {
 	Sent, Received int // of those inside
 	Lost           int
 	MaxGapMS       float64
+	Gapped         int
 	Right          int
 }
 
@@ -257,6 +260,6 @@ func (b *bench) storm(ctx context.Context, s *Storm) error {
 		s.Refused += n
 	}
 	s.Sent, s.Received, s.Lost = int(in.r.Sent), int(in.r.Received), int(in.r.Lost)
-	s.MaxGapMS, s.Right = in.r.MaxGapMS, in.r.Right
+	s.MaxGapMS, s.Gapped, s.Right = in.r.MaxGapMS, in.r.Gapped, in.r.Right
 	return nil
 }

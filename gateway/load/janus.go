@@ -76,45 +76,59 @@ room-1: {
 }
 `}
 
-// startJanus runs a Janus with one room.
-func startJanus(ctx context.Context) (*process, error) {
+// startJanus runs a Janus with one room. Now and then it does not come up, so it
+// has more than one try.
+func startJanus(ctx context.Context) (p *process, err error) {
+	for range retries {
+		if p, err = startJanusOnce(ctx); err == nil || ctx.Err() != nil {
+			return p, err
+		}
+	}
+	return nil, err
+}
+
+func startJanusOnce(ctx context.Context) (*process, error) {
 	home := janusHome()
 	dir, err := os.MkdirTemp("", "bridgehead-bench")
 	if err != nil {
 		return nil, err
 	}
-	others := func(folder, but string) string {
-		found, _ := filepath.Glob(filepath.Join(home, folder, "*.so"))
-		var names []string
-		for _, f := range found {
-			if name := filepath.Base(f); name != but {
-				names = append(names, name)
-			}
-		}
-		return strings.Join(names, ",")
-	}
 	p := &process{dir: dir, janus: filepath.Join(dir, "api")}
-	fill := strings.NewReplacer("DIR", dir, "HOME", home, "PLUGINS", others("plugins", "libjanus_audiobridge.so"), "TRANSPORTS", others("transports", "libjanus_pfunix.so"))
+	fill := strings.NewReplacer("DIR", dir, "HOME", home, "PLUGINS", modules(home, "plugins", "libjanus_audiobridge.so"), "TRANSPORTS", modules(home, "transports", "libjanus_pfunix.so"))
 	for name, text := range janusFiles {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(fill.Replace(text)), 0o600); err != nil {
 			return nil, err
 		}
 	}
 	p.cmd = exec.Command("janus", "--configs-folder", dir, "--config", filepath.Join(dir, "janus.jcfg"), "--disable-colors")
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.start(); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	for deadline := time.Now().Add(startWithin); ; {
-		if c, err := net.Dial("unixpacket", p.janus); err == nil {
+	for deadline := time.Now().Add(startWithin / retries); ; {
+		c, err := net.Dial("unixpacket", p.janus)
+		if err == nil {
 			c.Close()
 			return p, nil
 		}
 		if err := sleep(ctx, 50*time.Millisecond); err != nil || time.Now().After(deadline) {
 			p.stop()
-			return nil, fmt.Errorf("janus: not up within %v", startWithin)
+			return nil, fmt.Errorf("janus: not up within %v: %v\n%s", startWithin/retries, err, p.log.Bytes()[max(0, p.log.Len()-2000):])
 		}
 	}
+}
+
+// modules of a folder but one, as Janus wants them named that it leaves out.
+func modules(home, folder, but string) string {
+	found, _ := filepath.Glob(filepath.Join(home, folder, "*.so"))
+	var names []string
+	for _, f := range found {
+		if name := filepath.Base(f); name != but {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
 }
 
 // janusAPI asks one thing after the other over the Unix socket.

@@ -29,8 +29,8 @@ type Options struct {
 	// To are the addresses called, in turn; empty: no calls, see Echo. A
 	// meeting's https link is joined by browsers.
 	To []string
-	// Echo is a raw RTP echo to send to in place of calls, Janus the API socket
-	// of a Janus whose AudioBridge is joined in place of them.
+	// Echo is a raw RTP echo to send to in place of calls, encrypted if Suites
+	// are one; Janus the API socket of a Janus whose AudioBridge is joined.
 	Echo  netip.AddrPort
 	Janus string
 	// Pictures has an echo answer the packets of a camera, not of a telephone.
@@ -76,6 +76,7 @@ type Report struct {
 	Received  uint64         `json:"packets_received"`
 	Lost      uint64         `json:"packets_lost"`
 	MaxGapMS  float64        `json:"max_gap_ms"`
+	Gapped    int            `json:"gaps_over_40_ms"` // parties, or streams of a browser, with one
 	Right     int            `json:"hear_right"`
 	Wrong     int            `json:"hear_wrong"`
 	Example   string         `json:"wrong_example,omitempty"`
@@ -102,13 +103,24 @@ func (f *Flow) add(a *arrivals) {
 	f.MaxGapMS = max(f.MaxGapMS, float64(a.maxGap.Microseconds())/1000)
 }
 
+// gapLimit is the longest time from one packet of sound to the next.
+const gapLimit = 40 * time.Millisecond
+
+func (rep *Report) gap(longest time.Duration) {
+	rep.MaxGapMS = max(rep.MaxGapMS, float64(longest.Microseconds())/1000)
+	if longest > gapLimit {
+		rep.Gapped++
+	}
+}
+
 // Quantiles of a distribution.
 type Quantiles struct {
-	N   int     `json:"n"`
-	P50 float64 `json:"p50"`
-	P95 float64 `json:"p95"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
+	N    int     `json:"n"`
+	P50  float64 `json:"p50"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p99.9"`
+	Max  float64 `json:"max"`
 }
 
 func quantiles(list []time.Duration) (q Quantiles) {
@@ -119,7 +131,7 @@ func quantiles(list []time.Duration) (q Quantiles) {
 	at := func(p float64) float64 {
 		return float64(list[min(len(list)-1, int(p*float64(len(list))))].Microseconds()) / 1000
 	}
-	return Quantiles{len(list), at(0.5), at(0.95), at(0.99), float64(list[len(list)-1].Microseconds()) / 1000}
+	return Quantiles{len(list), at(0.5), at(0.95), at(0.99), at(0.999), float64(list[len(list)-1].Microseconds()) / 1000}
 }
 
 // run is a run under way.
@@ -369,7 +381,11 @@ func (r *run) flow(n int, codec core.Codec, where func(*rtpio.Session) (netip.Ad
 	if err != nil {
 		return err
 	}
-	if err := s.Start(rtpio.Flow{Remote: to, Mux: true, Send: codec, Receive: []core.Codec{codec}}); err != nil {
+	flow := rtpio.Flow{Remote: to, Mux: true, Send: codec, Receive: []core.Codec{codec}}
+	if suite, ok := rtpio.SuiteNamed(strings.Join(r.Suites, "")); ok {
+		flow.Keys = echoKeys(suite, false)
+	}
+	if err := s.Start(flow); err != nil {
 		return err
 	}
 	s.Receive(p)
@@ -413,6 +429,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (r *run) tally(took, cpu time.Duration) {
 	rep := r.report
 	rep.Seconds, rep.Codec, rep.Suite = took.Seconds(), r.Codec, "clear"
+	if r.Echo.IsValid() && len(r.Suites) == 1 {
+		rep.Suite = r.Suites[0]
+	}
 	var delays []time.Duration
 	for _, p := range r.parties {
 		h := &p.heard
@@ -426,7 +445,7 @@ func (r *run) tally(took, cpu time.Duration) {
 		} else {
 			rep.Sent += uint64(took / clock.Frame)
 		}
-		rep.MaxGapMS = max(rep.MaxGapMS, float64(h.maxGap.Microseconds())/1000)
+		rep.gap(h.maxGap)
 		delays = append(delays, h.delays...)
 		if p.verdict(r.Speakers) {
 			rep.Right++

@@ -145,11 +145,11 @@ func (r *Results) plots() map[string]*plot {
 	packet, echo := func(f *Forward) float64 { return f.Packet }, func(f *Forward) float64 { return f.Echo }
 	return map[string]*plot{
 		"callers.svg": {title: "What a caller costs", x: meeting, y: "ms of CPU a caller and second", lines: []line{
-			callers("clear", func(c *Cost) float64 { return c.Clear }), callers(byGCM, func(c *Cost) float64 { return c.GCM256 }),
-			callers("echo", func(c *Cost) float64 { return c.Echo }), callers("Janus", func(c *Cost) float64 { return c.Janus })}},
+			callers("clear", func(c *Cost) float64 { return c.Clear }), callers(byGCM, func(c *Cost) float64 { return c.GCM }),
+			callers("echo", func(c *Cost) float64 { return c.Echo }), callers("echo that encrypts", func(c *Cost) float64 { return c.EchoGCM }), callers("Janus", func(c *Cost) float64 { return c.Janus })}},
 		"ratios.svg": {title: "What a caller costs beside the echo", x: meeting, y: "× the echo of the same round",
 			limit: echoGoal, limitName: "goal", lines: []line{
-				callers("clear", func(c *Cost) float64 { return c.ClearRatio }), callers(byGCM, func(c *Cost) float64 { return c.GCM256Ratio })}},
+				callers("clear", func(c *Cost) float64 { return c.ClearRatio }), callers(byGCM, func(c *Cost) float64 { return c.GCMRatio })}},
 		"forwarding.svg": {title: "What a forwarded packet costs", x: "browsers that one browser is forwarded to", y: "µs of CPU a packet", lines: []line{
 			forward("audio", false, packet), forward("video", true, packet), forward("echo, audio", false, echo), forward("echo, video", true, echo)}},
 	}

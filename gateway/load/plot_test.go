@@ -12,8 +12,8 @@ import (
 func TestPlotsAreWholeAndLabelled(t *testing.T) {
 	r := &Results{
 		Cost: []Cost{
-			{Meetings: 1, Callers: 10, Echo: 3, Clear: 2, GCM256: 2.1, ClearRatio: 0.66, GCM256Ratio: 0.7},
-			{Meetings: 1, Callers: 1000, Echo: 0.35, Clear: 0.6, GCM256: 0.87, ClearRatio: 1.7, GCM256Ratio: 2.4},
+			{Meetings: 1, Callers: 10, Echo: 3, Clear: 2, GCM: 2.1, ClearRatio: 0.66, GCMRatio: 0.7},
+			{Meetings: 1, Callers: 1000, Echo: 0.35, Clear: 0.6, GCM: 0.87, ClearRatio: 1.7, GCMRatio: 2.4},
 			{Meetings: 200, Callers: 1000, Echo: 0.35, Clear: 7},
 		},
 		Forward: []Forward{{Senders: 1, Listeners: 50, Packet: 12, Echo: 8}, {Senders: 10, Listeners: 50, Packet: 99, Echo: 8}},

@@ -71,8 +71,23 @@ func (p *process) start() error {
 }
 
 // startEcho runs an echo; see [Echo].
-func startEcho(program string, every time.Duration) (*process, error) {
-	p := &process{cmd: exec.Command(program, "load", "echo", "--every", every.String())}
+func startEcho(program string, every time.Duration, suite string) (*process, error) {
+	return startSmall(program, "load", "echo", "--every", every.String(), "--suite", suite)
+}
+
+// startAnswer runs a bare SIP server; see [Answer].
+func startAnswer(program string, secure bool) (*process, error) {
+	p, err := startSmall(program, "load", "answer", fmt.Sprintf("--tls=%t", secure))
+	if err == nil {
+		p.clear, p.tls = fmt.Sprintf("sip:answer@%v", p.echo), fmt.Sprintf("sips:answer@%v", p.echo)
+		p.echo = netip.AddrPort{}
+	}
+	return p, err
+}
+
+// startSmall runs what prints its address on its first line.
+func startSmall(program string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command(program, args...)}
 	in, out, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -90,7 +105,7 @@ func startEcho(program string, every time.Duration) (*process, error) {
 	}
 	if err != nil {
 		p.stop()
-		return nil, fmt.Errorf("echo did not start: %w", err)
+		return nil, fmt.Errorf("%s did not start: %w", args[1], err)
 	}
 	return p, nil
 }
