@@ -69,7 +69,7 @@ func loadCommand() *cobra.Command {
 	f.IntVar(&o.PID, "pid", 0, "process of the server, to measure its CPU time and memory")
 	f.StringVar(&o.Janus, "janus", "", "API socket of a Janus; join room 1 of its AudioBridge by plain RTP in place of calls")
 	f.StringVar(&echo, "echo", "", "send raw RTP to this echo in place of calls")
-	cmd.AddCommand(echoCommand(), answerCommand(), benchCommand())
+	cmd.AddCommand(echoCommand(), answerCommand(), benchCommand(), soakCommand())
 	return cmd
 }
 
@@ -136,5 +136,36 @@ func benchCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&quick, "quick", false, "one short round: figures for a glance")
 	cmd.Flags().StringSliceVar(&only, "only", nil, "parts to measure: "+strings.Join(load.BenchParts, ", ")+"; empty: all")
 	cmd.Flags().StringVar(&out, "out", "", "file to write the document to, too; its plots go into a folder of that name")
+	return cmd
+}
+
+func soakCommand() *cobra.Command {
+	o := load.SoakOptions{}
+	cmd := &cobra.Command{Use: "soak", Short: "Run a gateway for hours under drifting clocks, loss, jitter and churn, and print what went wrong", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			if o.Program, err = os.Executable(); err != nil {
+				return err
+			}
+			o.Progress = func(s string) { fmt.Fprintln(os.Stderr, s) }
+			r, err := load.Soak(ctx, o)
+			if err != nil {
+				return err
+			}
+			e := json.NewEncoder(cmd.OutOrStdout())
+			e.SetIndent("", "  ")
+			_ = e.Encode(r)
+			if len(r.Verdict) > 0 {
+				return fmt.Errorf("soak: %s", strings.Join(r.Verdict, "; "))
+			}
+			return nil
+		}}
+	f := cmd.Flags()
+	f.DurationVar(&o.Duration, "duration", 2*time.Hour, "how long")
+	f.DurationVar(&o.Every, "every", time.Minute, "length of a line of the report")
+	f.Float64Var(&o.Drift, "drift", 200, "by how much the senders' clocks are wrong, in ppm, half of them each way")
+	f.DurationVar(&o.Jitter, "jitter", 30*time.Millisecond, "how late packets may be")
+	f.Float64Var(&o.Loss, "loss", 1, "% of the packets of browsers lost; as many come in the wrong order")
 	return cmd
 }

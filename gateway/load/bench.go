@@ -191,8 +191,8 @@ func (b *bench) setups(ctx context.Context) error {
 		{overUDP, func(p *process) string { return p.clear }, false, false, true, []float64{setupRate, 100, 200, 400}},
 		{overTLS, func(p *process) string { return p.tls }, false, false, true, []float64{setupRate, 100, 200, 400}},
 		{"TLS, a connection a call, SRTP", func(p *process) string { return p.tls }, true, false, true, []float64{setupRate, 100}},
-		{"H.323, fast connect, H.235", func(p *process) string { return p.h323 }, false, false, false, []float64{setupRate, 50, 100}},
-		{"H.323, slow start, H.235", func(p *process) string { return p.h323 }, false, true, false, []float64{setupRate, 50, 100}},
+		{"H.323, fast connect, H.235", func(p *process) string { return p.h323 }, false, false, false, []float64{setupRate, 100}},
+		{"H.323, slow start, H.235", func(p *process) string { return p.h323 }, false, true, false, []float64{setupRate, 100}},
 	} {
 		if b.Quick {
 			s.rates = s.rates[:1]
@@ -246,8 +246,12 @@ var pathBenchmarks = []struct{ pkg, match string }{
 
 var benchmarkLine = regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op.*?(\d+) B/op\s+(\d+) allocs/op`)
 
-// paths runs the Go benchmarks, where there is a Go and the source.
+// paths runs the Go benchmarks, where there is a Go and the source; not in a quick
+// run, unless asked for.
 func (b *bench) paths(ctx context.Context) error {
+	if b.Quick && len(b.opt.Only) == 0 {
+		return nil
+	}
 	if _, err := exec.LookPath("go"); err != nil {
 		b.opt.Progress("no Go here: the benchmarks of single packets are left out")
 		return nil

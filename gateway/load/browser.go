@@ -43,6 +43,7 @@ type browser struct {
 	once    sync.Once
 	reason  core.Reason // once over
 
+	line    bad // that it speaks on
 	film    film
 	key     atomic.Bool   // somebody waits for a keyframe
 	filmed  atomic.Uint64 // packets sent
@@ -294,7 +295,8 @@ func (b *browser) speak(frame int) {
 	b.micSeq++
 	h := &b.micHead
 	h.SequenceNumber, h.Timestamp, h.Marker = b.micSeq, uint32(frame)*960, b.micSeq == 1
-	_ = b.mic.WriteRTP(&rtp.Packet{Header: *h, Payload: b.voice[frame%len(b.voice)]})
+	p := &rtp.Packet{Header: *h, Payload: b.voice[frame%len(b.voice)]}
+	b.line.pass(func() { _ = b.mic.WriteRTP(p) })
 }
 
 // show sends the frame-th picture.

@@ -86,8 +86,8 @@ type browsers struct {
 	Options
 	to       link
 	opt      browserOptions
-	sounds   *pacer
-	pictures *pacer
+	sounds   paced
+	pictures paced
 	list     []*browser
 	report   *Report
 	mu       sync.Mutex
@@ -109,7 +109,7 @@ func runBrowsers(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &browsers{Options: o, to: to, sounds: newPacer(clock.Frame), pictures: newPacer(picturePeriod),
+	r := &browsers{Options: o, to: to, sounds: o.pacer(clock.Frame), pictures: o.pacer(picturePeriod),
 		opt:    browserOptions{certificate: *cert, loopback: to.loopback},
 		report: &Report{Calls: o.Calls, Failed: map[string]int{}, Codec: "opus"}}
 	if o.Cameras > 0 {
@@ -147,7 +147,9 @@ func (r *browsers) make() error {
 		if n < r.Speakers {
 			voice = clips[n%len(clips)]
 		}
-		r.list = append(r.list, newBrowser(n, voice, n < r.Cameras))
+		b := newBrowser(n, voice, n < r.Cameras)
+		b.line.loss = r.Loss / 100
+		r.list = append(r.list, b)
 	}
 	return nil
 }
@@ -260,14 +262,23 @@ func (r *browsers) measure(ctx context.Context) error {
 	if err := sleep(ctx, r.Settle); err != nil {
 		return err
 	}
+	return r.windows(ctx, r.window)
+}
+
+// window measures from now on, for d.
+func (r *browsers) window(ctx context.Context, d time.Duration) (Report, error) {
+	r.report.fresh()
 	filmed := make(map[*browser]uint64)
 	for _, b := range r.in {
+		for _, s := range b.streams {
+			s.arrivals, s.pictures, s.skipped, s.at = arrivals{}, 0, 0, 0
+		}
 		b.measures.Store(true)
 		filmed[b] = b.filmed.Load()
 	}
 	before, began := cpuTime(r.PID), time.Now()
-	if err := sleep(ctx, r.Duration); err != nil {
-		return err
+	if err := sleep(ctx, d); err != nil {
+		return Report{}, err
 	}
 	took, cpu := time.Since(began), cpuTime(r.PID)-before
 	for _, b := range r.in {
@@ -276,7 +287,7 @@ func (r *browsers) measure(ctx context.Context) error {
 	}
 	time.Sleep(2 * clock.Frame) // what had begun is done with
 	r.tally(took, cpu, filmed)
-	return nil
+	return *r.report, nil
 }
 
 func (r *browsers) tally(took, cpu time.Duration, filmed map[*browser]uint64) {

@@ -83,6 +83,9 @@ func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 // Goals compares the results with what was wanted.
 func (r *Results) Goals() (list []Goal) {
+	if wrong, of := r.hearing(); of > 0 {
+		list = append(list, Goal{"all hear and see what they should, in every round", "everybody", fmt.Sprintf("%d of %d", of-wrong, of), wrong == 0})
+	}
 	list = append(list, r.callerGoals()...)
 	for _, f := range r.Forward {
 		list = append(list, atMost("forwarding "+f.Name, "× the echo that encrypts", forwardGoal, f.Ratio))
@@ -114,10 +117,31 @@ func (r *Results) Goals() (list []Goal) {
 		}
 		list = append(list, atMost("a call's set-up and tear-down, "+s.Name, "ms CPU", goal, s.CPU))
 	}
+	for _, s := range r.Storm {
+		if s.Limit > 0 {
+			list = append(list, Goal{fmt.Sprintf("those inside while %d of %d callers are refused", s.Refused, s.Asked), "no packet lost, no gap over 40 ms",
+				fmt.Sprintf("%d lost, %d with a gap", s.Lost, s.Gapped), s.Lost+s.Gapped == 0})
+		}
+	}
 	if r.IdleMemory == 0 {
 		return list // not measured
 	}
 	return append(list, Goal{"idle", fmt.Sprintf("below %.0f %% of a core", idleGoal), fmt.Sprintf("%.2f %%", r.IdleCPU), r.IdleCPU < idleGoal})
+}
+
+// hearing is how many parties of all scenarios heard or saw something else than
+// they should.
+func (r *Results) hearing() (wrong, of int) {
+	for _, c := range r.Cost {
+		wrong, of = wrong+c.Wrong, of+c.Right+c.Wrong
+	}
+	for _, f := range r.Forward {
+		wrong, of = wrong+f.Wrong, of+f.Right+f.Wrong
+	}
+	for _, s := range r.Storm {
+		wrong, of = wrong+s.Inside-s.Right, of+s.Inside
+	}
+	return wrong, of
 }
 
 // PicturePackets and PacketSize tell of the cameras.

@@ -49,6 +49,16 @@ type Options struct {
 	Connections int
 	Settle      time.Duration
 	Duration    time.Duration // measured
+	// Every is how often Each is told what the time since the last has shown;
+	// then only the last of them is returned. 0: once, at the end.
+	Every time.Duration
+	Each  func(Report)
+	// Drift is by how much the parties' clocks are wrong, in ppm; those of odd
+	// numbers have it with the other sign. Jitter is how late packets may be.
+	// Loss is % of the packets of browsers; as many come in the wrong order.
+	Drift, Loss float64
+	Jitter      time.Duration
+	Hears       int // tones that others than these calls say, and all must hear
 	Codec       string
 	Clear       bool     // allow calls without encryption
 	Suites      []string // of SRTP; nil: all
@@ -139,7 +149,7 @@ type run struct {
 	Options
 	ports   *rtpio.Ports
 	clock   *clock.Clock // reads
-	pacer   *pacer       // writes
+	pacer   paced        // writes
 	ends    []end
 	parties []*Party
 	report  *Report
@@ -164,7 +174,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Pictures {
 		period = picturePeriod
 	}
-	r := &run{Options: o, clock: clock.New(o.Log), pacer: newPacer(period), report: &Report{Calls: o.Calls, Failed: map[string]int{}}}
+	r := &run{Options: o, clock: clock.New(o.Log), pacer: o.pacer(period), report: &Report{Calls: o.Calls, Failed: map[string]int{}}}
 	var err error
 	if r.ports, err = rtpio.New(rtpio.Options{Bind: o.Bind, Log: o.Log}); err != nil {
 		return nil, err
@@ -191,6 +201,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r.report, err
 }
 
+// pacer is what has parties send.
+func (o *Options) pacer(period time.Duration) paced {
+	if o.Drift != 0 || o.Jitter != 0 {
+		return &wanderers{period: period, drift: o.Drift, jitter: o.Jitter}
+	}
+	return newPacer(period)
+}
+
 func (r *run) codec() core.Codec { return core.Codec{Name: r.Codec} }
 
 // partyFor makes the n-th party; those of one address speak in turn.
@@ -200,8 +218,12 @@ func (r *run) partyFor(n int) (*Party, error) {
 	case r.Pictures:
 		return &Party{film: &film{}}, nil
 	case r.Bursts && place == 0:
-		return newParty(burster, 0, r.codec(), &bursts{})
-	case r.Bursts && place < bursters:
+		p, err := newParty(burster, 0, r.codec(), &bursts{})
+		if err == nil && r.Drift != 0 {
+			p.frames = p.frames[:window] // it has every turn
+		}
+		return p, err
+	case r.Bursts && place < bursters && r.Drift == 0: // turns are kept by one clock
 		return newParty(burster, place, r.codec(), r.parties[n%max(1, len(r.To))].bursts)
 	case r.Bursts:
 		return newParty(listener, 0, r.codec(), r.parties[n%max(1, len(r.To))].bursts)
@@ -401,12 +423,39 @@ func (r *run) measure(ctx context.Context) error {
 	if err := sleep(ctx, r.Settle); err != nil {
 		return err
 	}
+	return r.windows(ctx, r.window)
+}
+
+// windows measures once, or again and again.
+func (o *Options) windows(ctx context.Context, window func(context.Context, time.Duration) (Report, error)) error {
+	every := o.Duration
+	if o.Every > 0 {
+		every = min(o.Every, every)
+	}
+	for began := time.Now(); ; {
+		r, err := window(ctx, every)
+		if err != nil {
+			return err
+		}
+		if o.Each != nil {
+			o.Each(r)
+		}
+		if time.Since(began)+every/2 >= o.Duration {
+			return nil
+		}
+	}
+}
+
+// window measures from now on, for d.
+func (r *run) window(ctx context.Context, d time.Duration) (Report, error) {
+	r.report.fresh()
 	for _, p := range r.parties {
+		p.heard.reset()
 		p.active.Store(true)
 	}
 	before, began := cpuTime(r.PID), time.Now()
-	if err := sleep(ctx, r.Duration); err != nil {
-		return err
+	if err := sleep(ctx, d); err != nil {
+		return Report{}, err
 	}
 	took, cpu := time.Since(began), cpuTime(r.PID)-before
 	for _, p := range r.parties {
@@ -414,7 +463,13 @@ func (r *run) measure(ctx context.Context) error {
 	}
 	time.Sleep(2 * clock.Frame) // the pollers are done with what they had begun
 	r.tally(took, cpu)
-	return nil
+	return *r.report, nil
+}
+
+// fresh forgets what was measured, and keeps what the set-up has shown.
+func (rep *Report) fresh() {
+	*rep = Report{Calls: rep.Calls, Connected: rep.Connected, Failed: rep.Failed, Codec: rep.Codec, SetupMS: rep.SetupMS, SetupRate: rep.SetupRate,
+		SetupCPU: rep.SetupCPU, Labels: rep.Labels}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -447,7 +502,7 @@ func (r *run) tally(took, cpu time.Duration) {
 		}
 		rep.gap(h.maxGap)
 		delays = append(delays, h.delays...)
-		if p.verdict(r.Speakers) {
+		if p.verdict(max(r.Speakers, r.Hears)) {
 			rep.Right++
 		} else {
 			rep.Wrong++

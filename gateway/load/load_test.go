@@ -99,7 +99,7 @@ func TestDocumentTellsWhatIsNotMet(t *testing.T) {
 		},
 		Forward: []Forward{{Name: "video 1→100", Video: true, Senders: 1, Listeners: 100, Echo: 8, Packet: 9.6, Ratio: 1.2}},
 		Memory:  []Memory{{Name: "browser, one video", Parties: 100, Each: 301, Goal: browserGoal}},
-		Storm:   []Storm{{Limit: 600, Asked: 1000, Refused: 500, Connected: 500, Inside: 100, Right: 100}},
+		Storm:   []Storm{{Limit: 600, Asked: 1000, Refused: 500, Connected: 500, Inside: 100, Right: 99, Gapped: 2}},
 		Delay:   []Delay{{Name: "clear", Callers: 100, Quantiles: Quantiles{P99: 40.5}}},
 		Setup: []Setup{
 			{overUDP, setupRate, 20, 100, 100, Quantiles{}, 1.5, 0.5},
@@ -128,6 +128,10 @@ func TestDocumentTellsWhatIsNotMet(t *testing.T) {
 		"stands at\n2.00 × (200 callers).",
 		"| 200 | 2.10 | 0.80 | 2.63 × as much | 99.00 % | 200 of 200 | 0 of 3 |",
 		"| 600 calls | 500 | 500 of 1000 |",
+		"| all hear and see what they should, in every round | everybody | 99 of 100 | **not met** |",
+		"| those inside while 500 of 1000 callers are refused | no packet lost, no gap over 40 ms | 0 lost, 2 with a gap | **not met** |",
+		"| 200 callers, no gap over 40 ms | none | 0, the worst of 0 ms | met |",
+		"| UDP, clear RTP | 20/s | 20.0/s | 100 of 100 | 0.0 ms | 0.0 ms | 1.50 ms | 0.50 | 3.00 × |",
 	} {
 		if !strings.Contains(text.String(), line) {
 			t.Errorf("the document lacks %q", line)

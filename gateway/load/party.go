@@ -248,6 +248,9 @@ func (h *heard) init(c *audio.Codec) {
 	}
 }
 
+// reset forgets all but how to look.
+func (h *heard) reset() { *h = heard{table: h.table, coeff: h.coeff, lastDone: h.lastDone} }
+
 func (h *heard) packet(p *core.Packet, b *bursts) {
 	h.note(p.Header.SequenceNumber, p.Arrival)
 	if h.table == nil {
