@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"text/template"
@@ -79,7 +80,7 @@ func atMost(what, unit string, goal, got float64) Goal {
 	return Goal{what, fmt.Sprintf("at most %s %s", plain(goal), unit), fmt.Sprintf("%.2f %s", got, unit), got <= goal}
 }
 
-func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+func plain(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
 
 // Goals compares the results with what was wanted.
 func (r *Results) Goals() (list []Goal) {

@@ -122,6 +122,10 @@ type Memory struct {
 	Goal       float64 // KiB
 }
 
+// giveBack is when the gateway has given back what starting, or a rush of calls,
+// needed for a moment.
+const giveBack = 12 * time.Second
+
 // memories measures the resident set of a gateway in its second start: the
 // first hashes a password, whose 64 MiB would hide what parties need.
 func (b *bench) memories(ctx context.Context) error {
@@ -148,11 +152,12 @@ func (b *bench) memory(ctx context.Context, m *Memory) error {
 	if err := p.again(ctx, b.opt.Program); err != nil {
 		return err
 	}
-	if err := sleep(ctx, 2*time.Second); err != nil {
+	if err := sleep(ctx, giveBack); err != nil {
 		return err
 	}
 	m.Idle = memory(p.pid())
 	o := b.load(p, m.Parties)
+	o.Duration = giveBack
 	switch m.Name {
 	case "dial-in, clear":
 		o.To = []string{p.clear}
