@@ -25,6 +25,7 @@ const (
 	securityEntry = 100
 	inputEntry    = 90
 	eventsEntry   = 92
+	contentEntry  = 93
 )
 
 const (
@@ -61,11 +62,15 @@ func canonical(c core.Codec) (core.Codec, error) {
 	return c, nil
 }
 
-func sourceOf(c core.Codec) core.Source {
-	if c.Name == "H264" {
-		return core.Camera
+// source of a medium: a picture that has a role is content.
+func (d medium) source() core.Source {
+	switch {
+	case d.codec.Name != "H264":
+		return core.Microphone
+	case d.role != 0:
+		return core.Screen
 	}
-	return core.Microphone
+	return core.Camera
 }
 
 // frames of a packet, for the codecs whose frame is 1 ms.
@@ -101,6 +106,7 @@ type medium struct {
 	codec core.Codec
 	h264  h264
 	rate  int // bit/s; 0: not said
+	role  int // H.239's bits; 0: the main picture
 	// algorithms of H.235.6; nil: in clear.
 	algorithms []per.OID
 }
@@ -110,7 +116,12 @@ func parseMedium(a *h245.AudioCapability, v *h245.VideoCapability) (d medium, ok
 	case a != nil:
 		d.codec, ok = parseAudio(a)
 	case v != nil:
-		if d.h264, d.rate, ok = parseVideo(v); ok {
+		if x := v.ExtendedVideoCapability; x != nil {
+			d.h264, d.rate, d.role, ok = parseExtended(x)
+		} else {
+			d.h264, d.rate, ok = parseVideo(v)
+		}
+		if ok {
 			d.codec, _ = canonical(core.Codec{Name: "H264", Fmtp: d.h264.fmtp()})
 		}
 	}
@@ -133,7 +144,7 @@ func parseDataType(t *h245.DataType) (medium, bool) {
 // packetized takes over the packetization that a channel is to have.
 func (d *medium) packetized(p *h245.H2250LogicalChannelParameters) {
 	x := p.MediaPacketization
-	if sourceOf(d.codec) == core.Camera && x != nil && x.RtpPayloadType != nil {
+	if d.codec.Name == "H264" && x != nil && x.RtpPayloadType != nil {
 		if oid := x.RtpPayloadType.PayloadDescriptor.Oid; oid != nil && *oid == nonInterOID {
 			d.h264.mode = 1
 			d.codec.Fmtp = d.h264.fmtp()
@@ -144,9 +155,7 @@ func (d *medium) packetized(p *h245.H2250LogicalChannelParameters) {
 func (d medium) dataType() h245.DataType {
 	var a *h245.AudioCapability
 	var v *h245.VideoCapability
-	if sourceOf(d.codec) == core.Camera {
-		v = d.h264.capability(d.rate)
-	} else {
+	if v = d.video(); v == nil {
 		a = audioCapability(d.codec)
 	}
 	if d.algorithms == nil {
@@ -154,6 +163,17 @@ func (d medium) dataType() h245.DataType {
 	}
 	return h245.DataType{H235Media: &h245.H235Media{EncryptionAuthenticationAndIntegrity: security(d.algorithms),
 		MediaType: h245.H235MediaMediaType{AudioData: a, VideoData: v}}}
+}
+
+// video is the capability of a picture; nil for sound.
+func (d medium) video() *h245.VideoCapability {
+	switch d.source() {
+	case core.Camera:
+		return d.h264.capability(d.rate)
+	case core.Screen:
+		return extended(d.h264.capability(d.rate), d.role)
+	}
+	return nil
 }
 
 func security(list []per.OID) (e h245.EncryptionAuthenticationAndIntegrity) {
@@ -173,7 +193,7 @@ func algorithms(e *h245.EncryptionAuthenticationAndIntegrity) (list []per.OID) {
 }
 
 // capabilitySet is what we take: each medium, alone and encrypted (H.235.6
-// 8.3), sound with a picture and with keys.
+// 8.3), sound with a picture, with content and with keys.
 func (m *Machine) capabilitySet() h245.TerminalCapabilitySet {
 	set := h245.TerminalCapabilitySet{}
 	var packetization []h245.RTPPayloadType
@@ -182,9 +202,9 @@ func (m *Machine) capabilitySet() h245.TerminalCapabilitySet {
 		set.CapabilityTable = append(set.CapabilityTable, h245.CapabilityTableEntry{CapabilityTableEntryNumber: n, Capability: &c})
 	}
 	for i, d := range m.media {
-		n, source := i+1, sourceOf(d.codec)
-		if source == core.Camera {
-			add(n, h245.Capability{ReceiveVideoCapability: d.h264.capability(d.rate)})
+		n, source := i+1, d.source()
+		if v := d.video(); v != nil {
+			add(n, h245.Capability{ReceiveVideoCapability: v})
 			packetization = addPacketization(packetization, d)
 		} else {
 			add(n, h245.Capability{ReceiveAudioCapability: audioCapability(d.codec)})
@@ -195,7 +215,7 @@ func (m *Machine) capabilitySet() h245.TerminalCapabilitySet {
 	}
 	if m.secure() {
 		for i, d := range m.media {
-			n, source := securityEntry+i+1, sourceOf(d.codec)
+			n, source := securityEntry+i+1, d.source()
 			add(n, h245.Capability{H235SecurityCapability: &h245.H235SecurityCapability{
 				EncryptionAuthenticationAndIntegrity: security(m.enc.Algorithms), MediaCapability: i + 1}})
 			alternatives[source] = append(alternatives[source], n)
@@ -205,15 +225,20 @@ func (m *Machine) capabilitySet() h245.TerminalCapabilitySet {
 	add(inputEntry+1, h245.Capability{ReceiveUserInputCapability: &h245.UserInputCapability{Dtmf: new(per.Null)}})
 	add(eventsEntry, h245.Capability{ReceiveRTPAudioTelephonyEventCapability: &h245.AudioTelephonyEventCapability{
 		DynamicRTPPayloadType: EventsPayloadType, AudioTelephoneEvent: "0-16"}})
-	slices.SortStableFunc(set.CapabilityTable, func(a, b h245.CapabilityTableEntry) int {
-		return a.CapabilityTableEntryNumber - b.CapabilityTableEntryNumber
-	})
 	var together []h245.AlternativeCapabilitySet
-	for _, source := range []core.Source{core.Microphone, core.Camera} {
+	for _, source := range []core.Source{core.Microphone, core.Camera, core.Screen} {
 		if a := alternatives[source]; len(a) > 0 {
 			together = append(together, a)
 		}
 	}
+	if len(alternatives[core.Screen]) > 0 {
+		add(contentEntry, h245.Capability{GenericControlCapability: &h245.GenericCapability{
+			CapabilityIdentifier: h245.CapabilityIdentifier{Standard: new(contentOID)}}})
+		together = append(together, h245.AlternativeCapabilitySet{contentEntry})
+	}
+	slices.SortStableFunc(set.CapabilityTable, func(a, b h245.CapabilityTableEntry) int {
+		return a.CapabilityTableEntryNumber - b.CapabilityTableEntryNumber
+	})
 	together = append(together, h245.AlternativeCapabilitySet{inputEntry, inputEntry + 1, eventsEntry})
 	set.CapabilityDescriptors = []h245.CapabilityDescriptor{{CapabilityDescriptorNumber: 1, SimultaneousCapabilities: together}}
 	set.MultiplexCapability = &h245.MultiplexCapability{H2250Capability: transportCapability(packetization)}
@@ -264,6 +289,7 @@ type entry struct {
 	algorithms []per.OID
 	dtmf       bool
 	events     uint8 // payload type of telephone-events; 0: not taken
+	content    bool  // messages of H.239
 }
 
 // empty is the set that asks for silence (H.323 8.4.6). Some peers leave the
@@ -329,6 +355,9 @@ func parseEntry(n int, c *h245.Capability) entry {
 		e.dtmf = c.ReceiveUserInputCapability.Dtmf != nil
 	case c.ReceiveAndTransmitUserInputCapability != nil:
 		e.dtmf = c.ReceiveAndTransmitUserInputCapability.Dtmf != nil
+	case c.GenericControlCapability != nil:
+		id := c.GenericControlCapability.CapabilityIdentifier.Standard
+		e.content = id != nil && *id == contentOID
 	case c.ReceiveRTPAudioTelephonyEventCapability != nil:
 		e.events = uint8(c.ReceiveRTPAudioTelephonyEventCapability.DynamicRTPPayloadType)
 	}

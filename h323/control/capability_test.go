@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"reflect"
 	"testing"
 
 	"bridgehead/core"
@@ -18,7 +19,7 @@ func TestOurCapabilities(t *testing.T) {
 	for _, e := range set.CapabilityTable {
 		numbers = append(numbers, e.CapabilityTableEntryNumber)
 	}
-	if show(numbers) != "[1 2 3 90 91 92 101 102 103]" || show(set.CapabilityDescriptors[0].SimultaneousCapabilities) != "[[1 101] [2 3 102 103] [90 91 92]]" {
+	if show(numbers) != "[1 2 3 4 5 90 91 92 93 101 102 103 104 105]" || show(set.CapabilityDescriptors[0].SimultaneousCapabilities) != "[[1 101] [2 3 102 103] [4 5 104 105] [93] [90 91 92]]" {
 		t.Errorf("table %v, descriptors %v", numbers, set.CapabilityDescriptors)
 	}
 	video := set.CapabilityTable[1].Capability.ReceiveVideoCapability.GenericVideoCapability
@@ -32,6 +33,14 @@ func TestOurCapabilities(t *testing.T) {
 	}
 	if show(params) != "[41 8 42 85 3 490 4 32]" || *video.MaxBitRate != 40000 {
 		t.Errorf("H.264: %v, %d", params, *video.MaxBitRate)
+	}
+	content := set.CapabilityTable[3].Capability.ReceiveVideoCapability.ExtendedVideoCapability
+	if role := content.VideoCapabilityExtension[0]; *role.CapabilityIdentifier.Standard != "0.0.8.239.1.2" || *role.Collapsing[0].ParameterValue.BooleanArray != 3 ||
+		!reflect.DeepEqual(content.VideoCapability[0], *set.CapabilityTable[1].Capability.ReceiveVideoCapability) {
+		t.Errorf("content: %s", show(content))
+	}
+	if c := set.CapabilityTable[8].Capability.GenericControlCapability; *c.CapabilityIdentifier.Standard != "0.0.8.239.1.1" {
+		t.Errorf("H.239: %s", show(c))
 	}
 	if p := set.MultiplexCapability.H2250Capability.MediaPacketizationCapability.RtpPayloadType; len(p) != 2 || *p[1].PayloadDescriptor.Oid != "0.0.8.241.0.0.0.1" {
 		t.Errorf("packetization %v", p)

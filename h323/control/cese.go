@@ -123,5 +123,7 @@ func (m *Machine) pause() {
 	for _, l := range m.sorted(m.out) {
 		m.closeOut(l, nil)
 	}
+	m.token.on(m, tokenUnwanted, parameters{})
+	m.offerContent()
 	m.tell(Paused{On: true})
 }

@@ -50,21 +50,23 @@ func tryOf(d medium) string {
 // common lists what we can send of a source and the peer takes, best first:
 // encrypted where both sides can, and else in clear unless that is refused.
 func (m *Machine) common(source core.Source) (list []medium) {
-	beside := 0 // the entry of our sound, beside which a picture is to be received
-	if source == core.Camera {
-		if l := carrying(m.out, core.Microphone); l != nil {
-			beside = m.entryOf(l.medium)
+	var beside []int // entries of what else we send, to be received at once
+	if source.Kind() == core.Video {
+		for _, l := range m.out {
+			if n := m.entryOf(l.medium); n != 0 && l.ch.Source != source && l.ch.Source != core.Screen {
+				beside = append(beside, n)
+			}
 		}
 	}
 	fits := func(n int) bool {
-		return m.peer.listed(n) && (beside == 0 || m.peer.together(n, beside))
+		return m.peer.listed(n) && !slices.ContainsFunc(beside, func(b int) bool { return !m.peer.together(n, b) })
 	}
 	for _, ours := range m.media {
-		if sourceOf(ours.codec) != source {
+		if ours.source() != source {
 			continue
 		}
 		for _, e := range m.peer.entries {
-			if !e.known || e.media.codec.Name != ours.codec.Name {
+			if !e.known || !ours.like(e.media) {
 				continue
 			}
 			both := ours.toward(e.media, m.peer.mode)
@@ -73,7 +75,7 @@ func (m *Machine) common(source core.Source) (list []medium) {
 				both.algorithms = []per.OID{alg}
 				both.codec.PayloadType = encryptedType(both.codec.PayloadType)
 			} else {
-				if m.opt.Required || !fits(e.number) {
+				if m.opt.Required || source == core.Screen && m.secure() || !fits(e.number) {
 					continue
 				}
 				if m.secure() && len(offered) == 0 {
@@ -92,7 +94,7 @@ func (m *Machine) common(source core.Source) (list []medium) {
 // entryOf finds the peer's entry of what we send it.
 func (m *Machine) entryOf(d medium) int {
 	for _, e := range m.peer.entries {
-		if e.known && e.media.codec.Name == d.codec.Name {
+		if e.known && d.like(e.media) {
 			if _, n := m.peer.security(e.number); n != 0 && d.algorithms != nil {
 				return n
 			}
@@ -102,14 +104,20 @@ func (m *Machine) entryOf(d medium) int {
 	return 0
 }
 
+// like reports whether a peer's medium is ours: a presentation is none of the
+// main picture, and we send no other content.
+func (d medium) like(peer medium) bool {
+	return d.codec.Name == peer.codec.Name && d.role&presentation == peer.role&presentation && (d.role == 0) == (peer.role == 0)
+}
+
 // toward narrows a medium of ours to what the peer takes of it.
 func (d medium) toward(peer medium, mode int) medium {
-	if sourceOf(d.codec) == core.Camera {
+	if d.codec.Name == "H264" {
 		receiver := peer.h264
 		receiver.mode = mode
 		d.h264 = d.h264.within(receiver)
 		d.codec.Fmtp = d.h264.fmtp()
-		d.rate = peer.rate
+		d.rate, d.role = peer.rate, d.role&peer.role&presentation
 		return d
 	}
 	if most := peer.codec.Ptime; most > 0 && frames(d.codec) > frames(peer.codec) {
@@ -133,10 +141,10 @@ func (m *Machine) algorithm(offered []per.OID) (per.OID, bool) {
 // nothingToOpen ends a call in which no sound can be sent. A peer that has
 // refused what it told to take, or sends sound itself, is kept.
 func (m *Machine) nothingToOpen() {
-	if len(m.tried[core.Microphone]) > 0 || !slices.ContainsFunc(m.media, func(d medium) bool { return sourceOf(d.codec) == core.Microphone }) {
+	if len(m.tried[core.Microphone]) > 0 || !slices.ContainsFunc(m.media, func(d medium) bool { return d.source() == core.Microphone }) {
 		return
 	}
-	if m.opt.Required && slices.ContainsFunc(m.peer.entries, func(e entry) bool { return e.known && sourceOf(e.media.codec) == core.Microphone }) {
+	if m.opt.Required && slices.ContainsFunc(m.peer.entries, func(e entry) bool { return e.known && e.media.source() == core.Microphone }) {
 		m.refuseClear()
 		return
 	}

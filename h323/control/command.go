@@ -8,19 +8,6 @@ import (
 	"bridgehead/h323/per"
 )
 
-// h239OID is of H.239's messages.
-const h239OID per.OID = "0.0.8.239.2"
-
-// Messages of H.239 and their parameters (H.239 11).
-const (
-	flowControlReleaseRequest = 1
-	presentationTokenRequest  = 3
-
-	paramReject  = 127
-	paramChannel = 42
-	paramLabel   = 44
-)
-
 const (
 	fastUpdateLimit = time.Second
 	maxRate         = 16777215 // of FlowControlCommand, in 100 bit/s
@@ -40,6 +27,8 @@ func (m *Machine) command(c *h245.CommandMessage) bool {
 		m.flowControlled(c.FlowControlCommand)
 	case c.MiscellaneousCommand != nil:
 		m.miscellaneous(c.MiscellaneousCommand)
+	case c.GenericCommand != nil:
+		return m.genericSaid(c.GenericCommand)
 	case c.Extensions != nil, c.MaintenanceLoopOffCommand != nil, c.EncryptionCommand != nil:
 		return false
 	}
@@ -53,6 +42,8 @@ func (m *Machine) indication(i *h245.IndicationMessage) bool {
 		m.userInput(i.UserInput)
 	case i.MasterSlaveDeterminationRelease != nil:
 		m.msd.released(m)
+	case i.GenericIndication != nil:
+		m.genericSaid(i.GenericIndication)
 	case i.FunctionNotUnderstood != nil, i.FunctionNotSupported != nil:
 		m.log.Debug("H.245: the peer does not know a message of ours")
 	case i.Extensions != nil:
@@ -85,30 +76,12 @@ func (m *Machine) refused(r *h245.RequestMessage) bool {
 	return true
 }
 
-// genericRequested declines the presentation token of H.239, and the release of
-// a channel's flow control: nothing is presented over H.323 yet.
-func (m *Machine) genericRequested(g *h245.GenericMessage) bool {
-	id, sub := g.MessageIdentifier.Standard, g.SubMessageIdentifier
-	if id == nil || *id != h239OID || sub == nil || *sub != flowControlReleaseRequest && *sub != presentationTokenRequest {
-		return false
-	}
-	content := []h245.GenericParameter{parameter(paramReject, h245.ParameterValue{Logical: new(per.Null)})}
-	for _, p := range g.MessageContent {
-		if n := p.ParameterIdentifier.Standard; n != nil && (*n == paramChannel || *n == paramLabel) && len(content) < 3 {
-			content = append(content, p)
-		}
-	}
-	m.respond(h245.ResponseMessage{GenericResponse: &h245.GenericMessage{
-		MessageIdentifier: g.MessageIdentifier, SubMessageIdentifier: new(*sub + 1), MessageContent: content}})
-	return true
-}
-
 func (m *Machine) miscellaneous(c *h245.MiscellaneousCommand) {
 	t := &c.Type
 	switch {
 	case t.VideoFastUpdatePicture != nil, t.VideoFastUpdateGOB != nil, t.VideoFastUpdateMB != nil,
 		t.LostPicture != nil, t.LostPartialPicture != nil, t.VideoBadMBs != nil:
-		if l := m.out[c.LogicalChannelNumber]; l != nil && l.state == established && l.ch.Source == core.Camera {
+		if l := m.out[c.LogicalChannelNumber]; l != nil && l.state == established && l.ch.Source.Kind() == core.Video {
 			m.tell(FastUpdate{Channel: l.ch})
 		}
 	case t.EncryptionUpdate != nil:
@@ -176,6 +149,7 @@ func (m *Machine) flowControlled(c *h245.FlowControlCommand) {
 		this := c.Scope.LogicalChannelNumber != nil && *c.Scope.LogicalChannelNumber == l.number()
 		if l.state == established && (this || c.Scope.WholeMultiplex != nil) {
 			m.tell(BitRate{Channel: l.ch, BitsPerSec: bps})
+			m.freeFlow(l, bps)
 		}
 	}
 }

@@ -26,7 +26,8 @@ type Call interface {
 	// each source, the same for both directions. An error is a core.Reason;
 	// the channel is then rejected.
 	Local(core.Source) (Transport, error)
-	// Opened: media flows over the channel from now on. For a channel that
+	// Opened: media flows over the channel from now on, over one of content
+	// (H.239, core.Screen) once its sender may present, until it may no more. For a channel that
 	// is opened anew with another codec, key or address, Closed comes first.
 	Opened(*Channel)
 	// Closed: no more media over the channel.
@@ -91,14 +92,21 @@ type (
 	// Ended: the peer ended the session, or the protocol failed (a Reason
 	// other than Normal).
 	Ended struct{ Reason core.Reason }
+	// Presentable: the peer takes content (H.239) of this codec; zero: none.
+	Presentable struct{ Codec core.Codec }
+	// Token: who may present content has changed, or our request to was
+	// refused; neither: nobody.
+	Token struct{ Ours, Theirs bool }
 	// Note is a line for the operator: a downgrade refused, a retry.
 	Note struct{ Text string }
 )
 
-func (Ready) event()      {}
-func (Digit) event()      {}
-func (FastUpdate) event() {}
-func (BitRate) event()    {}
-func (Paused) event()     {}
-func (Ended) event()      {}
-func (Note) event()       {}
+func (Ready) event()       {}
+func (Digit) event()       {}
+func (FastUpdate) event()  {}
+func (BitRate) event()     {}
+func (Paused) event()      {}
+func (Ended) event()       {}
+func (Presentable) event() {}
+func (Token) event()       {}
+func (Note) event()        {}

@@ -40,7 +40,7 @@ func (m *Machine) Offer() [][]byte {
 		for _, d := range m.variants(source) {
 			for _, send := range []bool{true, false} {
 				p := proposal{number: int(m.number()), out: send, medium: d}
-				b, err := per.Encode(p.offer(source, local))
+				b, err := per.Encode(p.offer(m.session(source), local))
 				if err != nil || len(m.proposed) >= maxProposals {
 					continue
 				}
@@ -57,7 +57,7 @@ func (m *Machine) variants(source core.Source) (list []medium) {
 	for _, clear := range []bool{false, true} {
 		for _, d := range m.media {
 			switch {
-			case sourceOf(d.codec) != source || clear && m.opt.Required:
+			case d.source() != source || clear && m.opt.Required:
 			case clear:
 				list = append(list, d)
 			case m.enc != nil:
@@ -74,8 +74,8 @@ func (m *Machine) variants(source core.Source) (list []medium) {
 
 // offer is a proposal as the caller makes it: with the address for reports and,
 // of what it would receive, for media.
-func (p proposal) offer(source core.Source, local Transport) *h245.OpenLogicalChannel {
-	params := p.medium.parameters(session(source), local)
+func (p proposal) offer(session int, local Transport) *h245.OpenLogicalChannel {
+	params := p.medium.parameters(session, local)
 	if p.out {
 		return p.forward(params)
 	}
@@ -179,7 +179,7 @@ func (m *Machine) chooseProposals(all []proposal, source core.Source) []*proposa
 	offered := map[bool]bool{}
 	for i := range all {
 		p := &all[i]
-		if sourceOf(p.medium.codec) != source {
+		if p.medium.source() != source {
 			continue
 		}
 		offered[p.out] = true
@@ -192,7 +192,7 @@ func (m *Machine) chooseProposals(all []proposal, source core.Source) []*proposa
 	}
 	for i := range all {
 		p := &all[i]
-		if sourceOf(p.medium.codec) == source && p.out && m.fits(p) && better(out, p, in) {
+		if p.medium.source() == source && p.out && m.fits(p) && better(out, p, in) {
 			out = p
 		}
 	}
@@ -241,7 +241,7 @@ func (m *Machine) fits(p *proposal) bool {
 // answerTo makes the channel and the answer of a proposal that is chosen. We
 // are the called side, and make the keys.
 func (m *Machine) answerTo(p *proposal) (*h245.OpenLogicalChannel, error) {
-	source := sourceOf(p.medium.codec)
+	source := p.medium.source()
 	local, err := m.call.Local(source)
 	if err != nil {
 		return nil, err
@@ -273,9 +273,9 @@ func (m *Machine) answerTo(p *proposal) (*h245.OpenLogicalChannel, error) {
 
 // channelOf makes the channel of a proposal, with what the peer says of it.
 func (m *Machine) channelOf(p *proposal) (*lcse, error) {
-	ch := &Channel{Number: uint16(p.number), Out: p.out, Session: p.params.SessionID, Source: sourceOf(p.medium.codec), Codec: p.medium.codec, BitRate: p.medium.rate}
+	ch := &Channel{Number: uint16(p.number), Out: p.out, Session: p.params.SessionID, Source: p.medium.source(), Codec: p.medium.codec, BitRate: p.medium.rate}
 	if ch.Session == 0 {
-		ch.Session = session(ch.Source)
+		ch.Session = m.session(ch.Source)
 	}
 	var err error
 	if p.out {
@@ -293,7 +293,7 @@ func (m *Machine) narrow(d *medium) {
 		if ours.codec.Name != d.codec.Name {
 			continue
 		}
-		if sourceOf(d.codec) == core.Camera {
+		if d.codec.Name == "H264" {
 			d.h264 = ours.h264.within(d.h264)
 			d.codec.Fmtp = d.h264.fmtp()
 		}
@@ -387,7 +387,7 @@ func (m *Machine) offered(p *proposal) bool {
 
 func taken(list []*proposal, p *proposal) bool {
 	for _, q := range list {
-		if q.out == p.out && sourceOf(q.medium.codec) == sourceOf(p.medium.codec) {
+		if q.out == p.out && q.medium.source() == p.medium.source() {
 			return true
 		}
 	}

@@ -57,7 +57,7 @@ func FuzzReceive(f *testing.F) {
 			_ = s.m.Answered([][]byte{pdu})
 			w.run()
 			w.pass(time.Second)
-			if len(s.open) > 4 || len(w.timers) > 20 {
+			if len(s.open) > 6 || len(w.timers) > 20 {
 				t.Fatalf("%d channels, %d timers", len(s.open), len(w.timers))
 			}
 		}

@@ -25,6 +25,8 @@ type lcse struct {
 	state  lcState
 	stop   func() // T103
 	opened bool   // the call knows
+	barred bool   // content that the meeting has stopped
+	freed  bool   // content whose flow we have asked to be freed
 
 	update  fastUpdate
 	rekey   *Key   // on its way, until the peer takes it
@@ -118,7 +120,7 @@ func (m *Machine) open(source core.Source) {
 		m.note("H.245: no %s channel is opened: %v", source.Kind(), err)
 		return
 	}
-	l := &lcse{ch: &Channel{Number: m.number(), Out: true, Session: session(source), Source: source, Codec: d.codec, BitRate: d.rate}, medium: d}
+	l := &lcse{ch: &Channel{Number: m.numberOf(source), Out: true, Session: m.session(source), Source: source, Codec: d.codec, BitRate: d.rate}, medium: d}
 	olc, err := m.openMessage(l, local)
 	if err != nil {
 		m.fail(core.Reason{Code: core.Failure, Detail: err.Error()})
@@ -130,12 +132,24 @@ func (m *Machine) open(source core.Source) {
 	m.ask(h245.RequestMessage{OpenLogicalChannel: olc})
 }
 
-// session is the RTP session of a source (H.245 Table C.4: 1 sound, 2 video).
-func session(source core.Source) int {
-	if source.Kind() == core.Video {
+// session is the RTP session of a source (H.245 Table C.4: 1 sound, 2 video),
+// as far as it is known.
+func (m *Machine) session(source core.Source) int {
+	switch source {
+	case core.Screen:
+		return m.contentSession()
+	case core.Camera:
 		return 2
 	}
 	return 1
+}
+
+// numberOf a channel to be opened: of content, what the peer has been told.
+func (m *Machine) numberOf(source core.Source) uint16 {
+	if n := m.token.channel; source == core.Screen && n != 0 && m.out[int(n)] == nil {
+		return n
+	}
+	return m.number()
 }
 
 // number gives the next of our forward logical channel numbers that is free.
@@ -174,7 +188,7 @@ func (d medium) parameters(session int, local Transport) *h245.H2250LogicalChann
 	if pt := d.codec.PayloadType; pt >= 96 {
 		p.DynamicRTPPayloadType = new(int(pt))
 	}
-	if sourceOf(d.codec) == core.Camera {
+	if d.codec.Name == "H264" {
 		oid := singleNALOID
 		if d.h264.mode == 1 {
 			oid = nonInterOID
@@ -205,6 +219,7 @@ func (m *Machine) openAcknowledged(a *h245.OpenLogicalChannelAck) {
 	l.establish(m)
 	if p := a.ForwardMultiplexAckParameters.H2250LogicalChannelAckParameters; p.FlowControlToZero != nil && *p.FlowControlToZero {
 		m.tell(BitRate{Channel: l.ch, BitsPerSec: stopped})
+		m.freeFlow(l, stopped)
 	}
 }
 
@@ -224,6 +239,9 @@ func (m *Machine) accept(l *lcse, a *h245.OpenLogicalChannelAck) error {
 	}
 	if p.SessionID != nil {
 		l.ch.Session = *p.SessionID
+	}
+	if l.ch.Source == core.Screen {
+		l.ch.Session = m.settle(l.ch.Session)
 	}
 	l.ch.Remote = remote
 	m.traversed(l.ch, a.GenericInformation)
@@ -251,7 +269,7 @@ func (m *Machine) openRejected(r *h245.OpenLogicalChannelReject) {
 	switch {
 	case was == established:
 		m.declined[source] = true
-	case r.Cause.MasterSlaveConflict != nil && m.wanted[source] == "":
+	case r.Cause.MasterSlaveConflict != nil && source != core.Screen && m.wanted[source] == "":
 		m.awaits[source] = true // the master's channel counts
 	}
 	m.proceed()
@@ -329,7 +347,12 @@ func (m *Machine) openReceived(olc *h245.OpenLogicalChannel) {
 	}
 	m.in[n] = l
 	m.respond(h245.ResponseMessage{OpenLogicalChannelAck: ack})
-	l.establish(m)
+	l.state = established
+	if l.ch.Source != core.Screen {
+		l.establish(m)
+	} else {
+		m.contentChanged()
+	}
 	m.proceed()
 }
 
@@ -340,6 +363,9 @@ func (m *Machine) dropIn(l *lcse) {
 		delete(m.closing, l.number())
 	}
 	l.release(m)
+	if l.ch.Source == core.Screen {
+		m.contentChanged()
+	}
 }
 
 // examine says whether we take a channel that the peer opens.
@@ -352,6 +378,7 @@ func (m *Machine) examine(olc *h245.OpenLogicalChannel) (*lcse, Transport, *h245
 	d, ok := parseDataType(&f.DataType)
 	if ok && p != nil {
 		d.packetized(p)
+		d.sessioned(p.SessionID)
 	}
 	switch {
 	case !ok || p == nil || !m.takes(d):
@@ -361,13 +388,15 @@ func (m *Machine) examine(olc *h245.OpenLogicalChannel) (*lcse, Transport, *h245
 	case len(m.in) >= maxChannels:
 		return reject(h245.OpenLogicalChannelRejectCause{DataTypeNotAvailable: new(per.Null)})
 	}
-	source := sourceOf(d.codec)
+	source := d.source()
 	if old := carrying(m.in, source); old != nil && (f.ReplacementFor == nil || *f.ReplacementFor != old.number()) {
 		return reject(h245.OpenLogicalChannelRejectCause{DataTypeNotAvailable: new(per.Null)})
 	}
 	l := &lcse{medium: d, ch: &Channel{Number: uint16(olc.ForwardLogicalChannelNumber), Session: p.SessionID, Source: source, Codec: d.codec, BitRate: d.rate}}
-	if l.ch.Session == 0 { // the master numbers it
-		l.ch.Session = session(source)
+	if source == core.Screen {
+		l.ch.Session = m.settle(p.SessionID)
+	} else if l.ch.Session == 0 { // the master numbers it
+		l.ch.Session = m.session(source)
 	}
 	if err := m.admit(l, olc); err != nil {
 		m.note("H.245: the peer's %s channel is refused: %v", source.Kind(), err)
@@ -386,7 +415,7 @@ func (m *Machine) examine(olc *h245.OpenLogicalChannel) (*lcse, Transport, *h245
 // takes reports whether a medium is one of ours.
 func (m *Machine) takes(d medium) bool {
 	return slices.ContainsFunc(m.media, func(ours medium) bool {
-		return ours.codec.Name == d.codec.Name &&
+		return ours.codec.Name == d.codec.Name && ours.source() == d.source() &&
 			(d.codec.Name != "H264" || ours.h264.profiles&d.h264.profiles != 0 && ours.h264.mode >= d.h264.mode)
 	})
 }
@@ -396,7 +425,7 @@ func (m *Machine) admit(l *lcse, olc *h245.OpenLogicalChannel) error {
 	p := olc.ForwardLogicalChannelParameters.MultiplexParameters.H2250LogicalChannelParameters
 	pt := p.DynamicRTPPayloadType
 	if l.medium.algorithms == nil {
-		if m.opt.Required {
+		if m.opt.Required || m.secure() && l.ch.Source == core.Screen {
 			return errClear
 		}
 		if m.secure() {

@@ -76,6 +76,10 @@ type Machine struct {
 	awaits   map[core.Source]bool   // the master's channel (masterSlaveConflict)
 	closing  map[int]func()         // CLCSE, by incoming channel: stops T108
 
+	token       token
+	content     int        // session of H.239; 0: not known
+	presentable core.Codec // as the call knows
+
 	proposed []proposal // by Offer, until answered
 
 	started, announced, paused, held, ended, warned, traversal bool
@@ -94,7 +98,7 @@ func New(opt Options, call Call) (*Machine, error) {
 	if opt.BitRate <= 0 {
 		opt.BitRate = 2_048_000
 	}
-	if len(opt.Codecs) >= inputEntry {
+	if 2*len(opt.Codecs) >= inputEntry {
 		return nil, errors.New("h323/control: too many codecs")
 	}
 	m := &Machine{opt: opt, call: call, log: opt.Log, enc: opt.Encryption, next: 101,
@@ -106,11 +110,17 @@ func New(opt Options, call Call) (*Machine, error) {
 			return nil, err
 		}
 		d := medium{codec: c}
-		if sourceOf(c) == core.Camera {
+		if c.Name == "H264" {
 			d.h264, _ = parseFmtp(c.Fmtp)
 			d.rate = opt.BitRate
 		}
 		m.media = append(m.media, d)
+	}
+	for _, d := range m.media { // pictures of content as the main ones
+		if d.source() == core.Camera {
+			d.role = presentation | live
+			m.media = append(m.media, d)
+		}
 	}
 	return m, nil
 }
@@ -237,6 +247,8 @@ func (m *Machine) response(r *h245.ResponseMessage) bool {
 		m.closeRequestAnswered(r.RequestChannelCloseAck.ForwardLogicalChannelNumber, true)
 	case r.RequestChannelCloseReject != nil:
 		m.closeRequestAnswered(r.RequestChannelCloseReject.ForwardLogicalChannelNumber, false)
+	case r.GenericResponse != nil:
+		m.genericSaid(r.GenericResponse)
 	case r.Extensions != nil:
 		return false
 	}
@@ -249,8 +261,10 @@ func (m *Machine) proceed() {
 		return
 	}
 	m.announce(m.msd.status == master)
+	m.offerContent()
 	m.open(core.Microphone)
 	m.open(core.Camera)
+	m.proceedContent()
 }
 
 // announce tells the call once that it is set up.
@@ -313,6 +327,7 @@ func (m *Machine) stop() {
 	m.ended = true
 	m.cese.stopTimer()
 	m.msd.stopTimer()
+	m.token.stopTimers()
 	for n, stop := range m.closing {
 		stop()
 		delete(m.closing, n)

@@ -146,8 +146,7 @@ func TestChannelsOfPeers(t *testing.T) {
 		{"090", control.Options{Codecs: []core.Codec{pcma, avc}}, true, "dataTypeNotSupported"}, // H.261
 		{"092", control.Options{Codecs: []core.Codec{pcma, avc}}, true, "H264 96 2"},
 		{"092", control.Options{}, true, "dataTypeNotSupported"},
-		{"091", control.Options{Codecs: []core.Codec{pcma, avc}}, true, "dataTypeNotSupported"}, // H.239
-		{"088", control.Options{Encryption: enc, Codecs: []core.Codec{pcma, avc}}, true, "dataTypeNotSupported"},
+		{"091", control.Options{}, true, "dataTypeNotSupported"}, // H.239; more in TestContentOfPeers
 	} {
 		s := newWorld(t).alone(c.opt)
 		become(s, c.master)

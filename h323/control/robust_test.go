@@ -59,6 +59,15 @@ func TestEndAtAnyMoment(t *testing.T) {
 			hold.m.Hold(false)
 			w.run()
 		}
+		for _, p := range []*side{a, b} {
+			p.m.Present()
+			w.run()
+			map[*side]*side{a: b, b: a}[p].m.StopContent()
+			p.m.Withdraw()
+			w.run()
+			p.m.Present()
+			w.run()
+		}
 		for _, ch := range append(append([]*control.Channel{}, b.open...), a.open...) {
 			b.m.Rekey(ch)
 			a.m.Rekey(ch)

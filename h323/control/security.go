@@ -218,6 +218,10 @@ func (m *Machine) renew(l *lcse, acknowledged bool) {
 func (m *Machine) reopen(l *lcse, key *Key, pt uint8) {
 	ch := *l.ch
 	ch.Key, ch.Codec.PayloadType = key, pt
+	if !l.opened { // content that is not shown
+		l.ch = &ch
+		return
+	}
 	l.opened = false
 	m.call.Closed(l.ch)
 	if m.ended || l.state != established { // by the call

@@ -67,7 +67,8 @@ func (w *world) side(name string, opt control.Options) *side {
 	host := map[string]string{"a": "192.0.2.1", "b": "[2001:db8::2]"}[name]
 	s := &side{t: w.t, w: w, name: name, local: map[core.Source]control.Transport{
 		core.Microphone: {RTP: addr(host + ":20000"), RTCP: addr(host + ":20001")},
-		core.Camera:     {RTP: addr(host + ":20002"), RTCP: addr(host + ":20003")}}}
+		core.Camera:     {RTP: addr(host + ":20002"), RTCP: addr(host + ":20003")},
+		core.Screen:     {RTP: addr(host + ":20004"), RTCP: addr(host + ":20005")}}}
 	if opt.Codecs == nil {
 		opt.Codecs = []core.Codec{g722, pcma, pcmu}
 	}
