@@ -64,7 +64,7 @@ type leg struct {
 	carrier     carrier
 	fast        fastConnect
 	media       map[core.Source]*medium
-	video       *control.Channel // incoming
+	content     content
 	keys        keyFilter
 	held        bool
 	joined      bool // the room has been asked, or will not be
@@ -149,6 +149,7 @@ func (l *leg) sit(s core.Seat) {
 		return
 	}
 	l.seat = s
+	l.reseated()
 	if !l.out && l.state != active {
 		// Behind what the room has posted already: if that is the answer,
 		// early media is no more needed.
@@ -166,8 +167,10 @@ func (l *leg) Subscribe(t core.Track) (core.Sink, error) {
 	audio := l.info.Audio
 	l.mu.Unlock()
 	switch {
+	case t.Source == core.Screen:
+		return l.present(t)
 	case t.Source.Kind() != core.Audio:
-		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party is not sent pictures"}
+		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party is sent content only"}
 	case audio.Name == "":
 		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party takes no sound now"}
 	case !sameCodec(t.Codec, audio):
@@ -219,10 +222,16 @@ func (l *leg) Signal(ev core.Event) {
 		l.box.Post(func() { l.machine.Digit(ev.Key) })
 	case core.NeedKeyframe:
 		l.box.Post(func() {
-			if l.video != nil && l.state != over {
-				l.machine.FastUpdate(l.video)
+			if m := l.media[ev.Track.Source]; m != nil && l.state != over {
+				l.machine.FastUpdate(m.in)
 			}
 		})
+	case core.Mute:
+		if ev.Source == core.Screen && ev.On {
+			l.box.Post(func() { l.machine.StopContent() })
+		}
+	case core.Roster:
+		l.box.Post(func() { l.roster(ev.Parties) })
 	}
 }
 
@@ -263,6 +272,7 @@ func (l *leg) ended(r core.Reason) {
 		l.incoming.cancel()
 	}
 	info := l.Info()
+	l.unproject()
 	for _, m := range l.media {
 		m.close()
 	}

@@ -53,7 +53,8 @@ func codecsNamed(names []string) (list []core.Codec, err error) {
 	return list, nil
 }
 
-// medium is one RTP session of the call: sound or the main picture, both ways.
+// medium is one RTP session of the call: sound, the main picture or content,
+// both ways.
 type medium struct {
 	source  core.Source
 	session *rtpio.Session
@@ -237,6 +238,9 @@ func cipherOf(c *control.Channel) rtpio.Cipher {
 
 // sends tells the room what the party can be sent.
 func (l *leg) sends(m *medium) {
+	if m.source == core.Screen {
+		l.projected(m)
+	}
 	if m.source != core.Microphone {
 		return
 	}
@@ -301,13 +305,7 @@ func (l *leg) publishMedium(m *medium) {
 			m.sink.Close()
 			m.sink = nil
 		}
-		if m.source == core.Camera {
-			l.video = nil
-		}
 		return
-	}
-	if m.source == core.Camera {
-		l.video = m.in
 	}
 	l.publishAs(m, m.in.Codec)
 }
@@ -424,6 +422,14 @@ func (l *leg) Event(ev control.Event) {
 		l.hold(ev.On)
 	case control.Ended:
 		l.controlEnded(ev.Reason)
+	case control.Presentable:
+		l.presentable(ev.Codec)
+	case control.Token:
+		l.token(ev)
+	case control.FastUpdate:
+		l.fastUpdate(ev.Channel)
+	case control.BitRate:
+		l.limited(ev.Channel, ev.BitsPerSec)
 	case control.Note:
 		l.note(ev.Text)
 	}
@@ -442,6 +448,7 @@ func (l *leg) hold(on bool) {
 	if l.seat != nil {
 		l.seat.Signal(core.Hold{On: on})
 	}
+	l.look()
 }
 
 // controlEnded: the end of the H.245 session ends the call (H.323 §8.5).

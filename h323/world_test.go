@@ -224,7 +224,7 @@ func (r *room) Join(_ context.Context, l core.Leg) error {
 	if r.refuses != nil {
 		return r.refuses
 	}
-	s := &seat{leg: l, left: make(chan core.Reason, 1), digits: make(chan core.Digit, 100), holds: make(chan bool, 10)}
+	s := &seat{leg: l, left: make(chan core.Reason, 1), digits: make(chan core.Digit, 100), holds: make(chan bool, 10), screen: newProjection()}
 	l.Sit(s)
 	if r.rings {
 		l.Signal(core.Ringing{})
@@ -242,6 +242,8 @@ type seat struct {
 	digits chan core.Digit
 	holds  chan bool
 
+	screen *projection // what the party shares; nil: nothing is taken
+
 	mu      sync.Mutex
 	track   core.Track
 	packets [][]byte
@@ -253,6 +255,10 @@ func (s *seat) Publish(t core.Track) (core.Sink, error) {
 	if t.Source == core.Microphone {
 		s.track = t
 		return s, nil
+	}
+	if t.Source == core.Screen && s.screen != nil {
+		s.screen.tracks <- t
+		return s.screen, nil
 	}
 	return core.Discard, nil
 }
@@ -272,6 +278,14 @@ func (s *seat) Signal(e core.Event) {
 		s.digits <- e
 	case core.Hold:
 		s.holds <- e.On
+	case core.View:
+		if s.screen != nil {
+			s.screen.views <- e
+		}
+	case core.NeedKeyframe:
+		if s.screen != nil && e.Track.Source == core.Screen {
+			s.screen.asked <- e.Track
+		}
 	}
 }
 

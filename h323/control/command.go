@@ -11,7 +11,6 @@ import (
 const (
 	fastUpdateLimit = time.Second
 	maxRate         = 16777215 // of FlowControlCommand, in 100 bit/s
-	stopped         = 1        // bit/s, for a limit of zero
 )
 
 func (m *Machine) command(c *h245.CommandMessage) bool {
@@ -143,7 +142,7 @@ func (m *Machine) FlowControl(ch *Channel, bps int) {
 func (m *Machine) flowControlled(c *h245.FlowControlCommand) {
 	bps := 0
 	if r := c.Restriction.MaximumBitRate; r != nil {
-		bps = max(*r*100, stopped)
+		bps = max(*r*100, Stopped)
 	}
 	for _, l := range m.sorted(m.out) {
 		this := c.Scope.LogicalChannelNumber != nil && *c.Scope.LogicalChannelNumber == l.number()

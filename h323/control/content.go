@@ -115,11 +115,11 @@ func (m *Machine) Content() (c core.Codec, ok bool) {
 	return d.codec, ok
 }
 
-// offerContent tells the call when that has changed.
+// offerContent tells the call, first and when that has changed.
 func (m *Machine) offerContent() {
 	c, _ := m.Content()
-	if c != m.presentable {
-		m.presentable = c
+	if c != m.presentable || !m.capable {
+		m.presentable, m.capable = c, true
 		m.tell(Presentable{Codec: c})
 	}
 }
@@ -207,7 +207,7 @@ func (m *Machine) closeContent() {
 // freeFlow asks a receiver that has stopped our content to take it (H.239
 // 11.1), once for each channel.
 func (m *Machine) freeFlow(l *lcse, bps int) {
-	if l.ch.Source != core.Screen || bps != stopped || l.freed || m.ended {
+	if l.ch.Source != core.Screen || bps != Stopped || l.freed || m.ended {
 		return
 	}
 	l.freed = true

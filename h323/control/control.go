@@ -70,6 +70,9 @@ type Key struct {
 	Bytes     []byte
 }
 
+// Stopped is a limit of zero, in bit/s.
+const Stopped = 1
+
 // Event is one of the types below.
 type Event interface{ event() }
 
@@ -82,7 +85,7 @@ type (
 	// FastUpdate: the peer asks for a whole picture on an outgoing channel.
 	FastUpdate struct{ Channel *Channel }
 	// BitRate: flow control of an outgoing channel, in bit/s; 0: no limit
-	// but the channel's.
+	// but the channel's, Stopped: nothing may be sent.
 	BitRate struct {
 		Channel    *Channel
 		BitsPerSec int

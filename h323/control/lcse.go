@@ -218,8 +218,8 @@ func (m *Machine) openAcknowledged(a *h245.OpenLogicalChannelAck) {
 	}
 	l.establish(m)
 	if p := a.ForwardMultiplexAckParameters.H2250LogicalChannelAckParameters; p.FlowControlToZero != nil && *p.FlowControlToZero {
-		m.tell(BitRate{Channel: l.ch, BitsPerSec: stopped})
-		m.freeFlow(l, stopped)
+		m.tell(BitRate{Channel: l.ch, BitsPerSec: Stopped})
+		m.freeFlow(l, Stopped)
 	}
 }
 

@@ -79,6 +79,7 @@ type Machine struct {
 	token       token
 	content     int        // session of H.239; 0: not known
 	presentable core.Codec // as the call knows
+	capable     bool       // it has been told
 
 	proposed []proposal // by Offer, until answered
 

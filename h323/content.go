@@ -1,0 +1,230 @@
+package h323
+
+import (
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"bridgehead/core"
+	"bridgehead/h323/control"
+)
+
+// content is what the party is shown by H.239. What it shows itself comes as
+// any other medium, of [core.Screen].
+type content struct {
+	takes   core.Codec // of the peer; zero: none
+	theirs  bool       // the peer presents, or is about to
+	sharing string     // who shares a screen in the room, as the roster says
+	refused string     // whose screen the peer would not take
+	wanted  string     // whose screen the room has been asked for
+	out     *screen    // what the room sends
+}
+
+// screen is where a room writes what is presented to the party. Until the peer
+// has agreed, it goes nowhere; once it comes to nothing, it says so.
+type screen struct {
+	l       *leg
+	track   core.Track
+	to      atomic.Pointer[medium]
+	over    atomic.Bool
+	stopped atomic.Bool // by the peer's flow control
+}
+
+// present is a subscription to a screen. It may come from any goroutine.
+func (l *leg) present(t core.Track) (core.Sink, error) {
+	l.mu.Lock()
+	video := l.info.Video
+	l.mu.Unlock()
+	switch {
+	case len(video) == 0:
+		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party takes no content"}
+	case !sameCodec(t.Codec, video[0]):
+		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: content goes in " + video[0].Name}
+	case fragments(t.Codec) && !fragments(video[0]):
+		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party takes no fragmented H.264 (H.241 packetization)"}
+	}
+	s := &screen{l: l, track: t}
+	l.box.Post(func() { l.offer(s) })
+	return s, nil
+}
+
+// fragments: packets may hold parts of a NAL unit (RFC 6184 §6.3).
+func fragments(c core.Codec) bool { return strings.Contains(c.Fmtp, "packetization-mode=1") }
+
+// Write implements [core.Sink].
+func (s *screen) Write(p *core.Packet) error {
+	if s.over.Load() {
+		return errStale
+	}
+	if m := s.to.Load(); m != nil && !s.stopped.Load() {
+		return m.session.Write(p)
+	}
+	return nil
+}
+
+// Close implements [core.Sink].
+func (s *screen) Close() error {
+	if s.over.Swap(true) {
+		return io.ErrClosedPipe
+	}
+	s.to.Store(nil)
+	s.l.box.Post(func() { s.l.withdraw(s) })
+	return nil
+}
+
+// offer asks the peer to take what the room sends. One at a time is shown.
+func (l *leg) offer(s *screen) {
+	c := &l.content
+	switch {
+	case s.over.Load():
+		return
+	case l.state == over || c.theirs || c.takes.Name == "":
+		s.over.Store(true)
+		return
+	case c.out != nil:
+		c.out.over.Store(true)
+	}
+	c.out = s
+	if m := l.media[core.Screen]; m != nil && m.out != nil {
+		l.show(m)
+		return
+	}
+	l.machine.Present()
+}
+
+func (l *leg) withdraw(s *screen) {
+	if l.content.out == s {
+		l.content.out = nil
+		l.machine.Withdraw()
+	}
+}
+
+// show begins to send, with a whole picture.
+func (l *leg) show(m *medium) {
+	s := l.content.out
+	if s == nil {
+		return
+	}
+	s.to.Store(m)
+	if l.seat != nil {
+		l.limit(m.out.BitRate)
+		l.seat.Signal(core.NeedKeyframe{Track: s.track})
+	}
+}
+
+// limit tells the room what the channel takes, in bit/s; 0: not said.
+func (l *leg) limit(bps int) {
+	if bps > 0 && l.seat != nil {
+		l.seat.Signal(core.Bitrate{BitsPerSec: bps})
+	}
+}
+
+// projected follows our channel for content.
+func (l *leg) projected(m *medium) {
+	switch s := l.content.out; {
+	case m.out != nil:
+		l.show(m)
+	case s != nil:
+		s.to.Store(nil)
+	}
+}
+
+// presentable: the peer takes content, or no more.
+func (l *leg) presentable(codec core.Codec) {
+	l.content.takes = codec
+	l.update(func(i *core.Info) {
+		i.Video = nil
+		if codec.Name != "" {
+			i.Video = []core.Codec{codec}
+		}
+	})
+	l.look()
+}
+
+// token: who presents has changed. Where neither does, our wish was refused.
+func (l *leg) token(t control.Token) {
+	c := &l.content
+	was := c.theirs
+	c.theirs = t.Theirs
+	switch {
+	case t.Ours:
+		return
+	case !t.Theirs && was:
+		c.refused = ""
+	case !t.Theirs && c.out != nil:
+		c.refused = c.out.track.Party
+	}
+	l.unproject()
+	l.look()
+}
+
+// unproject ends what the room sends: it has come to nothing.
+func (l *leg) unproject() {
+	if s := l.content.out; s != nil {
+		s.over.Store(true)
+		s.to.Store(nil)
+		l.content.out = nil
+	}
+}
+
+// roster looks for a screen that is shared; one that is shown stays.
+func (l *leg) roster(list []core.Party) {
+	c := &l.content
+	next := ""
+	for _, p := range list {
+		for _, s := range p.Sources {
+			if s == core.Screen && p.ID != l.info.ID && (next != c.sharing || next == "") {
+				next = p.ID
+			}
+		}
+	}
+	if c.sharing = next; next != c.refused {
+		c.refused = ""
+	}
+	l.look()
+}
+
+// look asks the room for the screen that the peer can be shown now.
+func (l *leg) look() {
+	c := &l.content
+	want := ""
+	if c.takes.Name != "" && !c.theirs && !l.held && c.sharing != c.refused {
+		want = c.sharing
+	}
+	if want == c.wanted || l.seat == nil || l.state == over {
+		return
+	}
+	c.wanted = want
+	v := core.View{}
+	if want != "" {
+		v.Wants = []core.Want{{Party: want, Source: core.Screen, Height: 1080}}
+	}
+	l.seat.Signal(v)
+}
+
+// reseated: another room, of which nothing is known yet.
+func (l *leg) reseated() {
+	l.content.sharing, l.content.refused, l.content.wanted = "", "", ""
+}
+
+// fastUpdate: the peer wants a whole picture.
+func (l *leg) fastUpdate(c *control.Channel) {
+	if s := l.content.out; s != nil && c.Source == core.Screen && l.seat != nil {
+		l.seat.Signal(core.NeedKeyframe{Track: s.track})
+	}
+}
+
+// limited: the peer's flow control of what it is sent.
+func (l *leg) limited(c *control.Channel, bps int) {
+	s := l.content.out
+	if s == nil || c.Source != core.Screen {
+		return
+	}
+	if bps == 0 {
+		bps = c.BitRate
+	}
+	if was := s.stopped.Swap(bps == control.Stopped); was && bps != control.Stopped {
+		l.fastUpdate(c)
+	}
+	l.limit(bps)
+}
