@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ func loadCommand() *cobra.Command {
 			"gaps, whether every call heard the speakers and not itself, and, with --pid, what it cost the\n" +
 			"server.",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			o.To = args
 			if bind != "" {
@@ -78,7 +79,7 @@ func echoCommand() *cobra.Command {
 	var every time.Duration
 	cmd := &cobra.Command{Use: "echo", Short: "Answer every datagram with itself: the least that a bridge can cost", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return load.Echo(ctx, listen, every, suite, func(at netip.AddrPort) { fmt.Fprintln(cmd.OutOrStdout(), at) })
 		}}
@@ -93,7 +94,7 @@ func answerCommand() *cobra.Command {
 	var secure bool
 	cmd := &cobra.Command{Use: "answer", Short: "Answer every SIP call with a fixed SDP: the least that setting one up can cost", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return load.Answer(ctx, listen, secure, func(at netip.AddrPort) { fmt.Fprintln(cmd.OutOrStdout(), at) })
 		}}
@@ -108,7 +109,7 @@ func benchCommand() *cobra.Command {
 	var only []string
 	cmd := &cobra.Command{Use: "bench", Short: "Measure gateways started for the purpose, and print docs/performance.md", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			program, err := os.Executable()
 			if err != nil {
@@ -143,7 +144,7 @@ func soakCommand() *cobra.Command {
 	o := load.SoakOptions{}
 	cmd := &cobra.Command{Use: "soak", Short: "Run a gateway for hours under drifting clocks, loss, jitter and churn, and print what went wrong", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			if o.Program, err = os.Executable(); err != nil {
 				return err

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -291,46 +290,6 @@ func BenchmarkSlotWrite(b *testing.B) {
 	}
 }
 
-func TestHistory(t *testing.T) {
-	var source tape
-	var h, other history
-	for i := range 1000 {
-		p := make([]byte, 1000)
-		p[0], p[1], p[999] = byte(i>>8), byte(i), byte(i)
-		kept := source.keep(p)
-		h.put(uint16(i+65000), i%2 == 0, 97, uint32(i), p, kept)
-		p[0], p[1] = 77, 78 // as the other is sent it
-		other.put(uint16(i), false, 97, uint32(i), p, kept)
-		if i == 999 && &h.index[uint16(i+65000)%historyPackets].kept[0] != &other.index[i%historyPackets].kept[0] {
-			t.Error("a packet is kept twice")
-		}
-	}
-	found := 0
-	for i := range 1000 {
-		e := h.get(uint16(i+65000), time.Second, 0)
-		if e == nil {
-			continue
-		}
-		found++
-		if p := e.appendTo(nil); p[0] != byte(i>>8) || p[1] != byte(i) || p[999] != byte(i) || len(p) != 1000 || e.timestamp != uint32(i) {
-			t.Fatalf("packet %d is another: %+v", i, e)
-		}
-		if p := other.get(uint16(i), time.Second, 0).appendTo([]byte{1}); p[1] != 77 || p[2] != 78 || p[1000] != byte(i) {
-			t.Fatalf("packet %d is another to the other", i)
-		}
-	}
-	if found != historyPackets {
-		t.Errorf("%d packets kept", found)
-	}
-	h.put(1, false, 97, 0, []byte{1}, nil)
-	if e := h.get(1, time.Second, 100*time.Millisecond); e == nil || len(e.appendTo(nil)) != 1 {
-		t.Error("not found")
-	}
-	if e := h.get(1, time.Second+50*time.Millisecond, 100*time.Millisecond); e != nil {
-		t.Error("sent again too soon")
-	}
-}
-
 func TestRenumberNeverRepeats(t *testing.T) {
 	var r renumber
 	used := map[uint16]bool{}
@@ -570,59 +529,5 @@ func TestListenerIsBounded(t *testing.T) {
 	defer c.Close()
 	if n, _ := c.Read(make([]byte, 9)); n != 2 {
 		t.Error("the fourth was not let in")
-	}
-}
-
-func TestRosterIsToldOnceAndThenItsChanges(t *testing.T) {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	party := func(id string) core.Party {
-		return core.Party{ID: id, Name: id, Joined: at, Sources: []core.Source{core.Microphone}}
-	}
-	s := &socket{}
-	a, b, c, d := party("a"), party("b"), party("c"), party("d")
-	if m, ok := s.roster(core.Roster{Parties: []core.Party{a, b, c}}).(rosterMsg); !ok || len(m.Parties) != 3 {
-		t.Fatalf("%+v", m)
-	}
-	tell := func(locked bool, all ...core.Party) (changed, gone string) {
-		m, ok := s.roster(core.Roster{Parties: all, Locked: locked}).(rosterChangeMsg)
-		if !ok || m.Locked != locked {
-			t.Fatalf("%+v", m)
-		}
-		for _, p := range m.Parties {
-			changed += p.ID
-		}
-		return changed, strings.Join(m.Gone, "")
-	}
-	for i, x := range []struct {
-		all           []core.Party
-		changed, gone string
-	}{
-		{[]core.Party{a, b, c}, "", ""},
-		{[]core.Party{a, c, d}, "d", "b"},
-		{[]core.Party{d, a}, "a", "ac"}, // not in their order: told anew
-		{nil, "", "da"},
-		{[]core.Party{b}, "b", ""},
-	} {
-		if changed, gone := tell(i == 1, x.all...); changed != x.changed || gone != x.gone {
-			t.Errorf("%d: changed %q, gone %q", i, changed, gone)
-		}
-	}
-	// A change of any field is told.
-	for i := range reflect.TypeFor[core.Party]().NumField() {
-		x := party("b")
-		switch f := reflect.ValueOf(&x).Elem().Field(i); f.Kind() {
-		case reflect.String:
-			f.SetString("other")
-		case reflect.Bool:
-			f.SetBool(true)
-		case reflect.Slice:
-			x.Sources = nil
-		default:
-			x.Joined, x.Security.Media = at.Add(1), "other"
-		}
-		old := party("b")
-		if sameParty(&old, &x) {
-			t.Errorf("a change of %s is not told", reflect.TypeFor[core.Party]().Field(i).Name)
-		}
 	}
 }

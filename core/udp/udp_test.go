@@ -9,8 +9,6 @@ import (
 	"time"
 )
 
-var loopback = netip.MustParseAddr("127.0.0.1")
-
 func listen(t testing.TB) (*net.UDPConn, netip.AddrPort) {
 	t.Helper()
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
