@@ -8,13 +8,21 @@ import (
 )
 
 // rosterEvery bounds how often the roster is sent: a hundred people who join
-// in a second need not each be sent a hundred rosters.
-const rosterEvery = 200 * time.Millisecond
+// in a second need not each be sent a hundred rosters. In a crowd nobody follows
+// who comes at all.
+const (
+	rosterEvery      = 200 * time.Millisecond
+	crowdRosterEvery = time.Second
+)
 
 // tellRoster sends who is here, if that has changed. Those waiting are shown
 // to hosts only.
 func (m *Meeting) tellRoster(now time.Duration) {
-	if !m.dirty || m.over || now-m.sentAt < rosterEvery && m.sentAt != 0 {
+	every := rosterEvery
+	if len(m.parties) >= crowd {
+		every = crowdRosterEvery
+	}
+	if !m.dirty || m.over || now-m.sentAt < every && m.sentAt != 0 {
 		return // the next look at the levels, 200 ms on, comes by here again
 	}
 	m.dirty, m.sentAt = false, now
@@ -35,8 +43,8 @@ func (m *Meeting) tellRoster(now time.Duration) {
 	}
 }
 
-// In a crowd, levels are sent less often: to tell all the levels of some costs
-// as much as the sound does.
+// In a crowd, which is so many, levels are sent less often, too: to tell all the
+// levels of some costs as much as the sound does.
 const (
 	crowd      = 50
 	crowdEvery = 5 // looks
