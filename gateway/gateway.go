@@ -232,7 +232,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	defer stop()
 	behind.Go(func() { g.clock.Run(late) })
 	behind.Go(func() { g.book.Run(late) })
-	behind.Go(func() { trimMemory(late) })
+	behind.Go(func() { trimMemory(late, g.clock.Idle) })
 	behind.Go(func() { g.effort.watch(late) })
 	edges := []core.Edge{g.sip, g.pstn, g.h323}
 	if g.webrtc != nil {

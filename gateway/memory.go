@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -9,7 +10,9 @@ import (
 
 // After a rush of calls, or the hashing of a password, the runtime keeps what
 // they needed for minutes, in case it is needed again. A gateway shares its
-// machine: once things are quiet, it gives back what is more than a little.
+// machine: once things are quiet, it collects what is more than a little, which
+// the runtime then gives back bit by bit. Only where nobody is heard is it all
+// given back at once: that stops everything for up to a tenth of a second.
 const (
 	trimLook  = 5 * time.Second
 	trimLeast = 16 << 20 // octets to be had
@@ -18,7 +21,7 @@ const (
 )
 
 // trimMemory runs until ctx ends.
-func trimMemory(ctx context.Context) {
+func trimMemory(ctx context.Context, idle func() bool) {
 	look := time.NewTicker(trimLook)
 	defer look.Stop()
 	var allocated uint64
@@ -30,8 +33,10 @@ func trimMemory(ctx context.Context) {
 		case now := <-look.C:
 			m := readMemory()
 			if m.quiet(allocated) && now.Sub(last) >= trimEvery {
-				debug.FreeOSMemory()
 				last = now
+				if runtime.GC(); idle() {
+					debug.FreeOSMemory()
+				}
 			}
 			allocated = m.allocated
 		}

@@ -112,7 +112,7 @@ func (c *Clock) Run(ctx context.Context) {
 	defer close(mix.start)
 	defer close(send.start)
 	for next := core.Now() + Frame; ; {
-		idle := c.idle()
+		idle := c.Idle()
 		if idle {
 			t.Reset(rest)
 		} else {
@@ -141,8 +141,8 @@ func (c *Clock) Run(ctx context.Context) {
 	}
 }
 
-// idle reports whether the next ticks have nothing to do.
-func (c *Clock) idle() bool {
+// Idle reports whether the next ticks have nothing to do.
+func (c *Clock) Idle() bool {
 	busy := func(s Stepper) bool {
 		i, ok := s.(Idler)
 		return !ok || !i.Idle()
