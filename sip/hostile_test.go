@@ -179,13 +179,17 @@ func FuzzIntake(f *testing.F) {
 
 func FuzzFrame(f *testing.F) {
 	f.Add([]byte("\r\n\r\nOPTIONS sip:x SIP/2.0\r\nContent-Length: 3\r\n\r\nabcOPT"), 7)
+	f.Add([]byte("\r\n\r\n\r\n\r\r\n\r\n"), 6)
+	f.Add([]byte("\r\n\rX\r\n\r\n"), 3)
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
-		s := &stream{Conn: memConn{Conn: &duplex{bufferedPipe(), bufferedPipe()}}, flow: &flow{client: true}}
-		var e *Edge
-		whole := frames(e, s, [][]byte{b})
-		if cut > 0 && cut < len(b) {
-			if parts := frames(e, s, [][]byte{b[:cut], b[cut:]}); parts != whole {
-				t.Fatalf("cut at %d: %q, whole: %q", cut, parts, whole)
+		for _, client := range []bool{true, false} {
+			s := &stream{Conn: memConn{Conn: &duplex{bufferedPipe(), bufferedPipe()}}, flow: &flow{client: client}}
+			var e *Edge
+			whole := frames(e, s, [][]byte{b})
+			if cut > 0 && cut < len(b) {
+				if parts := frames(e, s, [][]byte{b[:cut], b[cut:]}); parts != whole {
+					t.Fatalf("client %v, cut at %d: %q, whole: %q", client, cut, parts, whole)
+				}
 			}
 		}
 	})

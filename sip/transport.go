@@ -244,11 +244,10 @@ func (e *Edge) frame(s *stream, in []byte) (msg, rest []byte, err error) {
 			}
 			continue
 		}
-		if len(in) < 4 && s.flow.client || len(in) > 2 && in[2] != '\r' {
-			in = in[2:]
-			continue
+		if len(in) < 4 && !s.flow.client && (len(in) == 2 || in[2] == '\r') {
+			return nil, in, nil // may become two
 		}
-		return nil, in, nil
+		in = in[2:]
 	}
 	i := bytes.Index(in, []byte("\r\n\r\n"))
 	if i < 0 {
