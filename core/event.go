@@ -19,10 +19,15 @@ type (
 	Hand struct{ Raised bool }
 	// View lists what the party wants to see; it replaces the list before.
 	View struct{ Wants []Want }
-	// Bitrate is what the network now carries toward the party, in bit/s.
-	Bitrate struct{ BitsPerSec int }
-	// Changed: the party's Info has changed; media is negotiated anew.
-	Changed struct{}
+	// Bitrate is what the network now carries toward the party, in bit/s, in
+	// all, or what the party takes of one source.
+	Bitrate struct {
+		Source     Source // empty: in all
+		BitsPerSec int
+	}
+	// Changed: the party's Info has changed; media is negotiated anew. Video
+	// says that its sound goes on as it was.
+	Changed struct{ Video bool }
 	// Command is an act of moderation; the room checks the right to it.
 	Command struct {
 		Verb  Verb

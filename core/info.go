@@ -68,8 +68,12 @@ type Info struct {
 	// that it takes other such parties' microphones unmixed, as browsers do.
 	Audio     Codec
 	Forwarded bool
-	// Video lists what the party can be sent, best first.
+	// Video lists what the party can be sent, best first. One that is not
+	// Forwarded is sent a single picture, the [Stage], in the first of them.
 	Video []Codec
+	// Content lists what a party that is not Forwarded can be sent of a shared
+	// screen beside the Stage.
+	Content []Codec
 	// InbandDigits asks for tones to be sought in the party's sound, since it
 	// has no other way to send keys.
 	InbandDigits bool

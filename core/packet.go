@@ -51,11 +51,14 @@ const (
 	Screen     Source = "screen"
 	// Mix is the audio that the room itself makes for a party.
 	Mix Source = "mix"
+	// Stage is what a party is sent that can show one picture only: whoever
+	// speaks, as one stream.
+	Stage Source = "stage"
 )
 
 // Kind of the media that the source gives.
 func (s Source) Kind() Kind {
-	if s == Camera || s == Screen {
+	if s == Camera || s == Screen || s == Stage {
 		return Video
 	}
 	return Audio

@@ -78,11 +78,6 @@ func (l *leg) makeMachine() (err error) {
 	if l.outgoing != nil && l.outgoing.codecs != nil {
 		codecs = l.outgoing.codecs
 	}
-	for _, c := range codecs {
-		if c.Name == h264.Name { // content, until the peer's capabilities tell
-			l.update(func(i *core.Info) { i.Video = []core.Codec{c} })
-		}
-	}
 	l.machine, err = control.New(control.Options{Terminal: terminal, Codecs: codecs, Required: l.required(), Log: l.log}, l)
 	return err
 }

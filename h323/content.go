@@ -33,14 +33,14 @@ type screen struct {
 // present is a subscription to a screen. It may come from any goroutine.
 func (l *leg) present(t core.Track) (core.Sink, error) {
 	l.mu.Lock()
-	video := l.info.Video
+	takes := l.info.Content
 	l.mu.Unlock()
 	switch {
-	case len(video) == 0:
+	case len(takes) == 0:
 		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party takes no content"}
-	case !sameCodec(t.Codec, video[0]):
-		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: content goes in " + video[0].Name}
-	case fragments(t.Codec) && !fragments(video[0]):
+	case !sameCodec(t.Codec, takes[0]):
+		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: content goes in " + takes[0].Name}
+	case fragments(t.Codec) && !fragments(takes[0]):
 		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party takes no fragmented H.264 (H.241 packetization)"}
 	}
 	s := &screen{l: l, track: t}
@@ -107,15 +107,18 @@ func (l *leg) show(m *medium) {
 	}
 	s.to.Store(m)
 	if l.seat != nil {
-		l.limit(m.out.BitRate)
+		l.limit(core.Screen, m.out.BitRate)
 		l.seat.Signal(core.NeedKeyframe{Track: s.track})
 	}
 }
 
-// limit tells the room what the channel takes, in bit/s; 0: not said.
-func (l *leg) limit(bps int) {
+// limit tells the room what a channel takes, in bit/s; 0: not said.
+func (l *leg) limit(of core.Source, bps int) {
+	if of == core.Screen {
+		of = "" // with its view
+	}
 	if bps > 0 && l.seat != nil {
-		l.seat.Signal(core.Bitrate{BitsPerSec: bps})
+		l.seat.Signal(core.Bitrate{Source: of, BitsPerSec: bps})
 	}
 }
 
@@ -133,11 +136,14 @@ func (l *leg) projected(m *medium) {
 func (l *leg) presentable(codec core.Codec) {
 	l.content.takes = codec
 	l.update(func(i *core.Info) {
-		i.Video = nil
+		i.Content = nil
 		if codec.Name != "" {
-			i.Video = []core.Codec{codec}
+			i.Content = []core.Codec{codec}
 		}
 	})
+	if l.seat != nil {
+		l.seat.Signal(core.Changed{Video: true})
+	}
 	l.look()
 }
 
@@ -208,23 +214,37 @@ func (l *leg) reseated() {
 }
 
 // fastUpdate: the peer wants a whole picture.
-func (l *leg) fastUpdate(c *control.Channel) {
-	if s := l.content.out; s != nil && c.Source == core.Screen && l.seat != nil {
+func (l *leg) fastUpdate(c *control.Channel) { l.renew(c.Source) }
+
+// renew asks the room for a whole picture of what the party is sent.
+func (l *leg) renew(source core.Source) {
+	switch s := l.content.out; {
+	case l.seat == nil || l.state == over:
+	case source == core.Camera:
+		l.seat.Signal(core.NeedKeyframe{Track: core.Track{Source: core.Stage}})
+	case source == core.Screen && s != nil:
 		l.seat.Signal(core.NeedKeyframe{Track: s.track})
 	}
 }
 
 // limited: the peer's flow control of what it is sent.
 func (l *leg) limited(c *control.Channel, bps int) {
+	if bps == 0 {
+		bps = c.BitRate
+	}
+	if c.Source == core.Camera {
+		if was := l.stopped.Swap(bps == control.Stopped); was && bps != control.Stopped {
+			l.renew(core.Camera)
+		}
+		l.limit(core.Stage, bps)
+		return
+	}
 	s := l.content.out
 	if s == nil || c.Source != core.Screen {
 		return
 	}
-	if bps == 0 {
-		bps = c.BitRate
-	}
 	if was := s.stopped.Swap(bps == control.Stopped); was && bps != control.Stopped {
 		l.fastUpdate(c)
 	}
-	l.limit(bps)
+	l.limit(core.Screen, bps)
 }

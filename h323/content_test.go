@@ -38,7 +38,7 @@ func (p *projection) Close() error { p.closed <- struct{}{}; return nil }
 // does, and has the room carry out what it then wants.
 func shared(t testing.TB, at *seat, who string) (core.Sink, core.Track) {
 	t.Helper()
-	eventually(t, "the party takes content", func() bool { return len(at.leg.Info().Video) > 0 })
+	eventually(t, "the party takes content", func() bool { return len(at.leg.Info().Content) > 0 })
 	at.leg.Signal(core.Roster{Parties: []core.Party{{ID: who, Sources: []core.Source{core.Microphone, core.Screen}}}})
 	for {
 		v := receive(t, "the wish to see the screen", at.screen.views)
@@ -46,7 +46,7 @@ func shared(t testing.TB, at *seat, who string) (core.Sink, core.Track) {
 			break
 		}
 	}
-	track := core.Track{Party: who, Source: core.Screen, Codec: at.leg.Info().Video[0]}
+	track := core.Track{Party: who, Source: core.Screen, Codec: at.leg.Info().Content[0]}
 	sink, err := at.leg.Subscribe(track)
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +64,7 @@ func shows(t testing.TB, sink core.Sink, at *site, to *seat) {
 	p := &core.Packet{Payload: picture}
 	p.Header.Marker = true
 	eventually(t, "the picture arrives", func() bool {
+		p.Header.SequenceNumber++
 		p.Header.Timestamp += 3000
 		if err := sink.Write(p); err != nil {
 			t.Fatal(err)
@@ -158,7 +159,7 @@ func TestOneScreenAtATime(t *testing.T) {
 	if v := receive(t, "the wish to see the other", c.b.screen.views); len(v.Wants) != 1 || v.Wants[0].Party != "carl" {
 		t.Errorf("wants %+v", v)
 	}
-	next, err := c.b.leg.Subscribe(core.Track{Party: "carl", Source: core.Screen, Codec: c.b.leg.Info().Video[0]})
+	next, err := c.b.leg.Subscribe(core.Track{Party: "carl", Source: core.Screen, Codec: c.b.leg.Info().Content[0]})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,6 +76,7 @@ type leg struct {
 	seat        core.Seat
 
 	epoch   atomic.Uint32          // counts changes of the codec sent with
+	stopped atomic.Bool            // the main picture, by the peer's flow control
 	audio   atomic.Pointer[medium] // of the microphone; read by anyone
 	picture atomic.Pointer[medium] // of the camera; read by anyone
 	mu      sync.Mutex             // guards info and codec
@@ -164,13 +165,17 @@ func (l *leg) sit(s core.Seat) {
 // Subscribe implements [core.Leg].
 func (l *leg) Subscribe(t core.Track) (core.Sink, error) {
 	l.mu.Lock()
-	audio := l.info.Audio
+	audio, video := l.info.Audio, l.info.Video
 	l.mu.Unlock()
 	switch {
 	case t.Source == core.Screen:
 		return l.present(t)
+	case t.Source == core.Stage && (len(video) == 0 || !sameCodec(t.Codec, video[0])):
+		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party takes no such picture now"}
+	case t.Source == core.Stage: // its channel is open, so the medium is there
+		return &display{l: l, m: l.picture.Load()}, nil
 	case t.Source.Kind() != core.Audio:
-		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party is sent content only"}
+		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party is sent the stage and content only"}
 	case audio.Name == "":
 		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party takes no sound now"}
 	case !sameCodec(t.Codec, audio):
@@ -208,6 +213,30 @@ func (s *earpiece) Write(p *core.Packet) error {
 // Close implements [core.Sink].
 func (s *earpiece) Close() error {
 	s.closed.Store(true)
+	return nil
+}
+
+// display is where a room writes what the party sees.
+type display struct {
+	l      *leg
+	m      *medium
+	closed atomic.Bool
+}
+
+// Write implements [core.Sink]. Where no channel is open, nothing is sent.
+func (d *display) Write(p *core.Packet) error {
+	switch {
+	case d.closed.Load():
+		return io.ErrClosedPipe
+	case d.l.stopped.Load():
+		return nil
+	}
+	return d.m.session.Write(p)
+}
+
+// Close implements [core.Sink].
+func (d *display) Close() error {
+	d.closed.Store(true)
 	return nil
 }
 

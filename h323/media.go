@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/rtcp"
+
 	"bridgehead/core"
 	"bridgehead/core/edge"
 	"bridgehead/core/rtpio"
@@ -175,6 +177,7 @@ func (l *leg) flow(m *medium, sending bool) {
 	}
 	if m.source != core.Microphone {
 		f.OnTimeout = func() {}
+		f.OnFeedback = func(p rtcp.Packet) { l.feedback(m.source, p) }
 	}
 	if c := m.in; c != nil && !l.held {
 		f.Receive, f.CipherIn = receives(c), cipherOf(c)
@@ -238,10 +241,12 @@ func cipherOf(c *control.Channel) rtpio.Cipher {
 
 // sends tells the room what the party can be sent.
 func (l *leg) sends(m *medium) {
-	if m.source == core.Screen {
+	switch m.source {
+	case core.Screen:
 		l.projected(m)
-	}
-	if m.source != core.Microphone {
+		return
+	case core.Camera:
+		l.showable(m)
 		return
 	}
 	l.epoch.Add(1)
@@ -254,6 +259,30 @@ func (l *leg) sends(m *medium) {
 			l.codec = codec.Name
 		}
 	})
+}
+
+// showable tells the room whether the party sees, and in what.
+func (l *leg) showable(m *medium) {
+	var takes []core.Codec
+	if m.out != nil && !l.held {
+		takes = []core.Codec{m.out.Codec}
+	}
+	l.update(func(i *core.Info) { i.Video = takes })
+	if l.seat != nil {
+		l.seat.Signal(core.Changed{Video: true})
+		if m.out != nil {
+			l.limit(core.Stage, m.out.BitRate)
+			l.renew(core.Camera)
+		}
+	}
+}
+
+// feedback is the peer's by RTCP (RFC 4585, RFC 5104), on the media clock.
+func (l *leg) feedback(source core.Source, p rtcp.Packet) {
+	switch p.(type) {
+	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+		l.box.Post(func() { l.renew(source) })
+	}
 }
 
 // secured says how the media is protected: as the weakest open channel is. It
@@ -442,8 +471,10 @@ func (l *leg) hold(on bool) {
 		return
 	}
 	l.held = on
-	if m := l.media[core.Microphone]; m != nil {
-		l.flow(m, true)
+	for _, source := range []core.Source{core.Microphone, core.Camera} {
+		if m := l.media[source]; m != nil {
+			l.flow(m, true)
+		}
 	}
 	if l.seat != nil {
 		l.seat.Signal(core.Hold{On: on})

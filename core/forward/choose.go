@@ -65,7 +65,7 @@ func (r *Router) source(key sourceKey) *source {
 
 func (s *Subscriber) open(key sourceKey, v *view) {
 	layers := *v.source.layers.Load()
-	if len(layers) == 0 || !takes(s.info.Video, layers[0].track.Codec.Name) {
+	if len(layers) == 0 || !takes(s.shown(key.kind), layers[0].track.Codec.Name) {
 		v.refused = true
 		return
 	}
@@ -74,21 +74,33 @@ func (s *Subscriber) open(key sourceKey, v *view) {
 		v.refused = true
 		return
 	}
-	v.out = &out{sink: sink, gone: &s.closed}
-	v.out.tid.Store(maxTID)
-	v.out.sid.Store(maxSID)
+	v.out = s.newOut(sink)
+}
+
+// shown lists what the party can be sent of a kind of picture.
+func (s *Subscriber) shown(kind core.Source) []core.Codec {
+	if s.info.Forwarded {
+		return s.info.Video
+	}
+	if kind == core.Screen {
+		return s.info.Content
+	}
+	return nil // it sees the stage
+}
+
+func (s *Subscriber) newOut(sink core.Sink) *out {
+	o := &out{sink: sink, gone: &s.closed}
+	o.tid.Store(maxTID)
+	o.sid.Store(maxSID)
+	return o
 }
 
 func (s *Subscriber) drop(key sourceKey) {
 	v := s.views[key]
 	delete(s.views, key)
-	if v == nil || v.out == nil {
-		return
+	if v != nil && v.out != nil {
+		v.out.end()
 	}
-	for _, l := range *v.source.layers.Load() {
-		l.remove(v.out)
-	}
-	v.out.close()
 }
 
 // rung is a quality in which a picture can be sent: a simulcast layer up to one
@@ -209,7 +221,7 @@ func (s *Subscriber) apply(now time.Duration, picks []pick, short bool) {
 			to = p.rungs[p.at]
 		}
 		o.limit(to, p.at == 0 && short)
-		o.aim(to.layer, *p.v.source.layers.Load())
+		o.aim(to.layer)
 	}
 	if b.lowered > 0 && now-b.lowered > longWait {
 		b.wait = firstWait
@@ -240,21 +252,31 @@ func (o *out) limit(to rung, short bool) {
 
 // aim makes the layer the target: its packets come to the out from now on, and
 // those of the layer sent until the switch.
-func (o *out) aim(target *layer, all []*layer) {
+func (o *out) aim(target *layer) {
 	o.target.Store(target)
 	current := o.current.Load()
-	for _, l := range all {
-		if l == target || target != nil && l == current {
-			l.add(o)
-		} else {
-			l.remove(o)
-		}
+	if target != nil && !slices.Contains(o.attached, target) {
+		o.attached = append(o.attached, target)
+		target.add(o)
 	}
+	o.attached = slices.DeleteFunc(o.attached, func(l *layer) bool {
+		if l == target || target != nil && l == current {
+			return false
+		}
+		l.remove(o)
+		return true
+	})
 	if target == nil {
 		o.current.Store(nil)
 	} else if current != target {
 		target.need.Store(true) // after add, lest the keyframe come before it
 	}
+}
+
+// end takes the out from its layers and closes its sink.
+func (o *out) end() {
+	o.aim(nil)
+	o.close()
 }
 
 // report tells the party what it is shown, where that has changed.

@@ -1,6 +1,10 @@
 package forward
 
-import "strings"
+import (
+	"strings"
+
+	"bridgehead/core/h264"
+)
 
 // desc is what the SFU needs to know of one packet of video.
 type desc struct {
@@ -214,14 +218,6 @@ func vp9Height(b []byte, at int) int {
 	return int(b[last+2])<<8 | int(b[last+3])
 }
 
-// H.264 NAL unit types (RFC 6184, section 5.2).
-const (
-	nalIDR   = 5
-	nalSPS   = 7
-	nalSTAPA = 24
-	nalFUA   = 28
-)
-
 // parseH264 looks for what a decoder can start at: a sequence parameter set, or
 // an IDR picture of a stream that sends its sets otherwise.
 func parseH264(b []byte) desc {
@@ -230,33 +226,37 @@ func parseH264(b []byte) desc {
 		return d
 	}
 	switch t := b[0] & 0x1f; t {
-	case nalSTAPA:
+	case h264.STAPA:
 		d.start = true
 		for b = b[1:]; len(b) > 2; {
 			n := int(b[0])<<8 | int(b[1])
 			if n == 0 || n > len(b)-2 {
 				return d
 			}
-			d.addNAL(b[2] & 0x1f)
+			d.addNAL(b[2 : 2+n])
 			b = b[2+n:]
 		}
-	case nalFUA:
+	case h264.FUA:
 		if len(b) > 1 && b[1]&0x80 != 0 {
 			d.start = true
-			d.addNAL(b[1] & 0x1f)
+			d.addNAL(b[1:2])
 		}
 	default:
 		d.start = true
-		d.addNAL(t)
+		d.addNAL(b)
 	}
 	return d
 }
 
-func (d *desc) addNAL(t byte) {
-	switch t {
-	case nalSPS:
+// addNAL notes a NAL unit, of which the beginning is there.
+func (d *desc) addNAL(nal []byte) {
+	switch nal[0] & 0x1f {
+	case h264.SPS:
 		d.keyframe, d.sps, d.idrOnly = true, true, false
-	case nalIDR:
+		if p, err := h264.ParseSPS(nal); err == nil {
+			d.height = p.Height
+		}
+	case h264.IDR:
 		d.idrOnly = !d.sps
 		d.keyframe = true
 	}

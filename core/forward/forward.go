@@ -48,6 +48,9 @@ type Router struct {
 
 	gone []*Subscriber // closed, for Step to clear away
 
+	spotlight atomic.Pointer[[]string] // parties by when they last spoke, latest first
+	turn      turn                     // owned by the caller of Speakers
+
 	claim sync.Mutex // serialises the change of slot holders
 }
 
@@ -69,6 +72,7 @@ func New(o Options) *Router {
 		r.slots = append(r.slots, &slot{index: i})
 	}
 	r.listeners.Store(new([]*Subscriber))
+	r.spotlight.Store(new([]string))
 	return r
 }
 
@@ -106,8 +110,9 @@ type Subscriber struct {
 	slots  []*slotOut  // one for each speaker slot
 	stale  atomic.Bool // Info may have changed: subscribe again
 	closed atomic.Bool
-	// bitrate is the network's estimate in bit/s; 0: unknown.
-	bitrate atomic.Int64
+	// bitrate is the network's estimate in bit/s; stageRate what the party
+	// takes of the stage. 0: unknown.
+	bitrate, stageRate atomic.Int64
 
 	mu    sync.Mutex
 	wants []core.Want
@@ -116,6 +121,7 @@ type Subscriber struct {
 	// Owned by Step.
 	info   core.Info
 	views  map[sourceKey]*view
+	stage  stage
 	retry  time.Duration // when refused subscriptions are tried again
 	budget budget
 }
@@ -129,8 +135,15 @@ func (s *Subscriber) View(wants []core.Want) {
 	s.mu.Unlock()
 }
 
-// Bitrate says what the network now carries toward the party, in bit/s.
-func (s *Subscriber) Bitrate(bps int) { s.bitrate.Store(int64(max(bps, 1))) }
+// Bitrate says what the network now carries toward the party in all, or what
+// the party takes of the stage, in bit/s.
+func (s *Subscriber) Bitrate(of core.Source, bps int) {
+	if of == core.Stage {
+		s.stageRate.Store(int64(max(bps, 1)))
+		return
+	}
+	s.bitrate.Store(int64(max(bps, 1)))
+}
 
 // Keyframe says that the party has lost the picture of the track.
 func (s *Subscriber) Keyframe(t core.Track) {
@@ -167,6 +180,7 @@ func (s *Subscriber) clear() {
 	for key := range s.views {
 		s.drop(key)
 	}
+	s.stage.close()
 }
 
 // Step decides layers and slots, asks for keyframes and sends what has changed
@@ -202,6 +216,7 @@ func (s *Subscriber) step(now time.Duration) {
 		s.info = s.leg.Info()
 		s.retry = now + 2*time.Second
 		s.openSlots()
+		s.openStage()
 		for _, v := range s.views {
 			v.refused = false
 		}
@@ -212,10 +227,14 @@ func (s *Subscriber) step(now time.Duration) {
 	s.mu.Unlock()
 	s.watch(wants)
 	s.decide(now, wants)
+	s.direct(now)
 	for _, t := range keys {
-		if v := s.views[sourceKey{t.Party, t.Source}]; v != nil && v.out != nil {
+		if t.Source == core.Stage {
+			s.stage.lost = true
+		} else if v := s.views[sourceKey{t.Party, t.Source}]; v != nil && v.out != nil {
 			v.out.needKeyframe()
 		}
 	}
+	s.stage.renew(now)
 	s.report()
 }

@@ -313,12 +313,12 @@ func TestBitrateChoosesTheLayer(t *testing.T) {
 	if leg.showing().Track.Layer != "f" {
 		t.Fatalf("no estimate yet, so the best layer: %+v", leg.showing())
 	}
-	sub.Bitrate(400_000)
+	sub.Bitrate("", 400_000)
 	run(2 * time.Second)
 	if leg.showing().Track.Layer != "q" {
 		t.Fatalf("not lowered: %+v", leg.showing())
 	}
-	sub.Bitrate(4_000_000)
+	sub.Bitrate("", 4_000_000)
 	run(time.Second)
 	if leg.showing().Track.Layer != "q" {
 		t.Fatal("raised at once")
@@ -327,7 +327,7 @@ func TestBitrateChoosesTheLayer(t *testing.T) {
 	if leg.showing().Track.Layer != "f" {
 		t.Fatalf("not raised again: %+v", leg.showing())
 	}
-	sub.Bitrate(110_000)
+	sub.Bitrate("", 110_000)
 	run(time.Second)
 	s := leg.camera("a")
 	n := len(s.got)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/h264"
 )
 
 const (
@@ -29,7 +30,8 @@ type layer struct {
 	router *Router
 	source *source
 	track  core.Track
-	rank   int // of the rid among q, h, f
+	rank   int         // of the rid among q, h, f
+	params h264.Params // of an H.264 stream
 	parse  func([]byte) desc
 	ask    func(core.NeedKeyframe)
 	// outs take the packets. The slice is replaced, never changed.
@@ -62,6 +64,9 @@ var ranks = map[string]int{"q": 0, "h": 1, "f": 2}
 
 func (r *Router) publishLayer(t core.Track, ask func(core.NeedKeyframe)) *layer {
 	l := &layer{router: r, track: t, rank: 2, parse: parserOf(t.Codec.Name), ask: ask}
+	if isH264(t.Codec) {
+		l.params = h264.Fmtp(t.Codec.Fmtp)
+	}
 	if n, ok := ranks[t.Layer]; ok {
 		l.rank = n
 	}

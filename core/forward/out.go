@@ -19,6 +19,8 @@ type out struct {
 	tid, sid atomic.Int32
 	gone     *atomic.Bool // the subscriber is closed
 
+	attached []*layer // whose packets come here; owned by Step
+
 	// mu serialises the goroutines of the old and the new layer at a switch,
 	// and Close. It is held by nobody else and the sink does not block.
 	mu     sync.Mutex

@@ -74,9 +74,7 @@ func (m *Meeting) admit(p *party) {
 		m.mute(p, true, "the host")
 	}
 	p.out = m.listen(p, m.mixer)
-	if p.info.Forwarded || len(p.info.Video) > 0 {
-		p.sub = m.router.Subscribe(p.leg)
-	}
+	m.watch(p)
 	m.placed(p)
 	switch {
 	case fromLobby:
@@ -119,6 +117,13 @@ func (m *Meeting) listen(p *party, mixer *mix.Mixer) *mix.Output {
 	}
 	m.log.Warn("party cannot be sent sound", "leg", info.ID, "codec", info.Audio.Name, "error", err)
 	return nil
+}
+
+// watch has the party sent what it can see, once it can.
+func (m *Meeting) watch(p *party) {
+	if i := &p.info; p.sub == nil && (i.Forwarded || len(i.Video) > 0 || len(i.Content) > 0) {
+		p.sub = m.router.Subscribe(p.leg)
+	}
 }
 
 // left is the end of a party's stay.
@@ -167,18 +172,22 @@ func (m *Meeting) find(id string) *party {
 	return nil
 }
 
-// refresh takes up what a renegotiation has changed.
-func (m *Meeting) refresh(p *party) {
+// refresh takes up what a renegotiation has changed: all, or the pictures only.
+func (m *Meeting) refresh(p *party, video bool) {
 	held := p.state == core.Held
 	p.info = p.leg.Info()
-	if p.out != nil {
-		p.out.Close()
-	}
 	mixer := m.mixer
 	if p.state == core.Waiting {
 		mixer = m.lobby
+	} else {
+		m.watch(p)
 	}
-	p.out = m.listen(p, mixer)
+	if !video {
+		if p.out != nil {
+			p.out.Close()
+		}
+		p.out = m.listen(p, mixer)
+	}
 	if p.sub != nil {
 		p.sub.Refresh()
 		m.stirred.Store(true)

@@ -21,7 +21,7 @@ func (m *Meeting) event(s *seat, e core.Event) {
 	case core.Hold:
 		m.hold(p, e.On)
 	case core.Changed:
-		m.refresh(p)
+		m.refresh(p, e.Video)
 	case core.Rename:
 		m.rename(p, e.Name)
 	}
@@ -38,7 +38,7 @@ func (m *Meeting) event(s *seat, e core.Event) {
 		}
 	case core.Bitrate:
 		if p.sub != nil {
-			p.sub.Bitrate(e.BitsPerSec)
+			p.sub.Bitrate(e.Source, e.BitsPerSec)
 		}
 	case core.NeedKeyframe:
 		if p.sub != nil {

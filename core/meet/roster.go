@@ -51,7 +51,7 @@ const (
 )
 
 // tellSpeaking sends who is heard, when that has changed, and the levels.
-func (m *Meeting) tellSpeaking(time.Duration) {
+func (m *Meeting) tellSpeaking(now time.Duration) {
 	m.looks++
 	heard := m.mixer.Speakers()
 	slots := m.router.Speaking().Slots
@@ -66,6 +66,7 @@ func (m *Meeting) tellSpeaking(time.Duration) {
 			levels[id] = l
 		}
 	}
+	m.router.Speakers(now, e.Parties)
 	key := strings.Join(e.Parties, " ") + "|" + strings.Join(slots, " ")
 	changed := key != m.speaking
 	m.speaking = key

@@ -260,21 +260,23 @@ func (s *Session) Close() error {
 // picture and does not begin a talk spurt.
 const videoRate = 90000
 
-// sender numbers and writes what the party hears.
+// sender numbers and writes what the party hears or sees.
 type sender struct {
 	seq     uint16
 	stamp   uint32 // of the last packet, as sent
 	source  uint32 // timestamp of the last packet, as written to us
 	at      time.Duration
 	running bool // a packet was sent in this flow
+	written order
 	flow    *flow
 	buf     []byte
 	header  rtp.Header
 	digits  digits
 }
 
-// Write encrypts and sends one packet of sound. Sequence number, SSRC and
-// payload type are the session's own; timestamps keep the writer's steps.
+// Write encrypts and sends one packet. Sequence number, SSRC and payload type
+// are the session's own; timestamps, and a picture's sequence numbers, keep the
+// writer's steps.
 func (s *Session) Write(p *core.Packet) error {
 	f := s.flow.Load()
 	if f == nil || f.Send.Name == "" {
@@ -290,14 +292,63 @@ func (s *Session) Write(p *core.Packet) error {
 	if f != o.flow {
 		o.flow, o.running = f, false
 	}
-	o.advance(p.Header.Timestamp, now, f.Send.ClockRate)
+	late, next := false, o.seq
+	if f.Send.ClockRate == videoRate {
+		step, ok := o.written.step(p.Header.SequenceNumber)
+		if !ok {
+			return nil
+		}
+		o.seq += uint16(step)
+		late = step < 0
+	}
+	if !late {
+		o.advance(p.Header.Timestamp, now, f.Send.ClockRate)
+	}
 	if s.writeDigit(f) {
 		return nil
 	}
 	o.header = rtp.Header{Version: 2, Marker: p.Header.Marker || !o.running && f.Send.ClockRate != videoRate, PayloadType: f.Send.PayloadType,
 		Timestamp: o.stamp, SSRC: s.ssrc}
+	if late {
+		o.header.Timestamp -= o.source - p.Header.Timestamp
+	}
 	o.running = true
-	return s.sendRTP(f, p.Payload)
+	err := s.sendRTP(f, p.Payload)
+	if late {
+		o.seq = next
+	}
+	return err
+}
+
+// order keeps to a picture's numbers as they are written: what is missing on the
+// way here is seen to be missing by the peer, and what comes late goes out in
+// its place.
+type order struct {
+	begun       bool
+	first, next uint16 // of the writer; the first that may come late
+	seen        uint64 // bit i: next-1-i was written
+}
+
+// step is how far the numbers sent go on before this packet, less than 0 for
+// one that is late; false for one that has come before or is too old.
+func (n *order) step(seq uint16) (int, bool) {
+	ahead := int(int16(seq - n.next))
+	switch {
+	case !n.begun || ahead > maxDropout || ahead < -maxDropout: // another writer
+		*n = order{begun: true, first: seq, next: seq + 1, seen: 1}
+		return 0, true
+	case ahead >= 0:
+		n.seen = n.seen<<uint(ahead+1) | 1
+		n.next = seq + 1
+		if n.next-n.first > 1<<14 {
+			n.first = n.next - 64
+		}
+		return ahead, true
+	case ahead < -64 || int16(seq-n.first) < 0 || n.seen>>uint(-ahead-1)&1 != 0:
+		return 0, false // no number is given twice (RFC 7714, section 8.4)
+	}
+	n.seen |= 1 << uint(-ahead-1)
+	return ahead, true
 }
 
 // advance keeps the timestamps sent continuous while the party moves from one

@@ -501,3 +501,22 @@ func BenchmarkRoundTrip(b *testing.B) {
 		})
 	}
 }
+
+func TestPicturesKeepTheirGaps(t *testing.T) {
+	var o order
+	for i, c := range []struct {
+		seq  uint16
+		step int
+		ok   bool
+	}{
+		{65534, 0, true}, {65535, 0, true}, {2, 2, true}, // 0 and 1 are missing
+		{1, -2, true}, {1, 0, false}, {2, 0, false}, {0, -3, true},
+		{65533, 0, false}, // before this writer began: its number may be another's
+		{3, 0, true},
+		{30000, 0, true}, {29999, 0, false}, // another writer
+	} {
+		if step, ok := o.step(c.seq); step != c.step || ok != c.ok {
+			t.Errorf("%d: packet %d: step %d, %v; want %d, %v", i, c.seq, step, ok, c.step, c.ok)
+		}
+	}
+}
