@@ -66,7 +66,7 @@ func (s *seat) Signal(e core.Event) {
 	case core.View:
 		s.sub.View(e.Wants)
 	case core.Bitrate:
-		s.sub.Bitrate(e.BitsPerSec)
+		s.sub.Bitrate(e.Source, e.BitsPerSec)
 	case core.NeedKeyframe:
 		s.sub.Keyframe(e.Track)
 	case core.Changed:
