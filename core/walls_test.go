@@ -31,7 +31,7 @@ var walls = map[string][]string{
 	"core/ivr":         {"core", "core/clock", "core/mix", "core/audio", "core/ivr"},
 	"core/coretest":    {"core", "core/audio"},
 	"config":           {},
-	"sip":              {"core", "core/rtpio", "core/audio", "core/edge", "sip"},
+	"sip":              {"core", "core/rtpio", "core/audio", "core/edge", "core/h264", "sip"},
 	"webrtc":           {"core", "core/srtp", "core/udp", "core/rtpio", "core/audio", "webrtc"},
 	"h323":             {"core", "core/rtpio", "core/audio", "core/edge", "h323"},
 	"pstn":             {"core", "core/rtpio", "core/audio", "pstn"},

@@ -27,6 +27,8 @@ type DialOptions struct {
 	// Plain offers RTP/AVP without keys, for a peer that does not understand
 	// them; with Clear only.
 	Plain bool
+	// Video offers pictures, too.
+	Video bool
 	// Proxy is a URI to send the call to in place of the address's host.
 	Proxy string
 }
@@ -44,6 +46,7 @@ type spec struct {
 	tls       *tls.Config
 	policy    sdp.Policy
 	codecs    []core.Codec
+	video     bool
 	login     *login
 	headers   [][2]string
 	info      core.Info // Name, Address, Phone, User …
@@ -56,7 +59,7 @@ type spec struct {
 // registered device or its extension. It returns once the call rings; an error
 // is a [core.Reason]. A call that fails after that is told to a [core.Watcher].
 func (e *Edge) Dial(ctx context.Context, to string, into core.Room) (core.Leg, error) {
-	return e.DialWith(ctx, to, into, DialOptions{Clear: e.opt.Legacy})
+	return e.DialWith(ctx, to, into, DialOptions{Clear: e.opt.Legacy, Video: true})
 }
 
 // DialWith is Dial with options.
@@ -80,7 +83,7 @@ func (e *Edge) specOf(to string, opt DialOptions) (*spec, error) {
 	if !strings.Contains(to, ":") || !strings.HasPrefix(strings.ToLower(to), "sip") {
 		to = "sip:" + to
 	}
-	s := &spec{login: &login{user: opt.User, password: opt.Password, realm: opt.Realm}, tls: opt.TLS, codecs: e.codecs, protocol: core.SIP}
+	s := &spec{login: &login{user: opt.User, password: opt.Password, realm: opt.Realm}, tls: opt.TLS, codecs: e.codecs, video: opt.Video, protocol: core.SIP}
 	if strings.ContainsAny(to, " \r\n\t<>\"") || siplib.ParseUri(to, &s.uri) != nil || s.uri.Host == "" || s.uri.Scheme != "sip" && s.uri.Scheme != "sips" {
 		return nil, badAddress(to, "no SIP URI")
 	}

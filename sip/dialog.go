@@ -101,6 +101,9 @@ func (l *leg) renegotiate(tx *serverTx) {
 	case body != nil:
 		offer, err := sdp.Decode(body)
 		if err == nil {
+			if l.trunk == nil {
+				l.invited(offer)
+			}
 			var answer *sdp.Session
 			if answer, agreed, err = l.agent.Answer(offer); err == nil {
 				out = answer.Marshal()
@@ -157,9 +160,13 @@ func (l *leg) infoRequest(tx *serverTx) {
 			return
 		}
 		l.digit(key, "info")
-	case "", "application/media_control+xml":
+	case "application/media_control+xml":
+		if strings.Contains(string(req.Body()), "picture_fast_update") {
+			l.renewStage()
+		}
+	case "":
 	default:
-		l.refuseRequest(tx, &refusal{status: 415, set: [][2]string{{"Accept", "application/dtmf-relay, application/dtmf"}}})
+		l.refuseRequest(tx, &refusal{status: 415, set: [][2]string{{"Accept", "application/dtmf-relay, application/dtmf, application/media_control+xml"}}})
 		return
 	}
 	tx.respond(reply(req, 200, l.localTag))

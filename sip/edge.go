@@ -95,6 +95,7 @@ type Edge struct {
 	locator   *locator
 	dial      func(context.Context, netip.AddrPort) (net.Conn, error)
 	open      func(netip.AddrPort) (session, error)
+	openVideo func() (session, error)
 
 	handshakes chan struct{}
 	streamsMu  sync.Mutex
@@ -197,6 +198,12 @@ func New(opt Options) (*Edge, error) {
 		}
 		if remote.IsValid() {
 			return opt.Ports.OpenFor(remote)
+		}
+		return opt.Ports.Open()
+	}
+	e.openVideo = func() (session, error) {
+		if opt.Ports == nil {
+			return nil, core.Reason{Code: core.Failure, Detail: "sip: no media ports"}
 		}
 		return opt.Ports.Open()
 	}

@@ -25,6 +25,7 @@ type session interface {
 	Start(rtpio.Flow) error
 	Receive(core.Sink)
 	SendDigits(string) error
+	AskPicture(fir bool)
 	Stats() core.Stats
 	RTT() time.Duration
 }
@@ -78,6 +79,7 @@ type leg struct {
 	sink   core.Sink // where the party's sound goes, by the seat
 	seat   core.Seat
 	media  session // set before the leg is seen by anyone, then constant
+	video  video
 
 	epoch atomic.Uint32 // counts changes of the codec sent with
 	mu    sync.Mutex    // guards info
@@ -135,8 +137,11 @@ func (e *Edge) enter(l *leg) error {
 // Info implements [core.Leg].
 func (l *leg) Info() core.Info {
 	l.mu.Lock()
-	i := l.info
+	i, video := l.info, l.video.media
 	l.mu.Unlock()
+	if video != nil {
+		i.VideoStats = video.Stats()
+	}
 	if l.media != nil {
 		i.AudioStats, i.RTT = l.media.Stats(), l.media.RTT()
 		i.AudioStats.Codec = i.Audio.Name
@@ -176,7 +181,8 @@ func (l *leg) publish() {
 	if l.seat == nil || l.agreed == nil {
 		return
 	}
-	codec := l.agreed.Audio
+	l.publishCamera()
+	codec := l.agreed.Codec
 	if len(l.agreed.Receive) > 0 {
 		codec = l.agreed.Receive[0]
 	}
@@ -244,8 +250,10 @@ func (l *leg) Subscribe(t core.Track) (core.Sink, error) {
 	audio := l.info.Audio
 	l.mu.Unlock()
 	switch {
+	case t.Source == core.Stage:
+		return l.display(t.Codec)
 	case t.Source.Kind() != core.Audio:
-		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: the call carries sound only"}
+		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: of pictures the call carries the stage only"}
 	case audio.Name == "":
 		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: the party takes no sound now"}
 	case !sameCodec(t.Codec, audio):
@@ -290,6 +298,8 @@ func (l *leg) Signal(ev core.Event) {
 		l.box.Post(l.ringing)
 	case core.Digit:
 		l.media.SendDigits(string(ev.Key))
+	case core.NeedKeyframe:
+		l.box.Post(l.askPicture)
 	}
 }
 
@@ -308,6 +318,7 @@ func (l *leg) hangup(r core.Reason) {
 		l.incall.byeLater = &r // RFC 3261 15: not before the ACK
 		l.epoch.Add(1)         // but nothing is heard any more, either way
 		l.media.Receive(nil)
+		l.video.hush()
 	default:
 		l.bye(r)
 	}
@@ -330,6 +341,7 @@ func (l *leg) ended(r core.Reason) {
 		l.media.Receive(nil)
 		l.media.Close()
 	}
+	l.video.close()
 	if l.sink != nil {
 		l.sink.Close()
 	}

@@ -19,12 +19,35 @@ type echoSeat struct {
 	l     core.Leg
 	echo  bool
 	out   core.Sink
+	seen  picture
 	heard atomic.Int64
+	asked atomic.Int64
 	left  chan core.Reason
 }
 
+// picture is the camera's end of an echoSeat.
+type picture struct {
+	out  core.Sink
+	echo bool
+	n    atomic.Int64
+}
+
+func (p *picture) Write(k *core.Packet) error {
+	p.n.Add(1)
+	if p.echo {
+		return p.out.Write(k)
+	}
+	return nil
+}
+func (p *picture) Close() error { return nil }
+
 func (s *echoSeat) Publish(t core.Track) (core.Sink, error) {
 	var err error
+	if t.Source == core.Camera {
+		s.seen.echo = s.echo
+		s.seen.out, err = s.l.Subscribe(core.Track{Source: core.Stage, Codec: s.l.Info().Video[0]})
+		return &s.seen, err
+	}
 	s.out, err = s.l.Subscribe(core.Track{Source: core.Mix, Codec: t.Codec})
 	return s, err
 }
@@ -35,8 +58,12 @@ func (s *echoSeat) Write(p *core.Packet) error {
 	}
 	return nil
 }
-func (s *echoSeat) Close() error        { return nil }
-func (s *echoSeat) Signal(core.Event)   {}
+func (s *echoSeat) Close() error { return nil }
+func (s *echoSeat) Signal(e core.Event) {
+	if _, ok := e.(core.NeedKeyframe); ok {
+		s.asked.Add(1)
+	}
+}
 func (s *echoSeat) Leave(r core.Reason) { s.left <- r }
 
 type echoRoom struct {
@@ -88,11 +115,18 @@ func TestLoopback(t *testing.T) {
 	near.l.(*leg).box.Post(func() { close(ready) })
 	<-ready
 	p := &core.Packet{Header: rtp.Header{Version: 2}, Payload: make([]byte, 40)}
-	for i := 0; near.heard.Load() == 0 && i < 100000; i++ {
+	v := &core.Packet{Header: rtp.Header{Version: 2, Marker: true}, Payload: []byte{0x65, 0x88, 0x80}}
+	for i := 0; (near.heard.Load() == 0 || near.seen.n.Load() == 0 || near.asked.Load() == 0) && i < 100000; i++ {
 		if i%1000 == 0 {
 			near.out.Write(p)
+			near.seen.out.Write(v)
 			p.Header.SequenceNumber++
 			p.Header.Timestamp += 960
+			v.Header.SequenceNumber++
+			v.Header.Timestamp += 3000
+		}
+		if i == 50000 {
+			far.l.Signal(core.NeedKeyframe{Track: core.Track{Source: core.Camera}})
 		}
 		for _, poller := range ports.Pollers() {
 			poller.Step(core.Now())
@@ -101,8 +135,15 @@ func TestLoopback(t *testing.T) {
 	if near.heard.Load() == 0 || far.heard.Load() == 0 {
 		t.Fatalf("heard %d and %d packets", near.heard.Load(), far.heard.Load())
 	}
-	if i := far.l.Info(); !i.Security.Encrypted() || i.AudioStats.PacketsReceived == 0 || i.AudioStats.Codec != "opus" {
+	if near.seen.n.Load() == 0 || near.asked.Load() == 0 {
+		t.Errorf("seen %d packets, asked %d times for a whole picture", near.seen.n.Load(), near.asked.Load())
+	}
+	i := far.l.Info()
+	if !i.Security.Encrypted() || i.AudioStats.PacketsReceived == 0 || i.AudioStats.Codec != "opus" {
 		t.Errorf("%+v", i)
+	}
+	if i.VideoStats.PacketsReceived == 0 || len(i.Video) != 1 || i.Video[0].PayloadType != 97 {
+		t.Errorf("pictures: %+v of %+v", i.VideoStats, i.Video)
 	}
 	near.l.Hangup(core.Reason{Code: core.Normal})
 	<-near.left

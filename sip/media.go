@@ -47,7 +47,7 @@ func (l *leg) openMedia(f *flow, p sdp.Policy, codecs []core.Codec, remote netip
 // runs it only notes it.
 func (l *leg) agree(g *sdp.Agreed) {
 	first := l.agreed == nil
-	changed := !first && (!sameCodec(l.agreed.Audio, g.Audio) || l.agreed.Audio.Ptime != g.Audio.Ptime || l.agreed.Suite != g.Suite)
+	changed := !first && (!sameCodec(l.agreed.Codec, g.Codec) || l.agreed.Codec.Ptime != g.Codec.Ptime || l.agreed.Suite != g.Suite)
 	if first || changed {
 		l.epoch.Add(1)
 	}
@@ -58,7 +58,7 @@ func (l *leg) agree(g *sdp.Agreed) {
 	turned := held != l.held
 	l.held = held
 	l.update(func(i *core.Info) {
-		i.Audio = g.Audio
+		i.Audio = g.Codec
 		if held {
 			i.Audio = core.Codec{}
 		}
@@ -71,6 +71,7 @@ func (l *leg) agree(g *sdp.Agreed) {
 	if l.incall.started || l.out {
 		l.startFlow()
 	}
+	l.agreeVideo()
 	if l.seat == nil {
 		return
 	}
@@ -92,6 +93,7 @@ func (l *leg) startMedia() {
 		l.incall.started = true
 		if l.agreed != nil {
 			l.startFlow()
+			l.agreeVideo()
 		}
 	}
 }

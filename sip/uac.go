@@ -228,6 +228,9 @@ func (l *leg) inviteOver(a *attempt) error {
 		if err := l.openMedia(a.flow, o.spec.policy, o.spec.codecs, netip.AddrPort{}); err != nil {
 			return err
 		}
+		if o.spec.video {
+			l.openVideo()
+		}
 		o.body = l.agent.Offer().Marshal()
 		l.update(func(i *core.Info) {
 			i.Source = a.flow.remote.Addr()

@@ -113,6 +113,9 @@ func (e *Edge) incoming(tx *serverTx, in *flow) (*leg, *refusal) {
 	if err := l.openMedia(in, who.policy, who.codecs, who.sendsFrom(offer, in)); err != nil {
 		return nil, refused(err)
 	}
+	if l.trunk == nil {
+		l.invited(offer)
+	}
 	if offer != nil {
 		if no := l.takeOffer(offer); no != nil {
 			return l, no

@@ -199,6 +199,7 @@ type fakeSession struct {
 	sink   core.Sink
 	keys   string
 	sent   int
+	asked  int
 	stats  core.Stats
 	closed bool
 }
@@ -215,6 +216,7 @@ func (s *fakeSession) Write(*core.Packet) error  { s.sent++; return nil }
 func (s *fakeSession) SendDigits(k string) error { s.mu.Lock(); s.keys += k; s.mu.Unlock(); return nil }
 func (s *fakeSession) Stats() core.Stats         { s.mu.Lock(); defer s.mu.Unlock(); return s.stats }
 func (s *fakeSession) RTT() time.Duration        { return 0 }
+func (s *fakeSession) AskPicture(fir bool)       { s.mu.Lock(); s.asked++; s.mu.Unlock() }
 func (s *fakeSession) Close() error              { s.mu.Lock(); s.closed = true; s.mu.Unlock(); return nil }
 func (s *fakeSession) flow() rtpio.Flow {
 	s.mu.Lock()

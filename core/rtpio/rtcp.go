@@ -16,6 +16,8 @@ import (
 // counters are read from anywhere.
 type counters struct {
 	received, lost, sent, octets, refused atomic.Uint64
+	heard                                 atomic.Uint32 // SSRC of the peer
+	firs                                  atomic.Uint32
 	jitter                                atomic.Int64 // ns
 	stamp                                 atomic.Uint32
 	rtt, remoteJitter                     atomic.Int64 // ns
@@ -71,6 +73,7 @@ func (m *measure) packet(h *rtp.Header, at time.Duration, rate int, c *counters)
 	case !m.known || h.SSRC != m.ssrc || ahead >= maxDropout && -ahead >= maxDropout:
 		lost := c.lost.Load()
 		*m = measure{ssrc: h.SSRC, known: true, base: h.SequenceNumber, max: h.SequenceNumber, lostBefore: lost, first: h.Timestamp}
+		c.heard.Store(h.SSRC)
 	case ahead < maxDropout:
 		if h.SequenceNumber < m.max {
 			m.cycles += 1 << 16
@@ -154,6 +157,18 @@ func (s *Session) sendReport(now time.Duration) {
 // TMMBR (RFC 4585, RFC 5104).
 func (s *Session) SendFeedback(p ...rtcp.Packet) {
 	s.sendRTCP(append([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: s.ssrc}}, p...))
+}
+
+// AskPicture asks the peer for a whole picture: by PLI (RFC 4585 §6.3.1), or by
+// FIR (RFC 5104 §4.3.1).
+func (s *Session) AskPicture(fir bool) {
+	peer := s.counters.heard.Load()
+	if fir {
+		n := uint8(s.counters.firs.Add(1))
+		s.SendFeedback(&rtcp.FullIntraRequest{SenderSSRC: s.ssrc, MediaSSRC: peer, FIR: []rtcp.FIREntry{{SSRC: peer, SequenceNumber: n}}})
+		return
+	}
+	s.SendFeedback(&rtcp.PictureLossIndication{SenderSSRC: s.ssrc, MediaSSRC: peer})
 }
 
 func (s *Session) sendRTCP(packets []rtcp.Packet) {

@@ -37,9 +37,11 @@ type Agent struct {
 	Addr   netip.Addr // told to the other side
 	Port   int        // of RTP
 	Codecs []core.Codec
-	Digits bool // agree on telephone-event
-	Policy Policy
-	Suites []Suite // best first
+	// VideoPort is where RTP of pictures arrives; 0: none are agreed to.
+	VideoPort int
+	Digits    bool // agree on telephone-event
+	Policy    Policy
+	Suites    []Suite // best first
 	// Hold asks for a direction other than sendrecv.
 	Hold Direction
 
@@ -47,6 +49,7 @@ type Agent struct {
 	version uint64
 	local   *Session // last description sent
 	audio   int      // index of its audio line
+	video   int      // of its video line, from 1; 0: none yet
 	keys    map[string][]byte
 }
 
@@ -62,8 +65,14 @@ type Agreed struct {
 	Suite              string    // "": clear
 	LocalKey           []byte
 	RemoteKey          []byte
-	// Audio is the agreed codec even while the call is held.
-	Audio core.Codec
+	// Codec is what was agreed on, even while the call is held.
+	Codec core.Codec
+	// Video is what was agreed on about pictures; nil: nothing. It has these
+	// fields besides: the most that may be sent, in bit/s (0: not said), and
+	// how the other side can be asked for a whole picture.
+	Video    *Agreed
+	MaxRate  int
+	PLI, FIR bool
 }
 
 // Refusal is why a description can't be agreed to: a Reason's code, and the
@@ -133,7 +142,7 @@ func (a *Agent) Offer() *Session {
 	}
 	if a.Policy != Never {
 		for i, s := range a.Suites {
-			m.Crypto = append(m.Crypto, Crypto{Tag: i + 1, Suite: s.Name, Key: a.key(s)})
+			m.Crypto = append(m.Crypto, Crypto{Tag: i + 1, Suite: s.Name, Key: a.key(m.Kind, s)})
 		}
 	}
 	var media []Media
@@ -149,7 +158,7 @@ func (a *Agent) Offer() *Session {
 	} else {
 		media[a.audio] = m
 	}
-	return a.describe(media)
+	return a.describe(a.offerVideo(media, m.Proto))
 }
 
 func (m *Media) add(c core.Codec) {
@@ -179,8 +188,9 @@ func (a *Agent) describe(media []Media) *Session {
 
 // key is this side's master key for a suite, the same through the call, so
 // that a renegotiation that changes nothing rekeys nothing.
-func (a *Agent) key(s Suite) []byte {
-	if k := a.keys[s.Name]; k != nil {
+func (a *Agent) key(kind string, s Suite) []byte {
+	name := kind + " " + s.Name
+	if k := a.keys[name]; k != nil {
 		return k
 	}
 	k := make([]byte, s.KeyLen)
@@ -188,7 +198,7 @@ func (a *Agent) key(s Suite) []byte {
 	if a.keys == nil {
 		a.keys = make(map[string][]byte)
 	}
-	a.keys[s.Name] = k
+	a.keys[name] = k
 	return k
 }
 
@@ -212,6 +222,7 @@ func (a *Agent) Answer(offer *Session) (*Session, *Agreed, error) {
 			media[j] = refuse(&offer.Media[j])
 		}
 		media[i] = *m
+		a.answerVideo(offer, media, agreed)
 		return a.describe(media), agreed, nil
 	}
 	return nil, nil, why
@@ -248,7 +259,7 @@ func (a *Agent) answerAudio(o *Media) (*Media, *Agreed, error) {
 	if err := agreed.remote(o, c); err != nil {
 		return nil, nil, err
 	}
-	m.Ptime = int(agreed.Audio.Ptime / time.Millisecond)
+	m.Ptime = int(agreed.Codec.Ptime / time.Millisecond)
 	agreed.turn(a.Hold, o)
 	m.Direction = agreed.Direction
 	return m, agreed, nil
@@ -272,7 +283,7 @@ func (a *Agent) answerKeys(o, m *Media, agreed *Agreed) error {
 			if c.Suite != s.Name || len(c.Key) != s.KeyLen || c.Unusable != "" {
 				continue
 			}
-			key := a.key(s)
+			key := a.key(m.Kind, s)
 			agreed.Suite, agreed.LocalKey, agreed.RemoteKey = s.Name, key, c.Key
 			m.Crypto = []Crypto{{Tag: c.Tag, Suite: s.Name, Key: key}}
 			return nil
@@ -289,7 +300,8 @@ func (a *Agent) answerKeys(o, m *Media, agreed *Agreed) error {
 
 // Accept takes the answer to this side's offer, or returns a *Refusal.
 func (a *Agent) Accept(answer *Session) (*Agreed, error) {
-	if a.local == nil || len(answer.Media) != len(a.local.Media) {
+	// Telephones without pictures leave their line out, which RFC 3264 6 forbids.
+	if a.local == nil || len(answer.Media) > len(a.local.Media) || a.audio >= len(answer.Media) {
 		return nil, errCount
 	}
 	o, m := &a.local.Media[a.audio], &answer.Media[a.audio]
@@ -326,6 +338,7 @@ func (a *Agent) Accept(answer *Session) (*Agreed, error) {
 		return nil, err
 	}
 	agreed.turn(o.Direction, m)
+	a.acceptVideo(answer, agreed)
 	return agreed, nil
 }
 
@@ -359,7 +372,7 @@ func (g *Agreed) remote(m *Media, c core.Codec) error {
 		g.RemoteRTCP = netip.AddrPortFrom(addr, uint16(m.RTCPPort))
 	}
 	c.Ptime = ptime(m)
-	g.Audio = c
+	g.Codec = c
 	return nil
 }
 
@@ -371,7 +384,7 @@ func (g *Agreed) turn(mine Direction, m *Media) {
 	receives := mine.Receives() && m.Direction.Sends()
 	g.Direction = direction(sends, receives)
 	if sends {
-		g.Send = g.Audio
+		g.Send = g.Codec
 	}
 	if !receives {
 		g.Receive = nil

@@ -77,7 +77,7 @@ func TestAgentsAgree(t *testing.T) {
 			if (ga.Suite != "") != secure || string(ga.LocalKey) != string(gb.RemoteKey) || string(ga.RemoteKey) != string(gb.LocalKey) || ga.Suite != gb.Suite {
 				t.Errorf("%d with %d: keys %q and %q", p, q, ga.Suite, gb.Suite)
 			}
-			if ga.Audio.Name != "opus" || gb.Audio.Name != "opus" || ga.DigitsOut.ClockRate != 48000 || gb.DigitsOut.ClockRate != 48000 || len(gb.DigitsIn) == 0 {
+			if ga.Codec.Name != "opus" || gb.Codec.Name != "opus" || ga.DigitsOut.ClockRate != 48000 || gb.DigitsOut.ClockRate != 48000 || len(gb.DigitsIn) == 0 {
 				t.Errorf("agreed %+v and %+v", ga, gb)
 			}
 		}
@@ -94,7 +94,7 @@ func TestAnswerPhone(t *testing.T) {
 	if got := string(answer.Marshal()); !strings.HasSuffix(got, want) {
 		t.Errorf("answer:\n%s", got)
 	}
-	if g.Audio.Ptime != 30*time.Millisecond || g.Remote != netip.MustParseAddrPort("203.0.113.1:49170") || g.Send.PayloadType != 8 {
+	if g.Codec.Ptime != 30*time.Millisecond || g.Remote != netip.MustParseAddrPort("203.0.113.1:49170") || g.Send.PayloadType != 8 {
 		t.Errorf("%+v", g)
 	}
 	if opus := agent(Never); true {
