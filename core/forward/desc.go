@@ -14,6 +14,7 @@ type desc struct {
 	upswitch bool // frames of higher temporal layers may follow from here
 	sps      bool // H.264: carries a sequence parameter set
 	idrOnly  bool // H.264: keyframe without one
+	fragment bool // H.264: part of a NAL unit
 	vp8      bool
 	tid, sid uint8
 	height   int // told by a keyframe; 0: not told
@@ -237,6 +238,7 @@ func parseH264(b []byte) desc {
 			b = b[2+n:]
 		}
 	case h264.FUA:
+		d.fragment = true
 		if len(b) > 1 && b[1]&0x80 != 0 {
 			d.start = true
 			d.addNAL(b[1:2])

@@ -43,6 +43,7 @@ type layer struct {
 	bytes    [maxSID + 1]atomic.Int64 // since the beginning, by spatial layer
 	arrived  atomic.Int64             // when the last packet came; 0: never
 	height   atomic.Int32             // of the last keyframe, 0: unknown
+	fragment atomic.Int64             // when the last fragment of H.264 came; 0: never
 	spatials atomic.Int32             // highest spatial layer seen
 
 	// Owned by the publisher's goroutine.
@@ -127,6 +128,9 @@ func (l *layer) Write(p *core.Packet) error {
 			l.height.Store(int32(d.height))
 		}
 	}
+	if d.fragment {
+		l.fragment.Store(l.arrived.Load())
+	}
 	if int32(d.sid) > l.spatials.Load() {
 		l.spatials.Store(int32(d.sid))
 	}
@@ -186,6 +190,20 @@ func (s *source) askKeyframes(now time.Duration) {
 			l.ask(core.NeedKeyframe{Track: l.track})
 		}
 	}
+}
+
+// fragmentsFor is how long a stream counts as fragmented after a fragment.
+const fragmentsFor = 10 * time.Second
+
+// sent is what the stream is sent within: one in which nothing is fragmented
+// is as good as one of packetization mode 0.
+func (l *layer) sent(now time.Duration) h264.Params {
+	p := l.params
+	last := time.Duration(l.fragment.Load())
+	if last == 0 || now-last > fragmentsFor {
+		p.Mode = 0
+	}
+	return p
 }
 
 func (l *layer) add(o *out) {

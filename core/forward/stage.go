@@ -82,7 +82,11 @@ func (s *Subscriber) openStage() {
 	if err != nil {
 		return // tried again with the next Info
 	}
-	*g = stage{out: s.newOut(sink), codec: codec, takes: h264.Fmtp(codec.Fmtp)}
+	takes := h264.Fmtp(codec.Fmtp)
+	if isH264(codec) && takes.Mode == 0 {
+		sink = &single{Sink: sink}
+	}
+	*g = stage{out: s.newOut(sink), codec: codec, takes: takes}
 }
 
 func (g *stage) close() {
@@ -160,7 +164,7 @@ func (g *stage) fits(now time.Duration, src *source, bps int) *layer {
 		c := l.track.Codec
 		switch {
 		case !l.active || !strings.EqualFold(c.Name, g.codec.Name):
-		case isH264(c) && (!g.takes.Takes(l.params) || int(l.height.Load()) > g.takes.Lines()):
+		case isH264(c) && (!g.takes.Takes(l.sent(now)) || int(l.height.Load()) > g.takes.Lines()):
 		default:
 			fit = append(fit, l)
 		}

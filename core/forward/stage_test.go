@@ -19,7 +19,17 @@ type roomSystem struct {
 	ts   uint32
 	sps  []byte
 	mark byte // by which its pictures are known
+	form form
 }
+
+// form is how the pictures are put into packets.
+type form int
+
+const (
+	alone      form = iota // each NAL unit by itself
+	aggregated             // parameter sets and picture as one STAP-A
+	fragmented             // pictures as two FU-A
+)
 
 // Parameter sets of 640x360 and 1920x1080, as x264 writes them.
 const (
@@ -46,12 +56,27 @@ func (c *roomSystem) picture(at time.Duration) {
 	c.ts += 3000
 	if c.asks > 0 {
 		c.asks = 0
+		idr := []byte{0x65, 0x80, c.mark}
+		if c.form == aggregated {
+			stap := append([]byte{0x78, 0, byte(len(c.sps))}, c.sps...)
+			c.packet(at, append(append(stap, 0, 2, 0x68, c.mark, 0, 3), idr...), true)
+			return
+		}
 		c.packet(at, c.sps, false)
 		c.packet(at, []byte{0x68, c.mark}, false)
-		c.packet(at, []byte{0x65, 0x80, c.mark}, true)
+		c.slice(at, idr)
 		return
 	}
-	c.packet(at, []byte{0x41, 0x80, c.mark}, true)
+	c.slice(at, []byte{0x41, 0x80, c.mark})
+}
+
+func (c *roomSystem) slice(at time.Duration, nal []byte) {
+	if c.form != fragmented {
+		c.packet(at, nal, true)
+		return
+	}
+	c.packet(at, []byte{0x7c, 0x80 | nal[0]&0x1f, nal[1]}, false)
+	c.packet(at, []byte{0x7c, 0x40 | nal[0]&0x1f, nal[2]}, true)
 }
 
 func (c *roomSystem) packet(at time.Duration, b []byte, last bool) {
@@ -193,9 +218,6 @@ func TestStageKeepsToLimits(t *testing.T) {
 	w.cams = []*roomSystem{h264Camera(t, w.r, "a", mode1, sps360, 1), h264Camera(t, w.r, "b", "profile-level-id=640028;packetization-mode=1", sps1080, 2)}
 	w.loud = []string{"b"}
 	w.run(3 * time.Second)
-	if n := len(single.stage().got); n != 0 {
-		t.Errorf("one that takes no fragments got %d packets of streams that may have them", n)
-	}
 	w.loud = []string{"a"}
 	at := len(small.stage().got)
 	w.run(3 * time.Second)
@@ -207,6 +229,32 @@ func TestStageKeepsToLimits(t *testing.T) {
 	if high.stage().on() != 2 {
 		t.Errorf("the high profile sees %d", high.stage().on())
 	}
+}
+
+// One that takes a NAL unit a packet gets what others aggregate, taken apart,
+// and nothing of what they fragment.
+func TestStageInSingleUnits(t *testing.T) {
+	w := world{r: New(Options{}), now: time.Second}
+	x := watcher("x", mode0)
+	w.r.Subscribe(x)
+	w.cams = []*roomSystem{h264Camera(t, w.r, "a", mode1, sps360, 1), h264Camera(t, w.r, "b", mode1, sps360, 2)}
+	w.cams[0].form, w.cams[1].form = aggregated, fragmented
+	w.run(3 * time.Second)
+	w.loud = []string{"b"}
+	w.run(3 * time.Second)
+	w.cams[0].asks++ // another aggregate in the middle of the stream
+	w.run(time.Second)
+	got := x.stage().got
+	if len(got) < 150 {
+		t.Fatalf("%d packets in 7 s", len(got))
+	}
+	for i, p := range got {
+		if b := p.Payload; b[len(b)-1] == 2 || b[0]&0x1f > 23 {
+			t.Fatalf("packet %d is % x", i, b)
+		}
+	}
+	x.stage().continuous(t)
+	x.stage().decodable(t)
 }
 
 func TestStageShowsTheScreen(t *testing.T) {
