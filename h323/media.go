@@ -31,7 +31,7 @@ var (
 	pcmu = core.Codec{Name: "PCMU", ClockRate: 8000, Channels: 1}
 	pcma = core.Codec{Name: "PCMA", ClockRate: 8000, Channels: 1, PayloadType: 8}
 	g722 = core.Codec{Name: "G722", ClockRate: 8000, Channels: 1, PayloadType: 9}
-	h264 = core.Codec{Name: "H264", ClockRate: 90000}
+	h264 = core.Codec{Name: "H264", ClockRate: 90000, Fmtp: "profile-level-id=42e01f;packetization-mode=1"}
 	// telephoneEvent is RFC 4733's, as every endpoint numbers it.
 	telephoneEvent = core.Codec{Name: "telephone-event", ClockRate: 8000, PayloadType: 101}
 )
