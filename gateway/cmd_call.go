@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,8 +59,8 @@ func callCommand() *cobra.Command {
 	f.StringVar(&o.play, "play", "", "WAV file to play, over and over")
 	f.StringVar(&o.tone, "tone", "", "tone to play instead, such as 440 (Hz)")
 	f.StringVar(&o.record, "record", "", "WAV file to write what is heard to")
-	f.StringVar(&o.video, "video", "", "send video: test, or an H.264 file (not in this version yet)")
-	f.StringVar(&o.recordVideo, "record-video", "", "file to write the video to (not in this version yet)")
+	f.StringVar(&o.video, "video", "", "send video: test (a moving pattern), or an H.264 byte stream in a file")
+	f.StringVar(&o.recordVideo, "record-video", "", "file to write the H.264 that is seen to")
 	f.StringVar(&o.bind, "bind", "", "local address")
 	f.StringSliceVar(&o.codecs, "codecs", nil, "opus, G722, PCMA, PCMU in order of preference (no opus on h323:)")
 	f.DurationVar(&o.duration, "duration", 10*time.Second, "length of the call once answered")
@@ -88,12 +89,13 @@ type callReport struct {
 	MOS       float64       `json:"mos"`
 	LevelDBov int           `json:"level_dbov"`
 	Hears     []caller.Tone `json:"hears"`
+	Video     *caller.Video `json:"video,omitempty"`
 }
 
+// pictures: the call has them.
+func (o callOptions) pictures() bool { return o.video != "" || o.recordVideo != "" }
+
 func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
-	if o.video != "" || o.recordVideo != "" {
-		return fmt.Errorf("call: video calls are not in this version yet; leave --video and --record-video out")
-	}
 	if scheme, _, _ := strings.Cut(to, ":"); scheme == "tel" {
 		return fmt.Errorf("call: tel: addresses are not in this version yet; write a sip:, sips: or h323: address")
 	}
@@ -101,9 +103,13 @@ func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
 	if err != nil {
 		return err
 	}
+	film, err := o.film()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	party := caller.New(caller.Options{Play: play, Digits: o.dtmf, Keep: o.duration + time.Second})
+	party := caller.New(caller.Options{Play: play, Film: film, Watch: o.recordVideo != "", Digits: o.dtmf, Keep: o.duration + time.Second})
 	defer party.Close()
 	phone, err := o.phone(ctx, to, party)
 	if err != nil {
@@ -117,6 +123,12 @@ func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
 	if o.record != "" {
 		if err := writeWAV(o.record, party.Heard()); err != nil {
 			return err
+		}
+	}
+	if o.recordVideo != "" {
+		_, stream := party.Seen()
+		if err := os.WriteFile(o.recordVideo, stream, 0o644); err != nil {
+			return fmt.Errorf("call: --record-video: %w", err)
 		}
 	}
 	if err := r.print(out, o.asJSON); err != nil {
@@ -167,7 +179,7 @@ func (o callOptions) phone(ctx context.Context, to string, party *caller.Caller)
 	if err != nil {
 		return nil, err
 	}
-	opt := sip.DialOptions{From: o.from, Name: o.name, User: o.user, Password: o.password, Codecs: o.codecs, Clear: o.clear, TLS: o.tls()}
+	opt := sip.DialOptions{From: o.from, Name: o.name, User: o.user, Password: o.password, Codecs: o.codecs, Video: o.pictures(), Clear: o.clear, TLS: o.tls()}
 	p.edge = e
 	p.dial = func(ctx context.Context, to string, into core.Room) (core.Leg, error) {
 		return e.DialWith(ctx, to, into, opt)
@@ -189,7 +201,7 @@ func (o callOptions) h323(ctx context.Context, p *phone, ports *rtpio.Ports, bin
 	if err != nil {
 		return err
 	}
-	opt := h323.DialOptions{From: cmp.Or(o.from, o.user), Name: o.name, Codecs: o.codecs, Slow: o.slow, Separate: o.separate, Clear: o.clear, Plain: o.plain, TLS: o.tls()}
+	opt := h323.DialOptions{From: cmp.Or(o.from, o.user), Name: o.name, Codecs: o.h323Codecs(), Slow: o.slow, Separate: o.separate, Clear: o.clear, Plain: o.plain, TLS: o.tls()}
 	p.edge = e
 	p.dial = func(ctx context.Context, to string, into core.Room) (core.Leg, error) {
 		return e.DialWith(ctx, to, into, opt)
@@ -199,6 +211,18 @@ func (o callOptions) h323(ctx context.Context, p *phone, ports *rtpio.Ports, bin
 	}
 	opt.Gatekeeper, err = o.registered(ctx, e, log)
 	return err
+}
+
+// h323Codecs declares pictures only where they are wanted.
+func (o callOptions) h323Codecs() []string {
+	list := o.codecs
+	if list == nil {
+		list = []string{"G722", "PCMA", "PCMU"}
+	}
+	if o.pictures() {
+		list = append(slices.Clone(list), "H264")
+	}
+	return list
 }
 
 // registered registers the phone at the gatekeeper.
@@ -288,6 +312,7 @@ func (r *callReport) measure(info core.Info, party *caller.Caller) {
 	if len(heard) > 0 {
 		r.LevelDBov = -int(audio.Level(heard))
 	}
+	r.Video, _ = party.Seen()
 	if tones := caller.Tones(heard, caller.Rate); tones != nil {
 		r.Hears = tones
 	}
@@ -315,7 +340,31 @@ func (r callReport) print(out io.Writer, asJSON bool) error {
 		"  received %d packets, lost %d, jitter %.1f ms, round trip %.1f ms, MOS %.2f\n  level %d dBov; hears %s\n",
 		r.To, r.SetupMS, r.DurationS, r.Code, r.Reason, r.Audio.Codec, r.Security.Signalling, suite,
 		r.Audio.PacketsReceived, r.Audio.PacketsLost, r.Audio.JitterMS, r.Audio.RTTMS, r.MOS, r.LevelDBov, strings.Join(hears, ", "))
+	if v := r.Video; v != nil && err == nil {
+		_, err = fmt.Fprintf(out, "  sees %s %dx%d, %d pictures, %.1f a second, the first after %.0f ms, %d packets of %d lost; %d pictures sent\n",
+			cmp.Or(v.Codec, "nothing"), v.Width, v.Height, v.Pictures, v.FPS, v.FirstPictureMS, v.PacketsLost, v.PacketsReceived+v.PacketsLost, v.PicturesSent)
+	}
 	return err
+}
+
+// film is what to show.
+func (o callOptions) film() (*caller.Film, error) {
+	switch o.video {
+	case "":
+		return nil, nil
+	case "test":
+		return caller.TestFilm(), nil
+	}
+	f, err := os.Open(o.video)
+	if err != nil {
+		return nil, fmt.Errorf("call: --video: %w", err)
+	}
+	defer f.Close()
+	film, err := caller.ReadFilm(f)
+	if err != nil {
+		return nil, fmt.Errorf("call: --video %s: %w", o.video, err)
+	}
+	return film, nil
 }
 
 // sound is what to play.

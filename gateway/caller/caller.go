@@ -21,6 +21,10 @@ type Options struct {
 	Play *mix.Clip
 	// Digits are pressed once the call is answered; "," waits a second.
 	Digits string
+	// Film is shown in a loop; nil: nothing.
+	Film *Film
+	// Watch keeps what is seen.
+	Watch bool
 	// Keep bounds what is kept of what is heard; 0: ten minutes.
 	Keep time.Duration
 }
@@ -39,6 +43,9 @@ type Caller struct {
 	leg    core.Leg
 	ear    *ear
 	pcm    []int16
+	camera *camera
+	screen *screen
+	joined time.Duration
 	reason core.Reason
 	done   bool
 	events []core.Event
@@ -62,12 +69,13 @@ func (c *Caller) Name() string { return "caller" }
 // Join takes the answered call.
 func (c *Caller) Join(_ context.Context, leg core.Leg) error {
 	c.mu.Lock()
-	c.leg = leg
+	c.leg, c.joined = leg, core.Now()
 	c.mu.Unlock()
 	leg.Sit(c)
 	if err := c.listen(leg); err != nil {
 		return err
 	}
+	c.show(leg)
 	close(c.answered)
 	go c.press(leg)
 	return nil
@@ -82,6 +90,26 @@ func (c *Caller) listen(leg core.Leg) error {
 	}
 	_, err = c.mixer.AddOutput(mix.OutputOptions{Party: info.ID, Codec: info.Audio, Sink: sink})
 	return err
+}
+
+// show sends the leg the film, if it takes pictures now.
+func (c *Caller) show(leg core.Leg) {
+	var next *camera
+	if video := leg.Info().Video; c.opt.Film != nil && len(video) > 0 {
+		if sink, err := leg.Subscribe(core.Track{Source: core.Stage, Codec: video[0]}); err == nil {
+			next = newCamera(c.opt.Film, sink, video[0])
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if next != nil && c.camera != nil { // the numbers go on
+		next.p.Header, next.sent, next.asked = c.camera.p.Header, c.camera.sent, c.camera.asked
+	}
+	if next != nil || c.camera == nil {
+		c.camera = next
+	} else {
+		c.camera.sink = core.Discard
+	}
 }
 
 const keyPause = 250 * time.Millisecond
@@ -104,6 +132,9 @@ func (c *Caller) press(leg core.Leg) {
 
 // Publish takes what the far end says.
 func (c *Caller) Publish(t core.Track) (core.Sink, error) {
+	if t.Source == core.Camera {
+		return c.watch(t.Codec), nil
+	}
 	if t.Source.Kind() != core.Audio {
 		return core.Discard, nil
 	}
@@ -120,6 +151,21 @@ func (c *Caller) Publish(t core.Track) (core.Sink, error) {
 	defer c.mu.Unlock()
 	c.ear = e
 	return e, nil
+}
+
+// watch takes the far end's picture.
+func (c *Caller) watch(codec core.Codec) core.Sink {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.screen == nil {
+		leg := c.leg
+		c.screen = newScreen(codec, c.joined, c.opt.Watch, func() {
+			leg.Signal(core.NeedKeyframe{Track: core.Track{Source: core.Camera}})
+		})
+	} else {
+		c.screen.restart()
+	}
+	return c.screen
 }
 
 // ear turns what arrives to sound.
@@ -175,6 +221,9 @@ func (c *Caller) Step(now time.Duration) {
 	if c.ear != nil && len(c.pcm) < int(c.opt.Keep.Seconds()*Rate) {
 		c.pcm = c.ear.hear(c.pcm, now)
 	}
+	if c.camera != nil {
+		c.camera.step(now)
+	}
 }
 
 // Signal takes the far end's events.
@@ -184,9 +233,16 @@ func (c *Caller) Signal(e core.Event) {
 	if len(c.events) < 1000 {
 		c.events = append(c.events, e)
 	}
+	if _, ok := e.(core.NeedKeyframe); ok && c.camera != nil {
+		c.camera.renew = true
+		c.camera.asked++
+	}
 	c.mu.Unlock()
-	if _, ok := e.(core.Changed); ok && leg != nil {
-		_ = c.listen(leg)
+	if change, ok := e.(core.Changed); ok && leg != nil {
+		if !change.Video {
+			_ = c.listen(leg)
+		}
+		c.show(leg)
 	}
 }
 
@@ -226,6 +282,26 @@ func (c *Caller) Heard() []int16 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.pcm)
+}
+
+// Seen tells of the pictures, and what was seen as an H.264 byte stream, if it
+// was kept; nil where the call had none.
+func (c *Caller) Seen() (*Video, []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.camera == nil && c.screen == nil {
+		return nil, nil
+	}
+	v, stream := Video{}, []byte(nil)
+	if s := c.screen; s != nil {
+		s.mu.Lock()
+		v, stream = s.stats, slices.Clone(s.seen)
+		s.mu.Unlock()
+	}
+	if c.camera != nil {
+		v.PicturesSent, v.KeyframesAsked = c.camera.sent, c.camera.asked
+	}
+	return &v, stream
 }
 
 // Close frees what the caller held.

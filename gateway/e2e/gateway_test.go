@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bridgehead/gateway/caller"
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
@@ -258,6 +259,7 @@ type callReport struct {
 		PacketsLost     int `json:"packets_lost"`
 	}
 	Hears []struct{ Hz, DBov float64 }
+	Video *caller.Video
 }
 
 // call places a test call and waits for its end.

@@ -1,0 +1,121 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// colours of the bars of two parties' pictures, and how they are to look.
+var (
+	warm = []string{"red", "lime", "blue"} // as of `bridgehead call --video test`
+	cold = []string{"yellow", "cyan", "magenta"}
+	rgb  = map[string][3]int{"red": {255, 0, 0}, "lime": {0, 255, 0}, "blue": {0, 0, 255},
+		"yellow": {255, 255, 0}, "cyan": {0, 255, 255}, "magenta": {255, 0, 255}}
+)
+
+// film makes a moving pattern of 720p with three bars, in NAL units that must
+// be fragmented.
+func film(t *testing.T, bars []string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "film.h264")
+	args := []string{"-v", "error"}
+	for i, c := range bars {
+		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("color=%s:s=%dx600:r=25", c, []int{428, 424, 428}[i]))
+	}
+	args = append(args, "-f", "lavfi", "-i", "color=black:s=1280x120:r=25", "-f", "lavfi", "-i", "color=white:s=80x80:r=25",
+		"-filter_complex", `[0][1][2]hstack=3[t];[t][3]vstack[p];[p][4]overlay=x='mod(n*24\,1200)':y=620`, "-frames:v", "50",
+		"-pix_fmt", "yuv420p", "-c:v", "libx264", "-profile:v", "baseline", "-level", "3.1",
+		"-x264-params", "keyint=25:min-keyint=25:scenecut=0:repeat-headers=1:threads=1", "-qp", "12", file)
+	if out, err := exec.Command("ffmpeg", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v\n%s", err, out)
+	}
+	return file
+}
+
+// mustShow decodes an H.264 file: no picture may be damaged, each has the bars,
+// and the square runs.
+func mustShow(t *testing.T, file string, bars []string, atLeast int) {
+	t.Helper()
+	const w, h = 64, 36
+	cmd := exec.Command("ffmpeg", "-v", "warning", "-err_detect", "explode", "-i", file, "-vf", fmt.Sprintf("scale=%d:%d:flags=area", w, h),
+		"-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := cmd.Run(); err != nil || strings.Contains(complaints.String(), "error") || strings.Contains(complaints.String(), "concealing") {
+		t.Fatalf("%s: %v\n%s", filepath.Base(file), err, complaints.String())
+	}
+	pictures := out.Len() / (w * h * 3)
+	at := func(n, x, y int) (c [3]int) {
+		for i := range c {
+			c[i] = int(out.Bytes()[n*w*h*3+(y*w+x)*3+i])
+		}
+		return c
+	}
+	places := map[int]bool{}
+	for n := range pictures {
+		for i, bar := range bars {
+			got, want := at(n, []int{10, 32, 53}[i], 14), rgb[bar]
+			for k := range got {
+				if d := got[k] - want[k]; d < -48 || d > 48 {
+					t.Fatalf("picture %d of %d: bar %d is %v, want %s", n, pictures, i, got, bar)
+				}
+			}
+		}
+		for x := range w {
+			if at(n, x, 33)[1] > 128 {
+				places[x] = true
+				break
+			}
+		}
+	}
+	t.Logf("%s: %d whole pictures with bars in %v; the square was seen at %d places", filepath.Base(file), pictures, bars, len(places))
+	if pictures < atLeast || len(places) < 20 {
+		t.Errorf("%d pictures, the square at %d places", pictures, len(places))
+	}
+}
+
+// A SIP and an H.323 system see each other, encrypted: whole pictures from the
+// first second on.
+func TestRoomSystemsSeeEachOther(t *testing.T) {
+	g := serve(t)
+	g.meeting(map[string]any{"number": "7500"})
+	dir := t.TempDir()
+	sipSaw, h323Saw := filepath.Join(dir, "sip.h264"), filepath.Join(dir, "h323.h264")
+	done := make(chan callReport, 1)
+	go func() {
+		done <- call(t, "sips:7500@"+g.at["sips"], "--duration", "14s", "--tone", "2600", "--video", "test", "--record-video", sipSaw)
+	}()
+	g.waitFor("7500", "sip", "joined")
+	time.Sleep(2 * time.Second) // its prompt
+	room := call(t, g.h323("7500"), "--duration", "8s", "--tone", "3100", "--video", film(t, cold), "--record-video", h323Saw)
+	phone := <-done
+	for name, r := range map[string]callReport{"SIP": phone, "H.323": room} {
+		if !r.Answered || r.Video == nil {
+			t.Fatalf("%s: %+v", name, r)
+		}
+		v := r.Video
+		t.Logf("%s: %s %s, %dx%d, %d pictures, %.1f a second, the first after %.0f ms, longest gap %.0f ms, %d packets lost; sent %d, asked for %d keyframes",
+			name, r.Security.Media, v.Codec, v.Width, v.Height, v.Pictures, v.FPS, v.FirstPictureMS, v.LongestGapMS, v.PacketsLost, v.PicturesSent, v.KeyframesAsked)
+		if r.Security.Media == "clear" || v.FPS < 15 || v.PacketsLost > 0 || v.KeyframesAsked > 15 {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+	if room.Video.FirstPictureMS > 1000 {
+		t.Errorf("the first picture came after %.0f ms", room.Video.FirstPictureMS)
+	}
+	if v := phone.Video; v.Width != 1280 || v.Height != 720 {
+		t.Errorf("the SIP system saw %dx%d", v.Width, v.Height)
+	}
+	if v := room.Video; v.Width != 640 || v.Height != 360 {
+		t.Errorf("the H.323 system saw %dx%d", v.Width, v.Height)
+	}
+	mustShow(t, sipSaw, cold, 100)
+	mustShow(t, h323Saw, warm, 100)
+}
