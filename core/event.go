@@ -90,6 +90,9 @@ type (
 		Track  Track
 		Paused bool
 	}
+	// Prefer asks for the party's pictures in a format from now on, since
+	// somebody here takes no other; the zero Codec leaves it to the party.
+	Prefer struct{ Video Codec }
 	// Notice is a line to show to the party, in plain words.
 	Notice struct {
 		Code string
@@ -185,4 +188,5 @@ func (Roster) event()       {}
 func (Speaking) event()     {}
 func (Levels) event()       {}
 func (Showing) event()      {}
+func (Prefer) event()       {}
 func (Notice) event()       {}

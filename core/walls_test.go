@@ -27,7 +27,7 @@ var walls = map[string][]string{
 	"core/mix":         {"core", "core/audio"},
 	"core/h264":        {},
 	"core/forward":     {"core", "core/h264"},
-	"core/meet":        {"core", "core/clock", "core/mix", "core/forward", "core/audio"},
+	"core/meet":        {"core", "core/clock", "core/h264", "core/mix", "core/forward", "core/audio"},
 	"core/ivr":         {"core", "core/clock", "core/mix", "core/audio", "core/ivr"},
 	"core/coretest":    {"core", "core/audio"},
 	"config":           {},
@@ -42,7 +42,7 @@ var walls = map[string][]string{
 	"gateway/web":      {},
 	"gateway/api":      {"core/...", "gateway/dialplan", "gateway/records", "gateway/store"},
 	"gateway/dialplan": {"core/...", "gateway/records", "gateway/store"},
-	"gateway/e2e":      {"core/..."},
+	"gateway/e2e":      {"core/...", "gateway/caller"},
 	"gateway":          {"core/...", "config", "sip", "webrtc", "h323", "pstn", "gateway"},
 }
 

@@ -100,6 +100,9 @@ func (in *inbound) read() {
 		if end < at {
 			continue
 		}
+		if in.source.Kind() == core.Video && h.PayloadType != in.codec.PayloadType {
+			in.changed()
+		}
 		p.Header, p.Payload, p.Arrival = h, buf[at:end], core.Now()
 		p.Level = in.soundLevel(&h)
 		if in.source.Kind() == core.Video {
@@ -116,6 +119,13 @@ func (in *inbound) read() {
 			in.pass(&p)
 		}
 	}
+}
+
+// changed takes up another format, which the client has begun to send.
+func (in *inbound) changed() {
+	in.leave()
+	in.seat = nil
+	in.codec = coreCodec(in.remote.Codec())
 }
 
 // interrupt has a share end although no packet of it comes any more.

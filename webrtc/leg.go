@@ -221,16 +221,17 @@ func (l *Leg) give(k *slotSink) error {
 	if s.sink != nil {
 		s.sink.hold.Store(nil) // of the seat before
 	}
-	s.sink = k
+	s.sink, s.carried = k, want{Party: k.track.Party, Source: k.track.Source}
 	k.hold.Store(&hold{slot: s, rate: rate, pt: pt, rtx: rtx})
 	return nil
 }
 
 // pick finds the slot for a track: audio by its number, the mix first; video
-// where the client wishes it, or where it is free.
+// where the client wishes it, where it was before, or where it is free.
 func (l *Leg) pick(t core.Track) *slot {
 	var free *slot
-	wish := l.hints[want{Party: t.Party, Source: t.Source}]
+	key := want{Party: t.Party, Source: t.Source}
+	wish := l.hints[key]
 	audio, nth := t.Source.Kind() == core.Audio, -1
 	for _, s := range l.peer.slots {
 		if audio != (s.kind == webrtc.RTPCodecTypeAudio) {
@@ -249,7 +250,7 @@ func (l *Leg) pick(t core.Track) *slot {
 		if s.mid == wish {
 			return s
 		}
-		if free == nil {
+		if free == nil || s.carried == key {
 			free = s
 		}
 	}

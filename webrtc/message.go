@@ -273,6 +273,11 @@ type (
 		Audio   mediaStats `json:"audio"`
 		Video   mediaStats `json:"video"`
 	}
+	preferMsg struct {
+		Type  string `json:"type"`
+		Codec string `json:"codec"`
+		Fmtp  string `json:"fmtp"`
+	}
 	mediaStats struct {
 		Codec        string  `json:"codec"`
 		Received     uint64  `json:"received"`
@@ -300,6 +305,8 @@ func message(e core.Event) any {
 		return showingMsg{"showing", e.Track.Party, e.Track.Source, e.Track.Layer, e.Paused}
 	case core.Mute:
 		return muteMsg{"mute", e.Source, e.On, e.By}
+	case core.Prefer:
+		return preferMsg{"prefer", e.Video.Name, e.Video.Fmtp}
 	case core.Text:
 		return textMsg{"text", e.From, e.Name, e.Body, e.At}
 	case core.Notice:

@@ -31,7 +31,7 @@ func (o *outbox) put(m any) {
 	defer o.mu.Unlock()
 	t := reflect.TypeOf(m)
 	switch m.(type) {
-	case core.Placed, core.Roster, core.Speaking, slotsChanged:
+	case core.Placed, core.Roster, core.Speaking, core.Prefer, slotsChanged:
 		o.state[t] = m
 		o.drop(t)
 	case core.Levels, statsMsg, needSlotsMsg:
@@ -65,7 +65,7 @@ func (o *outbox) take() []any {
 func (o *outbox) again() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, s := range []any{core.Placed{}, core.Roster{}, slotsChanged{}, core.Speaking{}} {
+	for _, s := range []any{core.Placed{}, core.Roster{}, slotsChanged{}, core.Speaking{}, core.Prefer{}} {
 		t := reflect.TypeOf(s)
 		if m, ok := o.state[t]; ok {
 			o.drop(t)

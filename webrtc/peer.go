@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -205,6 +206,9 @@ func (p *peer) answer(ctx context.Context, offer string, sections []section, sou
 	if err := p.arrange(sections); err != nil {
 		return "", err
 	}
+	if err := p.order(sections); err != nil {
+		return "", err
+	}
 	answer, err := p.pc.CreateAnswer(nil)
 	if err != nil {
 		return "", err
@@ -292,6 +296,27 @@ func (p *peer) arrange(sections []section) error {
 	p.leg.mu.Lock()
 	p.slots = slots
 	p.leg.mu.Unlock()
+	return nil
+}
+
+// order answers with the formats of what the client sends in the client's
+// order: by it the client chooses, and may choose anew in the middle of a call.
+// The library would keep to that of the first offer.
+func (p *peer) order(sections []section) error {
+	for _, t := range p.pc.GetTransceivers() {
+		i := slices.IndexFunc(sections, func(s section) bool { return s.mid == t.Mid() && s.sends && s.kind == "video" })
+		if i < 0 {
+			continue
+		}
+		place := func(c webrtc.RTPCodecParameters) uint { // those not offered last
+			return uint(slices.Index(sections[i].formats, uint8(c.PayloadType)))
+		}
+		codecs := slices.Clone(t.Receiver().GetParameters().Codecs)
+		slices.SortStableFunc(codecs, func(a, b webrtc.RTPCodecParameters) int { return cmp.Compare(place(a), place(b)) })
+		if err := t.SetCodecPreferences(codecs); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -22,6 +22,8 @@ type section struct {
 	kind  string // audio, video or application
 	sends bool
 	takes bool
+	// formats are the payload types, in the client's order.
+	formats []uint8
 }
 
 // checkSDP reads an offer before the WebRTC library does: it refuses what is
@@ -93,12 +95,15 @@ func (c *sdpCheck) media(s string) error {
 	if len(f) < 4 || len(f)-3 > maxFormats {
 		return errors.New("media line")
 	}
+	var formats []uint8
 	switch {
 	case (f[0] == "audio" || f[0] == "video") && f[2] == "UDP/TLS/RTP/SAVPF":
 		for _, pt := range f[3:] {
-			if n, err := strconv.ParseUint(pt, 10, 8); err != nil || n > 127 {
+			n, err := strconv.ParseUint(pt, 10, 8)
+			if err != nil || n > 127 {
 				return fmt.Errorf("payload type %q", pt)
 			}
+			formats = append(formats, uint8(n))
 		}
 	case f[0] == "application" && f[2] == "UDP/DTLS/SCTP":
 	default:
@@ -107,7 +112,7 @@ func (c *sdpCheck) media(s string) error {
 	if _, err := strconv.ParseUint(f[1], 10, 16); err != nil {
 		return fmt.Errorf("port %q", f[1])
 	}
-	c.sections = append(c.sections, section{kind: f[0], sends: true, takes: true})
+	c.sections = append(c.sections, section{kind: f[0], sends: true, takes: true, formats: formats})
 	return nil
 }
 

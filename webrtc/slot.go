@@ -27,6 +27,9 @@ type slot struct {
 
 	// sink is whom the slot carries; nil: free. Guarded by leg.mu.
 	sink *slotSink
+	// carried is whose picture it last carried: the client shows it there.
+	// Guarded by leg.mu.
+	carried want
 
 	bound atomic.Pointer[binding]
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -28,8 +29,8 @@ func TestCheckSDP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []section{{"0", "audio", true, false}, {"1", "video", false, true}}
-	if !slices.Equal(sections, want) {
+	want := []section{{"0", "audio", true, false, []uint8{111}}, {"1", "video", false, true, []uint8{96}}}
+	if !reflect.DeepEqual(sections, want) {
 		t.Errorf("sections %v", sections)
 	}
 	if strings.Contains(clean, "candidate") {
@@ -72,7 +73,7 @@ func FuzzSDP(f *testing.F) {
 		if len(sections) == 0 || len(sections) > maxSections || strings.Contains(out, "\na=candidate:") {
 			t.Fatalf("%q passed", in)
 		}
-		if _, again, err := checkSDP(out); err != nil || !slices.Equal(again, sections) {
+		if _, again, err := checkSDP(out); err != nil || !reflect.DeepEqual(again, sections) {
 			t.Fatalf("what passed does not pass again: %v", err)
 		}
 		dtx(out)

@@ -11,6 +11,7 @@ import (
 // view is one picture that a subscriber wants.
 type view struct {
 	out     *out
+	codec   core.Codec // of the out
 	source  *source
 	refused bool // the leg did not take it; tried again later
 	shown   core.Showing
@@ -36,7 +37,7 @@ const (
 func (s *Subscriber) watch(wants []core.Want) {
 	for key, v := range s.views {
 		wanted := slices.ContainsFunc(wants, func(w core.Want) bool { return w.Party == key.party && w.Source == key.kind })
-		if !wanted || s.router.source(key) != v.source {
+		if !wanted || s.router.source(key) != v.source || v.out != nil && v.codec != *v.source.codec.Load() {
 			s.drop(key)
 		}
 	}
@@ -64,17 +65,17 @@ func (r *Router) source(key sourceKey) *source {
 }
 
 func (s *Subscriber) open(key sourceKey, v *view) {
-	layers := *v.source.layers.Load()
-	if len(layers) == 0 || !takes(s.shown(key.kind), layers[0].track.Codec.Name) {
+	codec := *v.source.codec.Load()
+	if !takes(s.shown(key.kind), codec.Name) {
 		v.refused = true
 		return
 	}
-	sink, err := s.leg.Subscribe(core.Track{Party: key.party, Source: key.kind, Codec: layers[0].track.Codec})
+	sink, err := s.leg.Subscribe(core.Track{Party: key.party, Source: key.kind, Codec: codec})
 	if err != nil {
 		v.refused = true
 		return
 	}
-	v.out = s.newOut(sink)
+	v.out, v.codec = s.newOut(sink), codec
 }
 
 // shown lists what the party can be sent of a kind of picture.
@@ -168,7 +169,7 @@ func (s *Subscriber) picks(wants []core.Want) []pick {
 		}
 		p := pick{v: v, at: -1}
 		if w.Height > 0 {
-			p.rungs = v.source.rungs()
+			p.rungs = v.source.rungs(v.codec)
 		}
 		for p.best < len(p.rungs)-1 && p.rungs[p.best].lines*10 < w.Height*9 {
 			p.best++
@@ -178,10 +179,11 @@ func (s *Subscriber) picks(wants []core.Want) []pick {
 	return picks
 }
 
-func (s *source) rungs() []rung {
+// rungs of the layers that come in a format.
+func (s *source) rungs(c core.Codec) []rung {
 	var rungs []rung
 	for _, l := range *s.layers.Load() {
-		if !l.active {
+		if !l.active || l.track.Codec != c {
 			continue
 		}
 		top, rate := l.spatials.Load(), 0

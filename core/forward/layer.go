@@ -17,12 +17,18 @@ const (
 	askEvery = 500 * time.Millisecond
 	// idle is when a layer counts as paused by its sender.
 	idle = 1500 * time.Millisecond
+	// missed is when it does while another layer of the same picture comes: a
+	// browser short of bandwidth stops its larger layers without a word.
+	missed = 400 * time.Millisecond
 )
 
 // source is one picture (camera or screen) of a party, in one or more layers.
 type source struct {
 	key    sourceKey
 	layers atomic.Pointer[[]*layer] // small to large; replaced, never changed
+	// codec is that of the layer published last: a publisher may change it in
+	// the middle of the call, one layer after the other.
+	codec atomic.Pointer[core.Codec]
 }
 
 // layer is one stream of packets of a picture.
@@ -82,6 +88,7 @@ func (r *Router) publishLayer(t core.Track, ask func(core.NeedKeyframe)) *layer 
 		r.sources[key] = src
 	}
 	l.source = src
+	src.codec.Store(&t.Codec)
 	next := slices.DeleteFunc(slices.Clone(*src.layers.Load()), func(x *layer) bool {
 		return x.track.Layer == t.Layer
 	})
@@ -159,9 +166,14 @@ func (l *layer) watchRestart(p *core.Packet) {
 
 // measure reads the layers' rates.
 func (s *source) measure(now time.Duration) {
-	for _, l := range *s.layers.Load() {
-		last := time.Duration(l.arrived.Load())
-		l.active = last > 0 && now-last < idle
+	layers := *s.layers.Load()
+	latest := int64(0)
+	for _, l := range layers {
+		latest = max(latest, l.arrived.Load())
+	}
+	for _, l := range layers {
+		last := l.arrived.Load()
+		l.active = last > 0 && now-time.Duration(last) < idle && latest-last < int64(missed)
 		span := now - l.measured
 		if span < 400*time.Millisecond {
 			continue

@@ -277,3 +277,46 @@ func TestStageShowsTheScreen(t *testing.T) {
 		t.Errorf("one with content sees %d, and beside it %v", two.stage().on(), shown)
 	}
 }
+
+// Who publishes may change the format of one layer after the other; those who
+// watch are sent the new one from its first whole picture on.
+func TestViewFollowsAChangeOfFormat(t *testing.T) {
+	w := world{r: New(Options{}), now: time.Second}
+	browser := newLeg("b")
+	browser.info.Video = []core.Codec{{Name: "VP8", ClockRate: 90000}, h264Codec(mode1)}
+	sub := w.r.Subscribe(browser)
+	sub.View([]core.Want{{Party: "a", Source: core.Camera, Height: 720}})
+	var sinks []core.Sink
+	for _, rid := range []string{"q", "h", "f"} {
+		track := core.Track{Party: "a", Source: core.Camera, Layer: rid, Codec: core.Codec{Name: "VP8", ClockRate: 90000}}
+		sinks = append(sinks, w.r.Publish(track, func(core.NeedKeyframe) {}))
+	}
+	seq := uint16(1)
+	vp8 := []byte{0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0x40, 1, 0xb4, 0}
+	for range 10 {
+		w.now += 33 * time.Millisecond
+		for _, s := range sinks {
+			_ = s.Write(&core.Packet{Header: rtp.Header{SequenceNumber: seq, Timestamp: uint32(seq) * 3000, Marker: true}, Payload: vp8, Arrival: w.now})
+		}
+		seq++
+		w.r.Step(w.now)
+	}
+	before := browser.camera("a")
+	if before == nil || len(before.got) == 0 {
+		t.Fatal("no VP8 came")
+	}
+	// The smallest layer changes; the largest one sends nothing any more.
+	sinks[0].Close()
+	c := h264Camera(t, w.r, "x", mode1, sps360, 1)
+	c.sink = w.r.Publish(core.Track{Party: "a", Source: core.Camera, Layer: "q", Codec: h264Codec(mode1)}, func(core.NeedKeyframe) { c.asks++ })
+	w.cams = []*roomSystem{c}
+	w.run(300 * time.Millisecond)
+	s := browser.camera("a")
+	if s == before || len(s.got) == 0 {
+		t.Fatal("no H.264 came")
+	}
+	s.decodable(t)
+	if !before.closed {
+		t.Error("the VP8 is still there")
+	}
+}

@@ -152,6 +152,7 @@ func (m *Meeting) run() {
 		for _, f := range m.queue.take() {
 			m.one(f)
 		}
+		m.tellFormat()
 		m.tellRoster(core.Now())
 	}
 }

@@ -23,6 +23,7 @@ type party struct {
 	hand    bool
 	video   bool // muted
 	mutedBy string
+	prefer  core.Codec // of its pictures, as it was last told
 	seat    *seat
 	out     *mix.Output
 	sub     *forward.Subscriber

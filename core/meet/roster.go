@@ -1,10 +1,12 @@
 package meet
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/h264"
 )
 
 // rosterEvery bounds how often the roster is sent: a hundred people who join
@@ -39,6 +41,26 @@ func (m *Meeting) tellRoster(now time.Duration) {
 			p.leg.Signal(core.Roster{Parties: all, Locked: m.locked})
 		} else {
 			p.leg.Signal(core.Roster{Parties: guests, Locked: m.locked})
+		}
+	}
+}
+
+// tellFormat asks those who can for pictures that all can watch. A room system
+// has one format, and shows no other.
+func (m *Meeting) tellFormat() {
+	if !m.dirty || m.over {
+		return
+	}
+	var format core.Codec
+	for _, p := range m.inside() {
+		if i := &p.info; !i.Forwarded && len(i.Video) > 0 && (format.Name == "" || h264.Fmtp(i.Video[0].Fmtp).Mode == 0) {
+			format = core.Codec{Name: i.Video[0].Name, ClockRate: 90000, Fmtp: "packetization-mode=" + strconv.Itoa(h264.Fmtp(i.Video[0].Fmtp).Mode)}
+		}
+	}
+	for _, p := range m.inside() {
+		if p.info.Forwarded && p.prefer != format {
+			p.prefer = format
+			p.leg.Signal(core.Prefer{Video: format})
 		}
 	}
 }

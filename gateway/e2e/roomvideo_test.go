@@ -39,6 +39,60 @@ func film(t *testing.T, bars []string) string {
 	return file
 }
 
+// cameraFile is a browser's camera that shows three bars and the square that runs.
+func cameraFile(t *testing.T, bars []string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "camera.y4m")
+	args := []string{"-v", "error"}
+	for i, c := range bars {
+		args = append(args, "-f", "lavfi", "-i", fmt.Sprintf("color=%s:s=%dx300:r=25", c, []int{214, 212, 214}[i]))
+	}
+	args = append(args, "-f", "lavfi", "-i", "color=black:s=640x60:r=25", "-f", "lavfi", "-i", "color=white:s=40x40:r=25",
+		"-filter_complex", `[0][1][2]hstack=3[t];[t][3]vstack[p];[p][4]overlay=x='mod(n*12\,600)':y=310`, "-frames:v", "50",
+		"-pix_fmt", "yuv420p", file)
+	if out, err := exec.Command("ffmpeg", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v\n%s", err, out)
+	}
+	return file
+}
+
+// formats are those in which the browser sends and gets pictures now.
+func (b *browser) formats() (sent, received string) {
+	b.d.t.Helper()
+	var got [2]string
+	b.eval(`(async () => {
+		const all = [...(await window.bridgehead.pc.getStats()).values()];
+		const of = (type, n) => [...new Set(all.filter((r) => r.type === type && r.kind === "video" && r[n] > 0 && (r.active ?? true) && r.codecId)
+			.map((r) => all.find((c) => c.id === r.codecId)?.mimeType.slice(6)))].join("+");
+		return [of("outbound-rtp", "framesEncoded"), of("inbound-rtp", "framesDecoded")];
+	})()`, &got)
+	return got[0], got[1]
+}
+
+// watchGaps begins to measure the longest time from one picture received to the
+// next, in the page; gap reads it.
+func (b *browser) watchGaps() {
+	b.d.t.Helper()
+	b.do("eval", map[string]any{"script": `(() => {
+		const ids = new Set(window.bridgehead.pc.getReceivers().map((r) => r.track.id));
+		window.longestGap = 0;
+		for (const v of document.querySelectorAll("video")) {
+			if (![...(v.srcObject?.getTracks() ?? [])].some((t) => ids.has(t.id))) continue;
+			let last = performance.now();
+			const next = (now) => { window.longestGap = Math.max(window.longestGap, now - last); last = now; v.requestVideoFrameCallback(next); };
+			v.requestVideoFrameCallback(next);
+		}
+		return 1;
+	})()`})
+}
+
+func (b *browser) gap() (d time.Duration) {
+	b.d.t.Helper()
+	var ms float64
+	b.eval("window.longestGap", &ms)
+	return time.Duration(ms * float64(time.Millisecond))
+}
+
 // mustShow decodes an H.264 file: no picture may be damaged, each has the bars,
 // and the square runs.
 func mustShow(t *testing.T, file string, bars []string, atLeast int) {
@@ -118,4 +172,57 @@ func TestRoomSystemsSeeEachOther(t *testing.T) {
 	}
 	mustShow(t, sipSaw, cold, 100)
 	mustShow(t, h323Saw, warm, 100)
+}
+
+// Browsers send what they like best until somebody comes who takes only H.264;
+// then that, seen by all, without a picture missed for longer than one notices;
+// and as before when the last such party has gone.
+func TestBrowsersAndRoomSystemsSeeEachOther(t *testing.T) {
+	g := serve(t)
+	g.meeting(map[string]any{"number": "7501"})
+	d := newDriver(t)
+	alice := d.open("alice", 440, map[string]any{"fakeVideo": cameraFile(t, warm)})
+	bob := d.open("bob", 0, map[string]any{"fakeVideo": cameraFile(t, warm)})
+	alice.join(g, "7501", "Alice", "")
+	bob.join(g, "7501", "Bob", "")
+	eventually(t, 40*time.Second, "the browsers see each other", func() bool {
+		return alice.camera("Bob").FramesDecoded > 20 && bob.camera("Alice").FramesDecoded > 20
+	})
+	sent, _ := alice.formats()
+	_, received := bob.formats()
+	if sent == "H264" || received != sent {
+		t.Fatalf("among themselves browsers send %s, and receive %s", sent, received)
+	}
+	time.Sleep(5 * time.Second) // the larger layers too
+	bob.watchGaps()
+	dir := t.TempDir()
+	files := map[string]string{"SIP": filepath.Join(dir, "sip.h264"), "H.323": filepath.Join(dir, "h323.h264")}
+	reports := make(chan callReport, 1)
+	go func() {
+		reports <- call(t, "sips:7501@"+g.at["sips"], "--duration", "20s", "--video", film(t, cold), "--record-video", files["SIP"], "--name", "Room")
+	}()
+	eventually(t, 20*time.Second, "Alice sends H.264", func() bool { sent, _ := alice.formats(); return sent == "H264" })
+	eventually(t, 20*time.Second, "Bob gets H.264", func() bool { _, received := bob.formats(); return strings.Contains(received, "H264") })
+	eventually(t, 20*time.Second, "Bob sees the room", func() bool { return bob.camera("Room").FramesDecoded > 20 })
+	h := call(t, g.h323("7501"), "--duration", "6s", "--video", film(t, cold), "--record-video", files["H.323"])
+	gap := bob.gap()
+	s := <-reports
+	for name, r := range map[string]callReport{"SIP": s, "H.323": h} {
+		v := r.Video
+		if !r.Answered || v == nil {
+			t.Fatalf("%s: %+v", name, r)
+		}
+		t.Logf("%s: %s %s, %dx%d, %d pictures, %.1f a second, the first after %.0f ms, longest gap %.0f ms, %d of %d packets lost; asked for %d keyframes",
+			name, r.Security.Media, v.Codec, v.Width, v.Height, v.Pictures, v.FPS, v.FirstPictureMS, v.LongestGapMS, v.PacketsLost, v.PacketsReceived, v.KeyframesAsked)
+		if r.Security.Media == "clear" || v.FPS < 15 || v.FirstPictureMS > 1000 || v.PacketsLost > 0 {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+	mustShow(t, files["SIP"], warm, 100)
+	t.Logf("the longest time without a picture of Alice at Bob, with the change of format in it: %v", gap)
+	if gap > 500*time.Millisecond {
+		t.Errorf("Bob saw no picture of Alice for %v", gap)
+	}
+	eventually(t, 20*time.Second, "Alice sends what she likes best again", func() bool { again, _ := alice.formats(); return again == sent })
+	eventually(t, 20*time.Second, "and Bob sees it", func() bool { _, received := bob.formats(); return strings.Contains(received, sent) })
 }

@@ -97,6 +97,8 @@ export class Call {
         return void this.peer?.refused(e.id);
       case "slots":
         return this.peer?.slots(e.audio, e.video);
+      case "prefer":
+        return this.peer?.prefer(e.codec, e.fmtp);
       case "restart":
         return this.peer?.negotiate(true);
       case "muted":

@@ -73,6 +73,7 @@ export type Effect =
   | { type: "answer"; id: number; sdp: string }
   | { type: "refused"; id: number }
   | { type: "slots"; audio: number; video: number }
+  | { type: "prefer"; codec: string; fmtp: string }
   | { type: "restart" }
   | { type: "muted"; source: Source; on: boolean }
   | { type: "remember" }
@@ -287,6 +288,8 @@ function said(s: CallState, m: ServerMessage): Step {
       return [s, [{ type: "answer", id: m.id, sdp: m.sdp }]];
     case "need-slots":
       return [s, [{ type: "slots", audio: m.audio, video: m.video }]];
+    case "prefer":
+      return [s, [{ type: "prefer", codec: m.codec, fmtp: m.fmtp }]];
     case "restart":
       return [s, [{ type: "restart" }]];
     case "error":

@@ -26,6 +26,17 @@ export interface PeerEvents {
 }
 
 
+/** preferred sorts the formats that a browser sends: the one wanted first, the rest as they were. All are named
+ * even where none is wanted, since an offer otherwise keeps to the order of the last answer. */
+export function preferred<T extends { mimeType: string; sdpFmtpLine?: string }>(all: T[], codec: string, fmtp: string): T[] {
+  const mode = (line = "") => /packetization-mode=(\d)/.exec(line)?.[1] ?? "0";
+  const worth = (c: T) => {
+    if (c.mimeType.toLowerCase() !== `video/${codec.toLowerCase()}`) return 0;
+    return 1 + (mode(c.sdpFmtpLine) === mode(fmtp) ? 2 : 0) + (/profile-level-id=42e0/.test(c.sdpFmtpLine ?? "") ? 1 : 0);
+  };
+  return [...all].sort((a, b) => worth(b) - worth(a));
+}
+
 export class Peer {
   readonly pc: RTCPeerConnection;
   private own: Record<Own, RTCRtpTransceiver>;
@@ -119,6 +130,14 @@ export class Peer {
     await this.pc.setLocalDescription({ type: "rollback" }).catch(() => {});
     this.awaiting = 0;
     window.setTimeout(() => this.pc.connectionState !== "connected" && this.negotiate(true), 2000);
+  }
+
+  /** prefer sends pictures in a format, such as H264, of a packetization mode; "" leaves it to the browser. */
+  prefer(codec: string, fmtp: string) {
+    const all = RTCRtpSender.getCapabilities?.("video")?.codecs ?? [];
+    const list = preferred(all, codec, fmtp);
+    for (const source of ["camera", "screen"] as const) this.own[source].setCodecPreferences?.(list);
+    this.negotiate();
   }
 
   /** set sends a track from a source, or nothing. */

@@ -83,6 +83,7 @@ export type ServerMessage =
   | { type: "answer"; id: number; sdp: string }
   | { type: "slots"; slots: Slot[] }
   | { type: "need-slots"; audio: number; video: number }
+  | { type: "prefer"; codec: string; fmtp: string }
   | { type: "roster"; parties: Party[]; locked: boolean }
   | { type: "roster-change"; parties: Party[]; gone: string[]; locked: boolean }
   | { type: "speaking"; parties: string[]; slots: string[] }
