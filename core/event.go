@@ -47,6 +47,13 @@ type (
 		On     bool
 		By     string
 	}
+	// Floor: the party wants to present its screen (On), or no more; the room
+	// lets it, or does not, or no more. By names who presents instead. A party
+	// that begins to publish a screen has asked for it.
+	Floor struct {
+		On bool
+		By string
+	}
 	// NeedKeyframe asks the publisher of the track for a whole picture.
 	NeedKeyframe struct{ Track Track }
 	// Text is a chat line.
@@ -179,6 +186,7 @@ func (Changed) event()      {}
 func (Command) event()      {}
 func (Rename) event()       {}
 func (Mute) event()         {}
+func (Floor) event()        {}
 func (NeedKeyframe) event() {}
 func (Text) event()         {}
 func (Answer) event()       {}

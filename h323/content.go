@@ -2,22 +2,20 @@ package h323
 
 import (
 	"io"
-	"strings"
 	"sync/atomic"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/h323/control"
 )
 
 // content is what the party is shown by H.239. What it shows itself comes as
 // any other medium, of [core.Screen].
 type content struct {
-	takes   core.Codec // of the peer; zero: none
-	theirs  bool       // the peer presents, or is about to
-	sharing string     // who shares a screen in the room, as the roster says
-	refused string     // whose screen the peer would not take
-	wanted  string     // whose screen the room has been asked for
-	out     *screen    // what the room sends
+	edge.Content
+	takes  core.Codec // of the peer; zero: none
+	theirs bool       // the peer presents, or is about to
+	out    *screen    // what the room sends
 }
 
 // screen is where a room writes what is presented to the party. Until the peer
@@ -35,21 +33,13 @@ func (l *leg) present(t core.Track) (core.Sink, error) {
 	l.mu.Lock()
 	takes := l.info.Content
 	l.mu.Unlock()
-	switch {
-	case len(takes) == 0:
-		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party takes no content"}
-	case !sameCodec(t.Codec, takes[0]):
-		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: content goes in " + takes[0].Name}
-	case fragments(t.Codec) && !fragments(takes[0]):
-		return nil, core.Reason{Code: core.Incompatible, Detail: "h323: the party takes no fragmented H.264 (H.241 packetization)"}
+	if err := edge.TakesContent(takes, t.Codec); err != nil {
+		return nil, err
 	}
 	s := &screen{l: l, track: t}
 	l.box.Post(func() { l.offer(s) })
 	return s, nil
 }
-
-// fragments: packets may hold parts of a NAL unit (RFC 6184 §6.3).
-func fragments(c core.Codec) bool { return strings.Contains(c.Fmtp, "packetization-mode=1") }
 
 // Write implements [core.Sink].
 func (s *screen) Write(p *core.Packet) error {
@@ -156,9 +146,9 @@ func (l *leg) token(t control.Token) {
 	case t.Ours:
 		return
 	case !t.Theirs && was:
-		c.refused = ""
+		c.Refuse("")
 	case !t.Theirs && c.out != nil:
-		c.refused = c.out.track.Party
+		c.Refuse(c.out.track.Party)
 	}
 	l.unproject()
 	l.look()
@@ -173,44 +163,21 @@ func (l *leg) unproject() {
 	}
 }
 
-// roster looks for a screen that is shared; one that is shown stays.
+// roster looks for a screen that is shared.
 func (l *leg) roster(list []core.Party) {
-	c := &l.content
-	next := ""
-	for _, p := range list {
-		for _, s := range p.Sources {
-			if s == core.Screen && p.ID != l.info.ID && (next != c.sharing || next == "") {
-				next = p.ID
-			}
-		}
-	}
-	if c.sharing = next; next != c.refused {
-		c.refused = ""
-	}
+	l.content.Roster(l.info.ID, list)
 	l.look()
 }
 
 // look asks the room for the screen that the peer can be shown now.
 func (l *leg) look() {
 	c := &l.content
-	want := ""
-	if c.takes.Name != "" && !c.theirs && !l.held && c.sharing != c.refused {
-		want = c.sharing
-	}
-	if want == c.wanted || l.seat == nil || l.state == over {
+	if l.seat == nil || l.state == over {
 		return
 	}
-	c.wanted = want
-	v := core.View{}
-	if want != "" {
-		v.Wants = []core.Want{{Party: want, Source: core.Screen, Height: 1080}}
+	if v, changed := c.Look(c.takes.Name != "" && !c.theirs && !l.held); changed {
+		l.seat.Signal(v)
 	}
-	l.seat.Signal(v)
-}
-
-// reseated: another room, of which nothing is known yet.
-func (l *leg) reseated() {
-	l.content.sharing, l.content.refused, l.content.wanted = "", "", ""
 }
 
 // fastUpdate: the peer wants a whole picture.

@@ -150,7 +150,7 @@ func (l *leg) sit(s core.Seat) {
 		return
 	}
 	l.seat = s
-	l.reseated()
+	l.content.Reseated()
 	if !l.out && l.state != active {
 		// Behind what the room has posted already: if that is the answer,
 		// early media is no more needed.
@@ -257,6 +257,10 @@ func (l *leg) Signal(ev core.Event) {
 		})
 	case core.Mute:
 		if ev.Source == core.Screen && ev.On {
+			l.box.Post(func() { l.machine.StopContent() })
+		}
+	case core.Floor:
+		if !ev.On {
 			l.box.Post(func() { l.machine.StopContent() })
 		}
 	case core.Roster:

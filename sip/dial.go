@@ -29,6 +29,9 @@ type DialOptions struct {
 	Plain bool
 	// Video offers pictures, too.
 	Video bool
+	// Presents offers to present, too, in the role of a room system: to take
+	// part in the floor's control (RFC 8856), not to decide.
+	Presents bool
 	// Proxy is a URI to send the call to in place of the address's host.
 	Proxy string
 }
@@ -47,6 +50,7 @@ type spec struct {
 	policy    sdp.Policy
 	codecs    []core.Codec
 	video     bool
+	presents  bool // as a room system
 	login     *login
 	headers   [][2]string
 	info      core.Info // Name, Address, Phone, User …
@@ -83,7 +87,8 @@ func (e *Edge) specOf(to string, opt DialOptions) (*spec, error) {
 	if !strings.Contains(to, ":") || !strings.HasPrefix(strings.ToLower(to), "sip") {
 		to = "sip:" + to
 	}
-	s := &spec{login: &login{user: opt.User, password: opt.Password, realm: opt.Realm}, tls: opt.TLS, codecs: e.codecs, video: opt.Video, protocol: core.SIP}
+	s := &spec{login: &login{user: opt.User, password: opt.Password, realm: opt.Realm}, tls: opt.TLS, codecs: e.codecs,
+		video: opt.Video, presents: opt.Presents, protocol: core.SIP}
 	if strings.ContainsAny(to, " \r\n\t<>\"") || siplib.ParseUri(to, &s.uri) != nil || s.uri.Host == "" || s.uri.Scheme != "sip" && s.uri.Scheme != "sips" {
 		return nil, badAddress(to, "no SIP URI")
 	}

@@ -34,6 +34,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/edge"
 	"bridgehead/core/rtpio"
+	"bridgehead/sip/bfcp"
 	"bridgehead/sip/sdp"
 )
 
@@ -60,6 +61,9 @@ type Options struct {
 	Advertise netip.Addr
 	// Ports opens the media sessions.
 	Ports *rtpio.Ports
+	// Floor is where BFCP connections of calls with content come in; nil: calls
+	// have none.
+	Floor *bfcp.Port
 	// Devices may register; nil: none.
 	Devices Devices
 	// Codecs by name, best first; nil: all.
@@ -96,6 +100,7 @@ type Edge struct {
 	dial      func(context.Context, netip.AddrPort) (net.Conn, error)
 	open      func(netip.AddrPort) (session, error)
 	openVideo func() (session, error)
+	floor     *bfcp.Port
 
 	handshakes chan struct{}
 	streamsMu  sync.Mutex
@@ -178,7 +183,7 @@ func New(opt Options) (*Edge, error) {
 		handshakes: make(chan struct{}, maxHandshakes),
 		streams:    map[*stream]bool{}, pool: map[poolKey]*stream{}, addresses: map[string]netip.AddrPort{},
 		routes: map[netip.Addr]netip.Addr{}, names: map[string]*legName{}, legs: map[string]*leg{}, merged: map[string]*leg{},
-		ctx: context.Background(),
+		ctx: context.Background(), floor: opt.Floor,
 	}
 	for _, s := range rtpio.Suites() {
 		if opt.Suites != nil && !slices.Contains(opt.Suites, s.Name) {

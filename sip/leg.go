@@ -80,6 +80,8 @@ type leg struct {
 	seat   core.Seat
 	media  session // set before the leg is seen by anyone, then constant
 	video  video
+	// content beside the picture
+	content content
 
 	epoch atomic.Uint32 // counts changes of the codec sent with
 	mu    sync.Mutex    // guards info
@@ -164,6 +166,7 @@ func (l *leg) sit(s core.Seat) {
 		return
 	}
 	l.seat = s
+	l.content.Reseated()
 	if l.state == proceeding && !l.out {
 		l.startMedia()
 		// Behind what the room has posted already: if that is the answer,
@@ -182,6 +185,7 @@ func (l *leg) publish() {
 		return
 	}
 	l.publishCamera()
+	l.publishContent()
 	codec := l.agreed.Codec
 	if len(l.agreed.Receive) > 0 {
 		codec = l.agreed.Receive[0]
@@ -252,8 +256,10 @@ func (l *leg) Subscribe(t core.Track) (core.Sink, error) {
 	switch {
 	case t.Source == core.Stage:
 		return l.display(t.Codec)
+	case t.Source == core.Screen:
+		return l.present(t)
 	case t.Source.Kind() != core.Audio:
-		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: of pictures the call carries the stage only"}
+		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: of pictures the call carries the stage and content"}
 	case audio.Name == "":
 		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: the party takes no sound now"}
 	case !sameCodec(t.Codec, audio):
@@ -299,7 +305,22 @@ func (l *leg) Signal(ev core.Event) {
 	case core.Digit:
 		l.media.SendDigits(string(ev.Key))
 	case core.NeedKeyframe:
-		l.box.Post(l.askPicture)
+		if ev.Track.Source == core.Screen {
+			l.box.Post(l.askContent)
+		} else {
+			l.box.Post(l.askPicture)
+		}
+	case core.Floor:
+		l.box.Post(func() { l.floorTold(ev) })
+	case core.Mute:
+		if ev.Source == core.Screen && ev.On {
+			l.box.Post(func() { l.floorTold(core.Floor{}) })
+		}
+	case core.Roster:
+		l.box.Post(func() {
+			l.content.Roster(l.info.ID, ev.Parties)
+			l.look()
+		})
 	}
 }
 
@@ -319,6 +340,7 @@ func (l *leg) hangup(r core.Reason) {
 		l.epoch.Add(1)         // but nothing is heard any more, either way
 		l.media.Receive(nil)
 		l.video.hush()
+		l.endFloor()
 	default:
 		l.bye(r)
 	}
@@ -342,6 +364,7 @@ func (l *leg) ended(r core.Reason) {
 		l.media.Close()
 	}
 	l.video.close()
+	l.content.close()
 	if l.sink != nil {
 		l.sink.Close()
 	}

@@ -72,6 +72,9 @@ func (l *leg) agree(g *sdp.Agreed) {
 		l.startFlow()
 	}
 	l.agreeVideo()
+	if l.content.media != nil && (l.incall.started || l.out) {
+		l.agreeContent()
+	}
 	if l.seat == nil {
 		return
 	}
@@ -94,6 +97,7 @@ func (l *leg) startMedia() {
 		if l.agreed != nil {
 			l.startFlow()
 			l.agreeVideo()
+			l.agreeContent()
 		}
 	}
 }

@@ -230,6 +230,9 @@ func (l *leg) inviteOver(a *attempt) error {
 		}
 		if o.spec.video {
 			l.openVideo()
+			if a.flow.reliable() { // the offer does not fit a datagram
+				l.openContent(o.spec.presents)
+			}
 		}
 		o.body = l.agent.Offer().Marshal()
 		l.update(func(i *core.Info) {

@@ -10,7 +10,6 @@ import (
 	"github.com/pion/rtcp"
 
 	"bridgehead/core"
-	"bridgehead/core/rtpio"
 	"bridgehead/sip/sdp"
 )
 
@@ -47,6 +46,9 @@ func (l *leg) invited(offer *sdp.Session) {
 	if offer == nil || offer.HasVideo() {
 		l.openVideo()
 	}
+	if offer != nil && offer.HasContent() {
+		l.openContent(false)
+	}
 }
 
 // openVideo takes a port pair for pictures. Without one the call has only sound.
@@ -73,17 +75,7 @@ func (l *leg) agreeVideo() {
 		return
 	}
 	v.started = g
-	f := rtpio.Flow{}
-	if g != nil {
-		f = rtpio.Flow{Remote: g.Remote, RemoteRTCP: g.RemoteRTCP, Mux: g.Mux, Send: g.Send, Receive: g.Receive, OnFeedback: l.feedback}
-		if g.Suite != "" {
-			suite, _ := rtpio.SuiteNamed(g.Suite)
-			f.Keys = &rtpio.Keys{Suite: suite, Local: g.LocalKey, Remote: g.RemoteKey}
-		} else {
-			f.Symmetric = true
-		}
-	}
-	if err := v.media.Start(f); err != nil {
+	if err := v.media.Start(pictureFlow(g, l.feedback)); err != nil {
 		l.log.Warn("SIP call goes on without pictures", "error", err)
 		g = nil
 	}

@@ -305,6 +305,10 @@ func message(e core.Event) any {
 		return showingMsg{"showing", e.Track.Party, e.Track.Source, e.Track.Layer, e.Paused}
 	case core.Mute:
 		return muteMsg{"mute", e.Source, e.On, e.By}
+	case core.Floor:
+		if !e.On { // who presents instead has taken it
+			return muteMsg{"mute", core.Screen, true, e.By}
+		}
 	case core.Prefer:
 		return preferMsg{"prefer", e.Video.Name, e.Video.Fmtp}
 	case core.Text:

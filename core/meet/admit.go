@@ -135,6 +135,7 @@ func (m *Meeting) left(s *seat, r core.Reason) {
 	}
 	m.parties = slices.Delete(m.parties, i, i+1)
 	m.unhear(p)
+	m.releaseFloor(s)
 	wasIn := p.state != core.Waiting
 	m.changed("left", p, r)
 	if wasIn {

@@ -37,6 +37,9 @@ type Settings struct {
 	Admission       Admission
 	EncryptedOnly   bool // refuses clear legs
 	MaxParticipants int  // 0: no limit but the machine's
+	// KeepFloor: who presents stays until done; else whoever wants to takes
+	// over, but no guest from a host.
+	KeepFloor bool
 }
 
 // Voice gives the meeting its prompts.
@@ -94,6 +97,7 @@ type Meeting struct {
 	over     bool
 	dirty    bool // the roster changed since it was last sent
 	sentAt   time.Duration
+	floor    *party // who presents
 	speaking string // what was last sent, to send changes only
 	looks    int
 

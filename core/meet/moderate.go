@@ -31,6 +31,12 @@ func (m *Meeting) event(s *seat, e core.Event) {
 	switch e := e.(type) {
 	case core.Hand:
 		m.hand(p, e.Raised)
+	case core.Floor:
+		if e.On {
+			m.askFloor(s)
+		} else {
+			m.releaseFloor(s)
+		}
 	case core.View:
 		if p.sub != nil {
 			p.sub.View(e.Wants)

@@ -42,6 +42,7 @@ type seat struct {
 	gone    bool
 	muted   bool // microphone
 	covered bool // camera
+	floor   bool // may show its screen
 	sinks   map[core.Track]core.Sink
 }
 
@@ -83,7 +84,12 @@ func (s *seat) Publish(t core.Track) (core.Sink, error) {
 	s.restrain(sink)
 	s.mu.Unlock()
 	s.m.stirred.Store(true)
-	s.m.queue.put(func() { s.m.dirty = true })
+	s.m.queue.put(func() {
+		s.m.dirty = true
+		if t.Source == core.Screen {
+			s.m.askFloor(s)
+		}
+	})
 	return &published{Sink: sink, seat: s, track: t}, nil
 }
 
@@ -101,7 +107,12 @@ func (p *published) Close() error {
 		delete(s.sinks, p.track)
 	}
 	s.mu.Unlock()
-	s.m.queue.put(func() { s.m.dirty = true })
+	s.m.queue.put(func() {
+		s.m.dirty = true
+		if p.track.Source == core.Screen && !s.publishes(core.Screen) {
+			s.m.releaseFloor(s)
+		}
+	})
 	return p.Sink.Close()
 }
 
@@ -110,7 +121,7 @@ func (s *seat) place(t core.Track) (core.Sink, error) {
 	if t.Source.Kind() == core.Video {
 		leg := s.p.leg
 		sink := s.m.router.Publish(t, func(k core.NeedKeyframe) { leg.Signal(k) })
-		return &picture{Sink: sink, camera: t.Source == core.Camera}, nil
+		return &picture{Sink: sink, source: t.Source}, nil
 	}
 	info := s.p.leg.Info()
 	in, err := s.m.mixer.AddInput(mix.InputOptions{
@@ -157,10 +168,10 @@ func (m *microphone) mute(on bool) {
 	}
 }
 
-// picture stops a covered camera.
+// picture stops a covered camera, and a screen without the floor.
 type picture struct {
 	core.Sink
-	camera  bool
+	source  core.Source
 	covered atomic.Bool
 }
 
@@ -196,7 +207,7 @@ func (s *seat) restrain(k core.Sink) {
 	case *microphone:
 		k.mute(s.muted)
 	case *picture:
-		k.covered.Store(k.camera && s.covered)
+		k.covered.Store(k.source == core.Camera && s.covered || k.source == core.Screen && !s.floor)
 	}
 }
 
@@ -205,14 +216,37 @@ func (s *seat) sources() (list []core.Source) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, src := range []core.Source{core.Microphone, core.Camera, core.Screen} {
-		for t := range s.sinks {
-			if t.Source == src {
-				list = append(list, src)
-				break
-			}
+		if s.has(src) && (src != core.Screen || s.floor) {
+			list = append(list, src)
 		}
 	}
 	return list
+}
+
+// has tells whether a source is published. s.mu is held.
+func (s *seat) has(src core.Source) bool {
+	for t := range s.sinks {
+		if t.Source == src {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *seat) publishes(src core.Source) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.has(src)
+}
+
+// present lets the seat's screen be seen, or not.
+func (s *seat) present(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.floor = on
+	for _, k := range s.sinks {
+		s.restrain(k)
+	}
 }
 
 // Signal queues an event of the party. One that floods loses events.

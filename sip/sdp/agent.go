@@ -39,9 +39,13 @@ type Agent struct {
 	Codecs []core.Codec
 	// VideoPort is where RTP of pictures arrives; 0: none are agreed to.
 	VideoPort int
-	Digits    bool // agree on telephone-event
-	Policy    Policy
-	Suites    []Suite // best first
+	// ContentPort is where that of content beside the picture arrives, and Floor
+	// how it is agreed who presents; 0 and nil: none is agreed to.
+	ContentPort int
+	Floor       *FloorControl
+	Digits      bool // agree on telephone-event
+	Policy      Policy
+	Suites      []Suite // best first
 	// Hold asks for a direction other than sendrecv.
 	Hold Direction
 
@@ -50,6 +54,8 @@ type Agent struct {
 	local   *Session // last description sent
 	audio   int      // index of its audio line
 	video   int      // of its video line, from 1; 0: none yet
+	content int      // of its line of content, likewise
+	floor   int      // of its line of floor control, likewise
 	keys    map[string][]byte
 }
 
@@ -70,7 +76,11 @@ type Agreed struct {
 	// Video is what was agreed on about pictures; nil: nothing. It has these
 	// fields besides: the most that may be sent, in bit/s (0: not said), and
 	// how the other side can be asked for a whole picture.
-	Video    *Agreed
+	Video *Agreed
+	// Content is the same of content beside the picture, and Floor who decides
+	// about it; both or neither.
+	Content  *Agreed
+	Floor    *Floor
 	MaxRate  int
 	PLI, FIR bool
 }
@@ -142,7 +152,7 @@ func (a *Agent) Offer() *Session {
 	}
 	if a.Policy != Never {
 		for i, s := range a.Suites {
-			m.Crypto = append(m.Crypto, Crypto{Tag: i + 1, Suite: s.Name, Key: a.key(m.Kind, s)})
+			m.Crypto = append(m.Crypto, Crypto{Tag: i + 1, Suite: s.Name, Key: a.key(m.keys(), s)})
 		}
 	}
 	var media []Media
@@ -158,7 +168,7 @@ func (a *Agent) Offer() *Session {
 	} else {
 		media[a.audio] = m
 	}
-	return a.describe(a.offerVideo(media, m.Proto))
+	return a.describe(a.offerContent(a.offerVideo(media, m.Proto), m.Proto))
 }
 
 func (m *Media) add(c core.Codec) {
@@ -184,6 +194,14 @@ func (a *Agent) describe(media []Media) *Session {
 	}
 	a.local = s
 	return s
+}
+
+// keys names those of a stream: each has its own.
+func (m *Media) keys() string {
+	if m.isContent() {
+		return "content"
+	}
+	return m.Kind
 }
 
 // key is this side's master key for a suite, the same through the call, so
@@ -223,6 +241,7 @@ func (a *Agent) Answer(offer *Session) (*Session, *Agreed, error) {
 		}
 		media[i] = *m
 		a.answerVideo(offer, media, agreed)
+		a.answerContent(offer, media, agreed)
 		return a.describe(media), agreed, nil
 	}
 	return nil, nil, why
@@ -283,7 +302,7 @@ func (a *Agent) answerKeys(o, m *Media, agreed *Agreed) error {
 			if c.Suite != s.Name || len(c.Key) != s.KeyLen || c.Unusable != "" {
 				continue
 			}
-			key := a.key(m.Kind, s)
+			key := a.key(m.keys(), s)
 			agreed.Suite, agreed.LocalKey, agreed.RemoteKey = s.Name, key, c.Key
 			m.Crypto = []Crypto{{Tag: c.Tag, Suite: s.Name, Key: key}}
 			return nil
@@ -339,6 +358,7 @@ func (a *Agent) Accept(answer *Session) (*Agreed, error) {
 	}
 	agreed.turn(o.Direction, m)
 	a.acceptVideo(answer, agreed)
+	a.acceptContent(answer, agreed)
 	return agreed, nil
 }
 

@@ -32,10 +32,17 @@ func (s *Session) HasVideo() bool {
 	return slices.ContainsFunc(s.Media, func(m Media) bool { return m.isVideo() && m.bestH264() >= 0 })
 }
 
-// isVideo tells the main picture from content beside it (RFC 4796).
-func (m *Media) isVideo() bool {
-	return m.Kind == "video" && m.Port != 0 && m.rtp() && strings.HasPrefix(m.Proto, "RTP/") && !slices.Contains(m.Attributes, "content:slides")
+// isVideo tells the main picture from content beside it.
+func (m *Media) isVideo() bool { return m.isPicture() && !m.isContent() }
+
+func (m *Media) isPicture() bool {
+	return m.Kind == "video" && m.Port != 0 && m.rtp() && strings.HasPrefix(m.Proto, "RTP/")
 }
+
+// isContent: the stream is content (RFC 4796).
+func (m *Media) isContent() bool { return slices.Contains(m.Attributes, contentSlides) }
+
+const contentSlides = "content:slides"
 
 // bestH264 is the index of the format to agree on: constrained baseline before
 // others, which fewer can watch, then with fragments before without; -1: none.
@@ -65,23 +72,33 @@ func (a *Agent) offerVideo(media []Media, proto string) []Media {
 	if a.VideoPort == 0 {
 		return media
 	}
-	m := Media{Kind: "video", Port: a.VideoPort, Proto: proto, Addr: a.Addr, Direction: a.Hold}
+	return put(media, &a.video, a.offerPicture(a.VideoPort, proto))
+}
+
+// put adds a line, or renews the one at place, counted from 1.
+func put(media []Media, place *int, m Media) []Media {
+	if *place > 0 && *place <= len(media) {
+		m.Proto = media[*place-1].Proto
+		media[*place-1] = m
+		return media
+	}
+	*place = len(media) + 1
+	return append(media, m)
+}
+
+// offerPicture describes pictures that arrive at a port.
+func (a *Agent) offerPicture(port int, proto string, attributes ...string) Media {
+	m := Media{Kind: "video", Port: port, Proto: proto, Addr: a.Addr, Direction: a.Hold}
 	for _, c := range offered {
 		m.add(c)
 	}
-	m.Attributes = []string{"rtcp-fb:* " + fbPLI, "rtcp-fb:* " + fbFIR}
+	m.Attributes = append([]string{"rtcp-fb:* " + fbPLI, "rtcp-fb:* " + fbFIR}, attributes...)
 	if a.Policy != Never {
 		for i, s := range a.Suites {
-			m.Crypto = append(m.Crypto, Crypto{Tag: i + 1, Suite: s.Name, Key: a.key(m.Kind, s)})
+			m.Crypto = append(m.Crypto, Crypto{Tag: i + 1, Suite: s.Name, Key: a.key(m.keys(), s)})
 		}
 	}
-	if a.video > 0 && a.video <= len(media) {
-		m.Proto = media[a.video-1].Proto
-		media[a.video-1] = m
-		return media
-	}
-	a.video = len(media) + 1
-	return append(media, m)
+	return m
 }
 
 // answerVideo agrees to the first line of pictures that can be agreed to. It is
@@ -89,33 +106,43 @@ func (a *Agent) offerVideo(media []Media, proto string) []Media {
 func (a *Agent) answerVideo(offer *Session, answer []Media, agreed *Agreed) {
 	for i := range offer.Media {
 		o := &offer.Media[i]
-		best := o.bestH264()
-		if a.VideoPort == 0 || !o.isVideo() || best < 0 {
+		if a.VideoPort == 0 || !o.isVideo() {
 			continue
 		}
-		g := &Agreed{Mux: o.Mux}
-		m := &Media{Kind: o.Kind, Port: a.VideoPort, Proto: o.Proto, Addr: a.Addr, Mux: o.Mux}
-		if a.answerKeys(o, m, g) != nil || g.Suite == "" && agreed.Suite != "" {
-			continue
+		if m, g := a.answerPicture(o, a.VideoPort, agreed.Suite != ""); g != nil {
+			a.video, answer[i], agreed.Video = i+1, *m, g
+			return
 		}
-		theirs := o.Codecs[best]
-		mine := theirs
-		mine.Fmtp = taken(theirs.Fmtp)
-		m.add(mine)
-		g.Receive = []core.Codec{mine}
-		if g.picture(o, theirs) != nil {
-			continue
-		}
-		g.turn(a.Hold, o)
-		m.Direction = g.Direction
-		for _, fb := range []string{fbPLI, fbFIR} {
-			if o.feedback(theirs, fb) {
-				m.Attributes = append(m.Attributes, fmt.Sprintf("rtcp-fb:%d %s", theirs.PayloadType, fb))
-			}
-		}
-		a.video, answer[i], agreed.Video = i+1, *m, g
-		return
 	}
+}
+
+// answerPicture agrees to pictures that arrive at a port; nil where it cannot.
+func (a *Agent) answerPicture(o *Media, port int, secure bool, attributes ...string) (*Media, *Agreed) {
+	best := o.bestH264()
+	if best < 0 {
+		return nil, nil
+	}
+	g := &Agreed{Mux: o.Mux}
+	m := &Media{Kind: o.Kind, Port: port, Proto: o.Proto, Addr: a.Addr, Mux: o.Mux, Attributes: attributes}
+	if a.answerKeys(o, m, g) != nil || g.Suite == "" && secure {
+		return nil, nil
+	}
+	theirs := o.Codecs[best]
+	mine := theirs
+	mine.Fmtp = taken(theirs.Fmtp)
+	m.add(mine)
+	g.Receive = []core.Codec{mine}
+	if g.picture(o, theirs) != nil {
+		return nil, nil
+	}
+	g.turn(a.Hold, o)
+	m.Direction = g.Direction
+	for _, fb := range []string{fbPLI, fbFIR} {
+		if o.feedback(theirs, fb) {
+			m.Attributes = append(m.Attributes, fmt.Sprintf("rtcp-fb:%d %s", theirs.PayloadType, fb))
+		}
+	}
+	return m, g
 }
 
 // taken is what this side takes of a format: the same profile and packetization
@@ -140,14 +167,18 @@ func (a *Agent) acceptVideo(answer *Session, agreed *Agreed) {
 	if a.video == 0 || a.video > len(answer.Media) || a.VideoPort == 0 {
 		return
 	}
-	o, m := &a.local.Media[a.video-1], &answer.Media[a.video-1]
+	agreed.Video = a.acceptPicture(&a.local.Media[a.video-1], &answer.Media[a.video-1], agreed.Suite != "")
+}
+
+// acceptPicture takes the answer m to o; nil where it cannot be used.
+func (a *Agent) acceptPicture(o, m *Media, secure bool) *Agreed {
 	best := m.bestH264()
-	if !m.isVideo() || best < 0 {
-		return
+	if !m.isPicture() || best < 0 {
+		return nil
 	}
 	g := &Agreed{Mux: m.Mux && o.Mux}
-	if a.acceptKeys(o, m, g) != nil || g.Suite == "" && agreed.Suite != "" {
-		return
+	if a.acceptKeys(o, m, g) != nil || g.Suite == "" && secure {
+		return nil
 	}
 	theirs := m.Codecs[best]
 	for _, c := range o.Codecs {
@@ -156,10 +187,10 @@ func (a *Agent) acceptVideo(answer *Session, agreed *Agreed) {
 		}
 	}
 	if len(g.Receive) == 0 || g.picture(m, theirs) != nil {
-		return
+		return nil
 	}
 	g.turn(o.Direction, m)
-	agreed.Video = g
+	return g
 }
 
 // picture fills in where the other side watches and what it takes.
