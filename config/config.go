@@ -46,6 +46,7 @@ type Listen struct {
 	WebRTCTCP string `key:"webrtc_tcp" default:":8444" check:"hostport" help:"TCP port of WebRTC media, for networks without UDP"`
 	SIPS      string `key:"sips" default:":5061" check:"hostport" help:"SIP over TLS, SRTP required"`
 	SIP       string `key:"sip" default:":5060" check:"hostport" help:"SIP in clear over UDP and TCP, for configured trunks"`
+	BFCP      string `key:"bfcp" default:":5070" check:"hostport" help:"floor control of SIP rooms that present (BFCP over TCP and UDP, in encrypted calls by TLS and DTLS)"`
 	H323      string `key:"h323" default:":1720" check:"hostport" help:"H.323 call signalling, media encrypted by H.235"`
 	H323TLS   string `key:"h323_tls" default:":1300" check:"hostport" help:"H.323 call signalling over TLS"`
 	RAS       string `key:"ras" default:":1719" check:"hostport" help:"gatekeeper for H.323 endpoints (H.225.0 RAS)"`

@@ -28,11 +28,13 @@ import (
 	"bridgehead/h323"
 	"bridgehead/h323/ras"
 	"bridgehead/sip"
+	"bridgehead/sip/bfcp"
 )
 
 // callOptions are the flags of `bridgehead call`.
 type callOptions struct {
 	from, user, password, dtmf, play, record, video, recordVideo string
+	present, recordScreen                                        string
 	name, bind, tone                                             string
 	codecs                                                       []string
 	duration, ring                                               time.Duration
@@ -60,6 +62,8 @@ func callCommand() *cobra.Command {
 	f.StringVar(&o.tone, "tone", "", "tone to play instead, such as 440 (Hz)")
 	f.StringVar(&o.record, "record", "", "WAV file to write what is heard to")
 	f.StringVar(&o.video, "video", "", "send video: test (a moving pattern), or an H.264 byte stream in a file")
+	f.StringVar(&o.present, "present", "", "present beside the video: test, or an H.264 byte stream in a file")
+	f.StringVar(&o.recordScreen, "record-screen", "", "file to write the H.264 that is presented to")
 	f.StringVar(&o.recordVideo, "record-video", "", "file to write the H.264 that is seen to")
 	f.StringVar(&o.bind, "bind", "", "local address")
 	f.StringSliceVar(&o.codecs, "codecs", nil, "opus, G722, PCMA, PCMU in order of preference (no opus on h323:)")
@@ -90,10 +94,14 @@ type callReport struct {
 	LevelDBov int           `json:"level_dbov"`
 	Hears     []caller.Tone `json:"hears"`
 	Video     *caller.Video `json:"video,omitempty"`
+	Screen    *caller.Video `json:"screen,omitempty"`
 }
 
 // pictures: the call has them.
-func (o callOptions) pictures() bool { return o.video != "" || o.recordVideo != "" }
+func (o callOptions) pictures() bool { return o.video != "" || o.recordVideo != "" || o.presents() }
+
+// presents: it has content beside them.
+func (o callOptions) presents() bool { return o.present != "" || o.recordScreen != "" }
 
 func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
 	if scheme, _, _ := strings.Cut(to, ":"); scheme == "tel" {
@@ -103,13 +111,17 @@ func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
 	if err != nil {
 		return err
 	}
-	film, err := o.film()
+	shown, err := filmOf("--video", o.video)
+	if err != nil {
+		return err
+	}
+	slides, err := filmOf("--present", o.present)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	party := caller.New(caller.Options{Play: play, Film: film, Watch: o.recordVideo != "", Digits: o.dtmf, Keep: o.duration + time.Second})
+	party := caller.New(caller.Options{Play: play, Film: shown, Slides: slides, Watch: o.recordVideo != "" || o.recordScreen != "", Digits: o.dtmf, Keep: o.duration + time.Second})
 	defer party.Close()
 	phone, err := o.phone(ctx, to, party)
 	if err != nil {
@@ -125,10 +137,16 @@ func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
 			return err
 		}
 	}
-	if o.recordVideo != "" {
-		_, stream := party.Seen()
-		if err := os.WriteFile(o.recordVideo, stream, 0o644); err != nil {
-			return fmt.Errorf("call: --record-video: %w", err)
+	for _, kept := range []struct {
+		flag, file string
+		seen       func() (*caller.Video, []byte)
+	}{{"--record-video", o.recordVideo, party.Seen}, {"--record-screen", o.recordScreen, party.Presented}} {
+		if kept.file == "" {
+			continue
+		}
+		_, stream := kept.seen()
+		if err := os.WriteFile(kept.file, stream, 0o644); err != nil {
+			return fmt.Errorf("call: %s: %w", kept.flag, err)
 		}
 	}
 	if err := r.print(out, o.asJSON); err != nil {
@@ -175,11 +193,18 @@ func (o callOptions) phone(ctx context.Context, to string, party *caller.Caller)
 	if strings.HasPrefix(strings.ToLower(to), "h323:") {
 		return p, o.h323(ctx, p, ports, bind, log)
 	}
-	e, err := sip.New(sip.Options{Ports: ports, Legacy: true, Advertise: bind, Log: log})
+	var floor *bfcp.Port
+	if o.presents() {
+		if floor, err = bfcp.Listen(net.JoinHostPort(o.bind, "0"), log); err != nil {
+			return nil, err
+		}
+		context.AfterFunc(ctx, floor.Close)
+	}
+	e, err := sip.New(sip.Options{Ports: ports, Floor: floor, Legacy: true, Advertise: bind, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	opt := sip.DialOptions{From: o.from, Name: o.name, User: o.user, Password: o.password, Codecs: o.codecs, Video: o.pictures(), Clear: o.clear, TLS: o.tls()}
+	opt := sip.DialOptions{From: o.from, Name: o.name, User: o.user, Password: o.password, Codecs: o.codecs, Video: o.pictures(), Presents: o.presents(), Clear: o.clear, TLS: o.tls()}
 	p.edge = e
 	p.dial = func(ctx context.Context, to string, into core.Room) (core.Leg, error) {
 		return e.DialWith(ctx, to, into, opt)
@@ -313,6 +338,7 @@ func (r *callReport) measure(info core.Info, party *caller.Caller) {
 		r.LevelDBov = -int(audio.Level(heard))
 	}
 	r.Video, _ = party.Seen()
+	r.Screen, _ = party.Presented()
 	if tones := caller.Tones(heard, caller.Rate); tones != nil {
 		r.Hears = tones
 	}
@@ -340,29 +366,32 @@ func (r callReport) print(out io.Writer, asJSON bool) error {
 		"  received %d packets, lost %d, jitter %.1f ms, round trip %.1f ms, MOS %.2f\n  level %d dBov; hears %s\n",
 		r.To, r.SetupMS, r.DurationS, r.Code, r.Reason, r.Audio.Codec, r.Security.Signalling, suite,
 		r.Audio.PacketsReceived, r.Audio.PacketsLost, r.Audio.JitterMS, r.Audio.RTTMS, r.MOS, r.LevelDBov, strings.Join(hears, ", "))
-	if v := r.Video; v != nil && err == nil {
-		_, err = fmt.Fprintf(out, "  sees %s %dx%d, %d pictures, %.1f a second, the first after %.0f ms, %d packets of %d lost; %d pictures sent\n",
+	for i, v := range []*caller.Video{r.Video, r.Screen} {
+		if v == nil || err != nil {
+			continue
+		}
+		_, err = fmt.Fprintf(out, "  "+[]string{"sees", "is presented"}[i]+" %s %dx%d, %d pictures, %.1f a second, the first after %.0f ms, %d packets of %d lost; %d pictures sent\n",
 			cmp.Or(v.Codec, "nothing"), v.Width, v.Height, v.Pictures, v.FPS, v.FirstPictureMS, v.PacketsLost, v.PacketsReceived+v.PacketsLost, v.PicturesSent)
 	}
 	return err
 }
 
-// film is what to show.
-func (o callOptions) film() (*caller.Film, error) {
-	switch o.video {
+// filmOf is what a flag says to show.
+func filmOf(flag, from string) (*caller.Film, error) {
+	switch from {
 	case "":
 		return nil, nil
 	case "test":
 		return caller.TestFilm(), nil
 	}
-	f, err := os.Open(o.video)
+	f, err := os.Open(from)
 	if err != nil {
-		return nil, fmt.Errorf("call: --video: %w", err)
+		return nil, fmt.Errorf("call: %s: %w", flag, err)
 	}
 	defer f.Close()
 	film, err := caller.ReadFilm(f)
 	if err != nil {
-		return nil, fmt.Errorf("call: --video %s: %w", o.video, err)
+		return nil, fmt.Errorf("call: %s %s: %w", flag, from, err)
 	}
 	return film, nil
 }

@@ -88,6 +88,7 @@ func listeners(cfg *config.Config) (list []listener) {
 	for _, x := range []listener{
 		{"listen.https", l.HTTPS, "tcp"}, {"listen.webrtc", l.WebRTC, "udp"}, {"listen.webrtc_tcp", l.WebRTCTCP, "tcp"},
 		{"listen.sips", l.SIPS, "tcp"}, {"listen.sip", l.SIP, "udp"}, {"listen.sip", l.SIP, "tcp"},
+		{"listen.bfcp", l.BFCP, "tcp"}, {"listen.bfcp", l.BFCP, "udp"},
 		{"listen.h323", l.H323, "tcp"}, {"listen.h323_tls", l.H323TLS, "tcp"}, {"listen.ras", l.RAS, "udp"},
 		{"listen.turn", l.TURN, "udp"}, {"listen.turn", l.TURN, "tcp"}, {"listen.turns", l.TURNS, "tcp"},
 	} {

@@ -34,6 +34,7 @@ import (
 	"bridgehead/h323/ras"
 	"bridgehead/pstn"
 	"bridgehead/sip"
+	"bridgehead/sip/bfcp"
 	"bridgehead/webrtc"
 )
 
@@ -57,6 +58,7 @@ type gateway struct {
 	ras    *ras.Gatekeeper // nil: off
 	client *ras.Client     // at an outside gatekeeper; nil: none
 
+	floor   *bfcp.Port // nil: off
 	https   net.Listener
 	handler http.Handler
 	ready   atomic.Bool
@@ -132,9 +134,14 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	for _, s := range g.ports.Senders() {
 		g.clock.Send(s)
 	}
+	if cfg.Listen.BFCP != "" {
+		if g.floor, err = bfcp.Listen(cfg.Listen.BFCP, g.log); err != nil {
+			return err
+		}
+	}
 	g.sip, err = sip.New(sip.Options{
 		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tls.Config { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
-		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Devices: devices{g.store},
+		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Floor: g.floor, Devices: devices{g.store},
 		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc,
 		MediaTimeout: time.Duration(cfg.Limits.MediaTimeout) * time.Second, HoldTimeout: time.Duration(cfg.Limits.HoldTimeout) * time.Second,
 		Trace: g.trace, Log: g.log,
@@ -377,6 +384,9 @@ func (g *gateway) addresses() addresses {
 	if g.ras != nil {
 		at["ras"] = g.ras.Addr().String()
 	}
+	if g.floor != nil {
+		at["bfcp"] = g.floor.Addr().String()
+	}
 	if g.webrtc != nil {
 		for name, a := range g.webrtc.Addresses() {
 			at[name] = a
@@ -413,6 +423,9 @@ func (g *gateway) close() {
 	}
 	if g.sip != nil {
 		g.sip.Close()
+	}
+	if g.floor != nil {
+		g.floor.Close()
 	}
 	if g.h323 != nil {
 		g.h323.Close()

@@ -23,6 +23,8 @@ type Options struct {
 	Digits string
 	// Film is shown in a loop; nil: nothing.
 	Film *Film
+	// Slides are presented beside it; nil: nothing.
+	Slides *Film
 	// Watch keeps what is seen.
 	Watch bool
 	// Keep bounds what is kept of what is heard; 0: ten minutes.
@@ -45,6 +47,8 @@ type Caller struct {
 	pcm    []int16
 	camera *camera
 	screen *screen
+	slides *camera // presented
+	wall   *screen // what the far end presents
 	joined time.Duration
 	reason core.Reason
 	done   bool
@@ -76,6 +80,9 @@ func (c *Caller) Join(_ context.Context, leg core.Leg) error {
 		return err
 	}
 	c.show(leg)
+	if c.opt.Slides != nil {
+		leg.Signal(core.Roster{Parties: []core.Party{{ID: "slides", Sources: []core.Source{core.Screen}}}})
+	}
 	close(c.answered)
 	go c.press(leg)
 	return nil
@@ -112,6 +119,28 @@ func (c *Caller) show(leg core.Leg) {
 	}
 }
 
+// project presents the slides while the leg wants them.
+func (c *Caller) project(leg core.Leg, wants []core.Want) {
+	var next *camera
+	if content := leg.Info().Content; len(wants) > 0 && len(content) > 0 {
+		if sink, err := leg.Subscribe(core.Track{Party: wants[0].Party, Source: core.Screen, Codec: content[0]}); err == nil {
+			next = newCamera(c.opt.Slides, sink, content[0])
+		}
+	}
+	c.mu.Lock()
+	old := c.slides
+	if next != nil && old != nil {
+		next.p.Header, next.sent, next.asked = old.p.Header, old.sent, old.asked
+	}
+	if next != nil {
+		c.slides = next
+	}
+	c.mu.Unlock()
+	if old != nil {
+		_ = old.sink.Close()
+	}
+}
+
 const keyPause = 250 * time.Millisecond
 
 func (c *Caller) press(leg core.Leg) {
@@ -132,8 +161,11 @@ func (c *Caller) press(leg core.Leg) {
 
 // Publish takes what the far end says.
 func (c *Caller) Publish(t core.Track) (core.Sink, error) {
-	if t.Source == core.Camera {
-		return c.watch(t.Codec), nil
+	switch t.Source {
+	case core.Camera:
+		return c.watch(&c.screen, t), nil
+	case core.Screen:
+		return c.watch(&c.wall, t), nil
 	}
 	if t.Source.Kind() != core.Audio {
 		return core.Discard, nil
@@ -153,19 +185,19 @@ func (c *Caller) Publish(t core.Track) (core.Sink, error) {
 	return e, nil
 }
 
-// watch takes the far end's picture.
-func (c *Caller) watch(codec core.Codec) core.Sink {
+// watch takes one of the far end's pictures.
+func (c *Caller) watch(at **screen, t core.Track) core.Sink {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.screen == nil {
+	if *at == nil {
 		leg := c.leg
-		c.screen = newScreen(codec, c.joined, c.opt.Watch, func() {
-			leg.Signal(core.NeedKeyframe{Track: core.Track{Source: core.Camera}})
+		*at = newScreen(t.Codec, c.joined, c.opt.Watch, func() {
+			leg.Signal(core.NeedKeyframe{Track: core.Track{Source: t.Source}})
 		})
 	} else {
-		c.screen.restart()
+		(*at).restart()
 	}
-	return c.screen
+	return *at
 }
 
 // ear turns what arrives to sound.
@@ -221,8 +253,10 @@ func (c *Caller) Step(now time.Duration) {
 	if c.ear != nil && len(c.pcm) < int(c.opt.Keep.Seconds()*Rate) {
 		c.pcm = c.ear.hear(c.pcm, now)
 	}
-	if c.camera != nil {
-		c.camera.step(now)
+	for _, show := range []*camera{c.camera, c.slides} {
+		if show != nil {
+			show.step(now)
+		}
 	}
 }
 
@@ -233,11 +267,23 @@ func (c *Caller) Signal(e core.Event) {
 	if len(c.events) < 1000 {
 		c.events = append(c.events, e)
 	}
-	if _, ok := e.(core.NeedKeyframe); ok && c.camera != nil {
-		c.camera.renew = true
-		c.camera.asked++
+	if k, ok := e.(core.NeedKeyframe); ok {
+		show := c.camera
+		if k.Track.Source == core.Screen {
+			show = c.slides
+		}
+		if show != nil {
+			show.renew = true
+			show.asked++
+		}
 	}
 	c.mu.Unlock()
+	if v, ok := e.(core.View); ok && leg != nil && c.opt.Slides != nil {
+		go c.project(leg, v.Wants)
+	}
+	if f, ok := e.(core.Floor); ok && leg != nil && f.On {
+		leg.Signal(core.Floor{On: true})
+	}
 	if change, ok := e.(core.Changed); ok && leg != nil {
 		if !change.Video {
 			_ = c.listen(leg)
@@ -289,17 +335,28 @@ func (c *Caller) Heard() []int16 {
 func (c *Caller) Seen() (*Video, []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.camera == nil && c.screen == nil {
+	return seen(c.screen, c.camera)
+}
+
+// Presented tells the same of what is presented beside the pictures.
+func (c *Caller) Presented() (*Video, []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return seen(c.wall, c.slides)
+}
+
+func seen(s *screen, ours *camera) (*Video, []byte) {
+	if ours == nil && s == nil {
 		return nil, nil
 	}
 	v, stream := Video{}, []byte(nil)
-	if s := c.screen; s != nil {
+	if s != nil {
 		s.mu.Lock()
 		v, stream = s.stats, slices.Clone(s.seen)
 		s.mu.Unlock()
 	}
-	if c.camera != nil {
-		v.PicturesSent, v.KeyframesAsked = c.camera.sent, c.camera.asked
+	if ours != nil {
+		v.PicturesSent, v.KeyframesAsked = ours.sent, ours.asked
 	}
 	return &v, stream
 }

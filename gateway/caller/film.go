@@ -2,6 +2,7 @@ package caller
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -115,23 +116,27 @@ func (c *camera) step(now time.Duration) {
 		}
 	}
 	nals := c.film.units[c.at]
+	went := true
 	for i, n := range nals {
-		c.send(n, i == len(nals)-1)
+		went = c.send(n, i == len(nals)-1) && went
 	}
 	c.at = (c.at + 1) % len(c.film.units)
 	c.p.Header.Timestamp += uint32(90000 / FilmRate)
-	c.sent++
+	if went {
+		c.sent++
+	}
 }
 
-// send a NAL unit. What the receiver's mode does not allow is left out: then
-// the film has too large slices, and the far end tells of it.
-func (c *camera) send(nal []byte, last bool) {
+// send a NAL unit; false if it did not go, as one that is too long for the
+// receiver's packetization mode.
+func (c *camera) send(nal []byte, last bool) bool {
 	var payloads [][]byte
-	_ = h264.Payloads(nal, c.mode, videoMTU, func(b []byte) { payloads = append(payloads, append([]byte(nil), b...)) })
+	err := h264.Payloads(nal, c.mode, videoMTU, func(b []byte) { payloads = append(payloads, append([]byte(nil), b...)) })
 	for i, b := range payloads {
 		c.p.Header.Version, c.p.Header.Marker = 2, last && i == len(payloads)-1
 		c.p.Payload, c.p.Kept = b, b
-		_ = c.sink.Write(&c.p)
+		err = errors.Join(err, c.sink.Write(&c.p))
 		c.p.Header.SequenceNumber++
 	}
+	return err == nil
 }

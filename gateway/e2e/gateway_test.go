@@ -49,7 +49,7 @@ func serve(t testing.TB, flags ...string) *gateway {
 func (g *gateway) start(flags ...string) {
 	g.t.Helper()
 	args := []string{"serve", "--data", g.dir, "--rtp.bind", "127.0.0.1", "--rtp.advertise", "127.0.0.1", "--listen.turns", ""}
-	for _, l := range []string{"https", "webrtc", "webrtc_tcp", "sips", "sip", "turn", "h323", "h323_tls", "ras"} {
+	for _, l := range []string{"https", "webrtc", "webrtc_tcp", "sips", "sip", "turn", "h323", "h323_tls", "ras", "bfcp"} {
 		args = append(args, "--listen."+l, "127.0.0.1:0")
 	}
 	g.cmd = exec.Command(program, append(args, flags...)...)
@@ -258,8 +258,8 @@ type callReport struct {
 		PacketsReceived int `json:"packets_received"`
 		PacketsLost     int `json:"packets_lost"`
 	}
-	Hears []struct{ Hz, DBov float64 }
-	Video *caller.Video
+	Hears         []struct{ Hz, DBov float64 }
+	Video, Screen *caller.Video
 }
 
 // call places a test call and waits for its end.

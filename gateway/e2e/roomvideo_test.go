@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,11 +94,10 @@ func (b *browser) gap() (d time.Duration) {
 	return time.Duration(ms * float64(time.Millisecond))
 }
 
-// mustShow decodes an H.264 file: no picture may be damaged, each has the bars,
-// and the square runs.
-func mustShow(t *testing.T, file string, bars []string, atLeast int) {
+// decoded gives the pictures of an H.264 file, small and in RGB; none may be
+// damaged.
+func decoded(t *testing.T, file string, w, h int) []byte {
 	t.Helper()
-	const w, h = 64, 36
 	cmd := exec.Command("ffmpeg", "-v", "warning", "-err_detect", "explode", "-i", file, "-vf", fmt.Sprintf("scale=%d:%d:flags=area", w, h),
 		"-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
 	var out, complaints bytes.Buffer
@@ -105,10 +105,19 @@ func mustShow(t *testing.T, file string, bars []string, atLeast int) {
 	if err := cmd.Run(); err != nil || strings.Contains(complaints.String(), "error") || strings.Contains(complaints.String(), "concealing") {
 		t.Fatalf("%s: %v\n%s", filepath.Base(file), err, complaints.String())
 	}
-	pictures := out.Len() / (w * h * 3)
+	return out.Bytes()
+}
+
+// mustShow decodes an H.264 file: no picture may be damaged, each has the bars,
+// and the square runs.
+func mustShow(t *testing.T, file string, bars []string, atLeast int) {
+	t.Helper()
+	const w, h = 64, 36
+	out := decoded(t, file, w, h)
+	pictures := len(out) / (w * h * 3)
 	at := func(n, x, y int) (c [3]int) {
 		for i := range c {
-			c[i] = int(out.Bytes()[n*w*h*3+(y*w+x)*3+i])
+			c[i] = int(out[n*w*h*3+(y*w+x)*3+i])
 		}
 		return c
 	}
@@ -225,4 +234,76 @@ func TestBrowsersAndRoomSystemsSeeEachOther(t *testing.T) {
 	}
 	eventually(t, 20*time.Second, "Alice sends what she likes best again", func() bool { again, _ := alice.formats(); return again == sent })
 	eventually(t, 20*time.Second, "and Bob sees it", func() bool { _, received := bob.formats(); return strings.Contains(received, sent) })
+}
+
+// screens lists who presents in a meeting.
+func (g *gateway) screens(number string) (names []string) {
+	for _, p := range g.participants(number) {
+		if slices.Contains(p.Sources, "screen") {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// A SIP room presents by BFCP, an H.323 room by H.239 and a browser by its share,
+// one at a time: whoever begins takes over, and all others see it.
+func TestContentGoesBetweenNetworks(t *testing.T) {
+	g := serve(t)
+	g.meeting(map[string]any{"number": "7502"})
+	alice := newDriver(t).open("alice", 440, nil)
+	alice.join(g, "7502", "Alice", "")
+	g.waitFor("7502", "webrtc", "joined")
+	dir := t.TempDir()
+	sipSaw, h323Saw := filepath.Join(dir, "sip.h264"), filepath.Join(dir, "h323.h264")
+	results := [2]chan callReport{make(chan callReport, 1), make(chan callReport, 1)}
+	place := func(i int, to string, more ...string) {
+		results[i] <- call(t, to, append(more, "--duration", "32s", "--video", "test")...)
+	}
+	go place(0, "sips:7502@"+g.at["sips"], "--name", "SIP room", "--present", "test", "--record-screen", sipSaw)
+	presents := func(who string) func() bool {
+		return func() bool {
+			now := g.screens("7502")
+			if len(now) > 1 {
+				t.Errorf("%q present at once", now)
+			}
+			return slices.Equal(now, []string{who})
+		}
+	}
+	sees := func(who string) func() bool {
+		return func() bool {
+			for _, s := range alice.slots() {
+				if s.Source == "screen" && s.Name == who && s.FramesDecoded > 20 {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	eventually(t, 15*time.Second, "the SIP room presents", presents("SIP room"))
+	eventually(t, 15*time.Second, "Alice sees it", sees("SIP room"))
+	go place(1, g.h323("7502"), "--name", "H.323 room", "--present", film(t, cold), "--record-screen", h323Saw)
+	eventually(t, 15*time.Second, "the H.323 room presents in its place, or sees it", func() bool {
+		now := g.screens("7502")
+		return len(g.participants("7502")) == 3 && len(now) == 1
+	})
+	time.Sleep(4 * time.Second)
+	alice.click("Share")
+	eventually(t, 15*time.Second, "Alice presents in its place", presents("Alice"))
+	time.Sleep(4 * time.Second)
+	if !presents("Alice")() {
+		t.Errorf("%q present", g.screens("7502"))
+	}
+	sip, h323 := <-results[0], <-results[1]
+	for name, r := range map[string]callReport{"SIP": sip, "H.323": h323} {
+		if v := r.Screen; v == nil || v.Pictures == 0 {
+			t.Errorf("%s: nothing was presented to it: %+v", name, r.Screen)
+		} else {
+			t.Logf("%s: was presented %s %dx%d, %d pictures, %d packets lost; presented %d", name, v.Codec, v.Width, v.Height, v.Pictures, v.PacketsLost, v.PicturesSent)
+		}
+	}
+	if sip.Screen.PicturesSent == 0 {
+		t.Error("the SIP room has not presented")
+	}
+	t.Logf("%d and %d bytes of pictures decoded", len(decoded(t, sipSaw, 64, 36)), len(decoded(t, h323Saw, 64, 36)))
 }

@@ -106,19 +106,19 @@ type slot struct {
 	ConcealedSamples, TotalReceived float64
 }
 
-// sees gives what the browser receives of another's camera.
+// slots are what the browser receives.
+func (b *browser) slots() []slot {
+	b.d.t.Helper()
+	var stats struct{ Slots []slot }
+	b.eval("window.bridgehead.stats()", &stats)
+	return stats.Slots
+}
+
+// camera gives what the browser receives of another's camera.
 func (b *browser) camera(of string) (s slot) {
 	b.d.t.Helper()
-	var stats struct {
-		Slots []slot
-		Sent  []struct {
-			RID           string
-			FramesEncoded int
-		}
-	}
-	b.eval("window.bridgehead.stats()", &stats)
-	for _, s := range stats.Slots {
-		if s.Kind == "video" && s.Name == of {
+	for _, s := range b.slots() {
+		if s.Kind == "video" && s.Source == "camera" && s.Name == of {
 			return s
 		}
 	}

@@ -143,7 +143,7 @@ func (p *process) serve(ctx context.Context, program string, flags []string) err
 	for _, l := range []string{"https", "webrtc", "sips", "sip", "h323"} {
 		args = append(args, "--listen."+l, loopback+":0")
 	}
-	for _, l := range []string{"webrtc_tcp", "turn", "turns", "h323_tls", "ras"} {
+	for _, l := range []string{"webrtc_tcp", "turn", "turns", "h323_tls", "ras", "bfcp"} {
 		args = append(args, "--listen."+l, "")
 	}
 	p.cmd = exec.Command(program, append(args, flags...)...)
