@@ -197,6 +197,9 @@ func presentBothWays(t *testing.T, secure bool) {
 	ends := func(at *lectern) func() bool { return func() bool { on, _, _ := at.state(); return !on } }
 	until("both can be shown content", func() bool { return len(near.l.Info().Content) == 1 && len(far.l.Info().Content) == 1 })
 
+	if got, want := far.l.(*leg).content.floor.Transport, map[bool]string{true: "TCP/TLS/BFCP", false: "UDP/BFCP"}[secure]; got != want {
+		t.Errorf("the floor is controlled over %s, want %s", got, want)
+	}
 	near.l.Signal(sharing(true)) // the room system presents
 	until("the bridge sees the room's screen", arrives(far))
 	near.l.Signal(sharing(false))
