@@ -10,6 +10,12 @@ func (s *Session) serve(m Message) {
 		s.reply(m, Message{Primitive: ErrorMessage, Error: noUser})
 		return
 	}
+	// Drafts of the protocol had other numbers for the last ones: an answer to
+	// what this end has sent is one, whatever it calls itself.
+	if _, acknowledged := s.waiting[m.Transaction]; m.Response && acknowledged {
+		s.answered(m)
+		return
+	}
 	switch m.Primitive {
 	case Hello:
 		s.reply(m, Message{Primitive: HelloAck})
