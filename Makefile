@@ -17,9 +17,10 @@ help: ## this list
 run: build ## build and serve, with everything in ./data
 	bin/bridgehead serve
 
-build: setup-build ## build bin/bridgehead
+build: setup-build ## build bin/bridgehead, and bin/bridgehead-media beside it
 	@mkdir -p bin
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/bridgehead ./gateway
+	go build -trimpath -o bin/bridgehead-media ./gateway/mediaworker
 
 test: setup-test build web-test race e2e fuzz ## every test; what they need is installed first
 
@@ -58,7 +59,7 @@ clean: ## remove what was built
 
 setup-build: .cache/pkgconfig/opus.pc
 
-.cache/pkgconfig/opus.pc:
+.cache/pkgconfig/opus.pc: .ci/packages
 	@.ci/packages build
 	@mkdir -p $(@D)
 	@sed 's/-lopus/-l:libopus.a -lm/' $$(PKG_CONFIG_PATH= pkg-config --variable=pcfiledir opus)/opus.pc > $@
