@@ -107,6 +107,9 @@ type (
 	}
 )
 
+// PictureNotice is the Code of a Notice about how the party's picture is made.
+const PictureNotice = "picture"
+
 // Want is one track that a party wishes to see.
 type Want struct {
 	Party  string
@@ -136,6 +139,7 @@ const (
 	Unlock     Verb = "unlock"
 	EndMeeting Verb = "end"
 	DialOut    Verb = "dial"
+	SetLayout  Verb = "layout" // of a party, or of the meeting; Value names it
 )
 
 // State of a party.

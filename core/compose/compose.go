@@ -27,6 +27,7 @@ type Options struct {
 	Start func() (io.ReadWriteCloser, error)
 	// Cores is the budget: how many processors the worker may keep busy.
 	Cores float64
+	Now   func() time.Duration // the media clock; nil: core.Now
 	Log   *slog.Logger
 }
 
@@ -62,6 +63,9 @@ type Composer struct {
 func New(o Options) *Composer {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = core.Now
 	}
 	return &Composer{opt: o, sources: map[uint32]*Source{}, scenes: map[uint32]*scene{}, texts: map[string]*scene{}, budget: budget{cores: o.Cores, factor: 1}}
 }
@@ -199,7 +203,7 @@ func (c *Composer) take(k wire.Kind, body []byte) error {
 			return err
 		}
 		c.mu.Lock()
-		c.budget.note(r, core.Now())
+		c.budget.note(r, c.opt.Now())
 		c.mu.Unlock()
 	default:
 		return wire.ErrFrame

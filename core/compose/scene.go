@@ -130,7 +130,7 @@ func (s *scene) send(q *queue) {
 // deliver passes a packet on to all who see the scene.
 func (s *scene) deliver(m *wire.Media) {
 	s.up.Store(true)
-	p := core.Packet{Payload: m.Payload, Arrival: core.Now(), Level: core.LevelUnknown}
+	p := core.Packet{Payload: m.Payload, Arrival: s.c.opt.Now(), Level: core.LevelUnknown}
 	p.Header = rtp.Header{Version: 2, Marker: m.Marker, SequenceNumber: s.seq, Timestamp: m.Stamp, SSRC: s.generation}
 	s.seq++
 	for _, v := range *s.sinks.Load() {

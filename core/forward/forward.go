@@ -19,13 +19,17 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/compose"
 )
 
 // Options of a Router. The zero value serves.
 type Options struct {
 	// AudioSlots is how many microphones are heard at once, 1 to 16; 0: 3.
 	AudioSlots int
-	Log        *slog.Logger
+	// Composer makes the composed pictures of those who show one only; nil: they
+	// are sent the switched one.
+	Composer *compose.Composer
+	Log      *slog.Logger
 }
 
 // Limits of one meeting; what is beyond them is refused or ignored.
@@ -52,6 +56,8 @@ type Router struct {
 	turn      turn                     // owned by the caller of Speakers
 
 	claim sync.Mutex // serialises the change of slot holders
+
+	studio *studio // nil: nothing is composed
 }
 
 type sourceKey struct {
@@ -73,6 +79,9 @@ func New(o Options) *Router {
 	}
 	r.listeners.Store(new([]*Subscriber))
 	r.spotlight.Store(new([]string))
+	if o.Composer != nil {
+		r.studio = newStudio(r, o.Composer)
+	}
 	return r
 }
 
@@ -114,9 +123,11 @@ type Subscriber struct {
 	// takes of the stage. 0: unknown.
 	bitrate, stageRate atomic.Int64
 
-	mu    sync.Mutex
-	wants []core.Want
-	keys  []core.Track // keyframes asked for since the last step
+	mu      sync.Mutex
+	wants   []core.Want
+	keys    []core.Track   // keyframes asked for since the last step
+	layout  compose.Layout // the party's own; empty: the meeting's
+	writing string         // a screen of text in place of pictures
 
 	// Owned by Step.
 	info   core.Info
@@ -200,10 +211,16 @@ func (r *Router) Step(now time.Duration) {
 	for _, src := range sources {
 		src.measure(now)
 	}
+	if c := r.studio; c != nil {
+		c.begin()
+	}
 	for _, s := range subs {
 		if !s.closed.Load() {
 			s.step(now)
 		}
+	}
+	if c := r.studio; c != nil {
+		c.end(now)
 	}
 	for _, src := range sources {
 		src.askKeyframes(now)

@@ -22,6 +22,10 @@ type stage struct {
 	lost  bool // the party asks for a whole picture
 	asked time.Duration
 	fell  time.Duration // when it last had to do with a smaller layer
+
+	quality  int           // of what is composed; -1: not chosen yet
+	lowered  time.Duration // when it last had to be a lower one
+	withheld bool          // nothing is composed for want of processors
 }
 
 const (
@@ -86,7 +90,7 @@ func (s *Subscriber) openStage() {
 	if isH264(codec) && takes.Mode == 0 {
 		sink = &single{Sink: sink}
 	}
-	*g = stage{out: s.newOut(sink), codec: codec, takes: takes}
+	*g = stage{out: s.newOut(sink), codec: codec, takes: takes, quality: -1}
 }
 
 func (g *stage) close() {
@@ -96,12 +100,24 @@ func (g *stage) close() {
 	}
 }
 
-// direct sets whose picture the party is sent, and which layer of it.
+// direct sets what the party is sent: the composed picture, or somebody's own.
 func (s *Subscriber) direct(now time.Duration) {
-	g := &s.stage
-	if g.out == nil {
+	if s.stage.out == nil {
 		return
 	}
+	layer := s.switched(now)
+	if c := s.router.studio; c != nil {
+		if show := c.pick(now, s, layer != nil); show != nil && (layer == nil || show.ready(now, c.c)) {
+			layer = show.layer
+		}
+	}
+	s.stage.out.aim(layer)
+}
+
+// switched finds whose picture the party is sent, and which layer of it; nil if
+// there is none that it takes.
+func (s *Subscriber) switched(now time.Duration) *layer {
+	g := &s.stage
 	best, layer := sourceKey{}, (*layer)(nil)
 	rank := 0
 	for _, src := range s.router.pictures() {
@@ -119,7 +135,7 @@ func (s *Subscriber) direct(now time.Duration) {
 	if layer != nil && best != g.on {
 		g.on, g.since = best, now
 	}
-	g.out.aim(layer)
+	return layer
 }
 
 // claim weighs who is shown: a shared screen, then those who spoke last, then
