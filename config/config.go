@@ -32,6 +32,7 @@ type Config struct {
 	H323     H323     `key:"h323"`
 	PSTN     PSTN     `key:"pstn"`
 	WebRTC   WebRTC   `key:"webrtc"`
+	Video    Video    `key:"video"`
 	Limits   Limits   `key:"limits"`
 	Passcode Passcode `key:"passcode"`
 	Records  Records  `key:"records"`
@@ -94,6 +95,13 @@ type PSTN struct {
 // WebRTC is the browsers' edge.
 type WebRTC struct {
 	Origins []string `key:"origins" help:"further web origins that may open the signalling socket"`
+}
+
+// Video is the picture of those who show one only: SIP and H.323 systems.
+type Video struct {
+	Layout string `key:"layout" default:"speaker" check:"speaker|2x2|3x3|4x4|1+7|content|switched" help:"how it is composed in meetings that say nothing else; switched: who speaks, as they send it"`
+	CPU    int    `key:"cpu" default:"50" check:"0-100" help:"share of all cores, in per cent, that composing may take; 0: nothing is composed"`
+	Worker string `key:"worker" help:"program that composes; bridgehead-media beside this one when empty"`
 }
 
 // Limits bound what the machine takes on.

@@ -82,6 +82,7 @@ type (
 	Roster struct {
 		Parties []Party
 		Locked  bool
+		Layout  string // of the composed picture
 	}
 	// Speaking names those heard now, loudest first; never changed after
 	// sending. Slots[i] is the party in audio slot i, "" if free.

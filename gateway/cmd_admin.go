@@ -217,6 +217,7 @@ func meetingCommand() *cobra.Command {
 	f.BoolVar(&m.EncryptedOnly, "encrypted-only", false, "take encrypted calls only")
 	f.BoolVar(&m.Hidden, "hidden", false, "do not list it")
 	f.BoolVar(&oneTime, "one-time", false, "delete it when it ends")
+	f.StringVar(&m.Layout, "layout", "", "layout of the picture of SIP and H.323 systems; as configured when empty")
 	f.IntVar(&m.MaxParticipants, "max-participants", 0, "0: no limit")
 	return group("meeting", "Meetings", add,
 		&cobra.Command{Use: "list", Short: "List meetings", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) {

@@ -22,6 +22,7 @@ import (
 	"bridgehead/config"
 	"bridgehead/core"
 	"bridgehead/core/clock"
+	"bridgehead/core/compose"
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
 	"bridgehead/core/rtpio"
@@ -40,23 +41,24 @@ import (
 
 // gateway is the whole: everything is made and joined here, and nowhere else.
 type gateway struct {
-	cfg    atomic.Pointer[config.Config]
-	log    *slog.Logger
-	store  *store.Store
-	clock  *clock.Clock
-	effort *effort
-	ports  *rtpio.Ports
-	cert   *certificate
-	book   *records.Book
-	guard  *dialplan.Guard
-	plan   *dialplan.Plan
-	hub    *api.Hub
-	sip    *sip.Edge
-	pstn   *pstn.Edge
-	webrtc *webrtc.Edge
-	h323   *h323.Edge
-	ras    *ras.Gatekeeper // nil: off
-	client *ras.Client     // at an outside gatekeeper; nil: none
+	cfg      atomic.Pointer[config.Config]
+	log      *slog.Logger
+	store    *store.Store
+	clock    *clock.Clock
+	effort   *effort
+	ports    *rtpio.Ports
+	cert     *certificate
+	book     *records.Book
+	guard    *dialplan.Guard
+	plan     *dialplan.Plan
+	composer *compose.Composer // nil: nothing is composed
+	hub      *api.Hub
+	sip      *sip.Edge
+	pstn     *pstn.Edge
+	webrtc   *webrtc.Edge
+	h323     *h323.Edge
+	ras      *ras.Gatekeeper // nil: off
+	client   *ras.Client     // at an outside gatekeeper; nil: none
 
 	floor   *bfcp.Port // nil: off
 	https   net.Listener
@@ -105,7 +107,9 @@ func (g *gateway) openRooms(cfg *config.Config) error {
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.WindowDuration())
 	g.book = records.New(g.store, g.log)
 	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Data: c}) }
-	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Guard: g.guard, Book: g.book, Admit: g.effort.admit, Notify: g.changed, Log: g.log})
+	g.composer = newComposer(cfg, g.log)
+	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Composer: g.composer, Layout: compose.Layout(cfg.Video.Layout),
+		Guard: g.guard, Book: g.book, Admit: g.effort.admit, Notify: g.changed, Log: g.log})
 	return nil
 }
 
@@ -241,6 +245,9 @@ func (g *gateway) serve(ctx context.Context) error {
 	behind.Go(func() { g.book.Run(late) })
 	behind.Go(func() { trimMemory(late, g.clock.Idle) })
 	behind.Go(func() { g.effort.watch(late) })
+	if g.composer != nil {
+		behind.Go(func() { g.composer.Run(late) })
+	}
 	edges := []core.Edge{g.sip, g.pstn, g.h323}
 	if g.webrtc != nil {
 		edges = append(edges, g.webrtc)

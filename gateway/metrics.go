@@ -36,6 +36,13 @@ func (g *gateway) register(r *prometheus.Registry) {
 	gauge("cpu_share", "Share of all cores that the gateway used in the last second.", func() float64 { return float64(g.effort.share.Load()) / 1000 })
 	gauge("start_time_seconds", "When the gateway was started.", func() float64 { return float64(started.Unix()) })
 	gauge("h323_calls", "H.323 calls under way.", func() float64 { return float64(g.h323.Calls()) })
+	if c := g.composer; c != nil {
+		gauge("compose_up", "Whether there is a media worker.", func() float64 { return map[bool]float64{true: 1}[c.Stats().Alive] })
+		gauge("compose_scenes", "Composed pictures.", func() float64 { return float64(c.Stats().Scenes) })
+		gauge("compose_cores", "Processors that the media worker keeps busy.", func() float64 { return c.Stats().Cores })
+		counter("compose_restarts_total", "Media workers that ended.", func() float64 { return float64(c.Stats().Restarts) })
+		counter("compose_dropped_total", "Packets that the media worker could not take.", func() float64 { return float64(c.Stats().Dropped) })
+	}
 	c, h := g.sip.Counters(), g.h323.Counters()
 	for name, v := range map[string]struct {
 		help string

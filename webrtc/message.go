@@ -203,12 +203,14 @@ type (
 		Type    string     `json:"type"`
 		Parties []partyMsg `json:"parties"`
 		Locked  bool       `json:"locked"`
+		Layout  string     `json:"layout,omitempty"`
 	}
 	rosterChangeMsg struct {
 		Type    string     `json:"type"`
 		Parties []partyMsg `json:"parties"`
 		Gone    []string   `json:"gone"`
 		Locked  bool       `json:"locked"`
+		Layout  string     `json:"layout,omitempty"`
 	}
 	partyMsg struct {
 		ID          string         `json:"id"`
@@ -322,7 +324,7 @@ func message(e core.Event) any {
 }
 
 func roster(r core.Roster) rosterMsg {
-	m := rosterMsg{Type: "roster", Parties: make([]partyMsg, len(r.Parties)), Locked: r.Locked}
+	m := rosterMsg{Type: "roster", Parties: make([]partyMsg, len(r.Parties)), Locked: r.Locked, Layout: r.Layout}
 	for i := range r.Parties {
 		m.Parties[i] = partyOf(&r.Parties[i])
 	}
@@ -341,7 +343,7 @@ func partyOf(p *core.Party) partyMsg {
 // large meeting the whole list, to all, at each who comes, would be most of what
 // the gateway does. Parties stand in the order in which they came.
 func rosterChange(old []core.Party, r core.Roster) rosterChangeMsg {
-	m := rosterChangeMsg{"roster-change", []partyMsg{}, []string{}, r.Locked}
+	m := rosterChangeMsg{"roster-change", []partyMsg{}, []string{}, r.Locked, r.Layout}
 	now := r.Parties
 	for i := range old {
 		if len(now) == 0 || now[0].ID != old[i].ID {

@@ -131,7 +131,7 @@ func (s *scene) send(q *queue) {
 func (s *scene) deliver(m *wire.Media) {
 	s.up.Store(true)
 	p := core.Packet{Payload: m.Payload, Arrival: s.c.opt.Now(), Level: core.LevelUnknown}
-	p.Header = rtp.Header{Version: 2, Marker: m.Marker, SequenceNumber: s.seq, Timestamp: m.Stamp, SSRC: s.generation}
+	p.Header = rtp.Header{Version: 2, Marker: m.Marker, SequenceNumber: s.seq, Timestamp: m.Stamp, SSRC: s.id<<8 | s.generation&0xff}
 	s.seq++
 	for _, v := range *s.sinks.Load() {
 		_ = v.sink.Write(&p)

@@ -76,6 +76,7 @@ type studio struct {
 
 	// Owned by Step, and at the end by who tidies.
 	open   bool
+	looked bool // who is here is known in this step
 	shows  map[showKey]*show
 	taps   map[sourceKey]*tap
 	full   time.Duration // until when nothing more is tried, the budget being used up
@@ -135,12 +136,18 @@ func newStudio(r *Router, c *compose.Composer) *studio {
 	return s
 }
 
-// begin looks at who is here and who speaks. The end of the step must follow.
+// begin a step; its end must follow.
 func (s *studio) begin() {
 	s.busy.Store(true)
-	if s.open = !s.closed.Load(); !s.open {
+	s.open, s.looked = !s.closed.Load(), false
+}
+
+// look at who is here and who speaks, once in a step.
+func (s *studio) look() {
+	if s.looked {
 		return
 	}
+	s.looked = true
 	s.now = *s.cast.Load()
 	spoke := *s.router.spotlight.Load()
 	rank := func(p Person) int {
@@ -179,6 +186,7 @@ func (s *studio) pick(now time.Duration, sub *Subscriber, can bool) *show {
 	if !isH264(sub.stage.codec) || !s.open {
 		return nil
 	}
+	s.look()
 	key.quality = sub.quality(now)
 	if key.writing == "" && !s.aims(&key, sub, can) {
 		return nil
@@ -404,7 +412,7 @@ func (s *studio) tap(now time.Duration, key sourceKey) *tap {
 // aim has the tap take the layer that is enough for its largest cell.
 func (t *tap) aim(src *source) {
 	var best *rung
-	rungs := src.rungs()
+	rungs := src.rungs(*src.codec.Load())
 	for i := range rungs {
 		codec := strings.ToUpper(rungs[i].layer.track.Codec.Name)
 		if !compose.Decodes(codec) {
@@ -452,6 +460,10 @@ func (s *studio) end(now time.Duration) {
 
 // update brings all pictures up to date, and ends those that nobody sees.
 func (s *studio) update(now time.Duration) {
+	if len(s.shows)+len(s.taps) == 0 {
+		return
+	}
+	s.look()
 	for _, t := range s.taps {
 		t.lines = 0
 	}

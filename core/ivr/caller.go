@@ -18,6 +18,7 @@ type caller struct {
 	mixer   *mix.Mixer
 	unclock func()
 	unseat  func()
+	screen  *screen // nil: nothing is shown
 	keys    chan byte
 	gone    chan struct{}
 
@@ -33,6 +34,7 @@ func (d *Desk) seat(leg core.Leg) *caller {
 		c.unseat = d.Seated(leg)
 	}
 	c.unclock = d.Clock.Mix(c.mixer)
+	c.screen = d.light(leg)
 	leg.Sit(c)
 	c.listen()
 	return c
@@ -92,8 +94,11 @@ func (c *caller) Signal(e core.Event) {
 	case core.Digit:
 		c.key(e.Key)
 	case core.Changed:
-		c.listen()
+		if !e.Video {
+			c.listen()
+		}
 	}
+	c.screen.signal(e)
 }
 
 // Leave ends the conversation.
@@ -109,6 +114,7 @@ func (c *caller) Leave(core.Reason) {
 // stand frees what the desk held for the caller.
 func (c *caller) stand() {
 	c.unclock()
+	c.screen.close()
 	c.mixer.Close()
 	if c.unseat != nil {
 		c.unseat()
@@ -156,7 +162,7 @@ func (c *caller) hush() {
 func (c *caller) ask(ctx context.Context, question string) (string, bool) {
 	for range tries {
 		done := c.play(question)
-		typed, ok := c.collect(ctx, done)
+		typed, ok := c.collect(ctx, done, func(typed []byte) { c.screen.ask(question, typed) })
 		if !ok {
 			return "", false
 		}
@@ -168,11 +174,13 @@ func (c *caller) ask(ctx context.Context, question string) (string, bool) {
 	return "", false
 }
 
-func (c *caller) collect(ctx context.Context, played <-chan struct{}) (string, bool) {
+// collect keys; show is told what there is so far.
+func (c *caller) collect(ctx context.Context, played <-chan struct{}, show func([]byte)) (string, bool) {
 	wait := time.NewTimer(time.Minute) // begins to run when the prompt is over
 	defer wait.Stop()
 	var typed []byte
 	for {
+		show(typed)
 		select {
 		case <-c.gone:
 			return "", false
@@ -211,6 +219,7 @@ func (c *caller) end(ctx context.Context, why core.Reason, prompt string) {
 // lead takes the caller to a room.
 func (c *caller) lead(ctx context.Context, room core.Room) {
 	c.hush()
+	c.screen.close()
 	c.mu.Lock()
 	if c.out != nil {
 		c.out.Close()

@@ -8,13 +8,16 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/clock"
+	"bridgehead/core/compose"
 )
 
 // Desk is what every room here works with.
 type Desk struct {
 	Clock *clock.Clock
 	Voice *Voice
-	Log   *slog.Logger
+	// Composer writes on the screens of those who have one; nil: nothing is shown.
+	Composer *compose.Composer
+	Log      *slog.Logger
 	// Seated is told of callers who come to a desk, and by the function it
 	// returns, that they have left it; may be nil.
 	Seated func(core.Leg) (left func())

@@ -50,6 +50,7 @@ func (m *Meeting) wait(p *party) {
 	if p.out != nil {
 		p.out.Play(m.opt.Voice.Say("waiting-for-accept")...)
 	}
+	m.look(p)
 	m.placed(p)
 	m.changed("waiting", p, core.Reason{})
 	for _, h := range m.inside() {
@@ -63,10 +64,7 @@ func (m *Meeting) wait(p *party) {
 func (m *Meeting) admit(p *party) {
 	fromLobby := p.state == core.Waiting
 	p.state = core.Joined
-	if p.out != nil {
-		p.out.Close()
-		p.out = nil
-	}
+	m.unhear(p)
 	alone := len(m.inside()) == 1
 	m.sit(p, true)
 	p.leg.Signal(core.Answer{})
@@ -74,7 +72,7 @@ func (m *Meeting) admit(p *party) {
 		m.mute(p, true, "the host")
 	}
 	p.out = m.listen(p, m.mixer)
-	m.watch(p)
+	m.look(p)
 	m.placed(p)
 	switch {
 	case fromLobby:
@@ -119,11 +117,22 @@ func (m *Meeting) listen(p *party, mixer *mix.Mixer) *mix.Output {
 	return nil
 }
 
-// watch has the party sent what it can see, once it can.
-func (m *Meeting) watch(p *party) {
-	if i := &p.info; p.sub == nil && (i.Forwarded || len(i.Video) > 0 || len(i.Content) > 0) {
+// look has the party sent what it can see, once it can. One who waits sees a
+// screen that says so.
+func (m *Meeting) look(p *party) {
+	i := &p.info
+	switch {
+	case p.sub != nil || !i.Forwarded && len(i.Video) == 0 && len(i.Content) == 0:
+	case p.state == core.Waiting:
+		if !i.Forwarded {
+			p.sub = m.foyer.Subscribe(p.leg)
+			p.sub.Writing("Please wait", "The host will let you in.")
+		}
+	default:
 		p.sub = m.router.Subscribe(p.leg)
+		p.sub.Layout(p.layout)
 	}
+	m.stirred.Store(true)
 }
 
 // left is the end of a party's stay.
@@ -180,9 +189,8 @@ func (m *Meeting) refresh(p *party, video bool) {
 	mixer := m.mixer
 	if p.state == core.Waiting {
 		mixer = m.lobby
-	} else {
-		m.watch(p)
 	}
+	m.look(p)
 	if !video {
 		if p.out != nil {
 			p.out.Close()
@@ -232,6 +240,6 @@ func (m *Meeting) placed(p *party) {
 }
 
 func (m *Meeting) changed(what string, p *party, r core.Reason) {
-	m.dirty = true
+	m.dirty, m.moved = true, true
 	m.opt.Notify(Change{Meeting: m.opt.Number, What: what, Party: p.view(), Reason: r})
 }

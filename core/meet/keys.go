@@ -48,6 +48,8 @@ func (m *Meeting) press(p *party, key byte) {
 		m.hand(p, !p.hand)
 	case "*4":
 		m.sayRoster(p)
+	case "*2":
+		m.nextLayout(p)
 	case "**":
 		m.say(p, map[core.Role]string{core.Host: "help-host", core.Guest: "help-guest"}[p.role])
 	case "*91", "*92", "*95", "*97":

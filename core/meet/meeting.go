@@ -17,6 +17,7 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/clock"
+	"bridgehead/core/compose"
 	"bridgehead/core/forward"
 	"bridgehead/core/mix"
 )
@@ -40,6 +41,8 @@ type Settings struct {
 	// KeepFloor: who presents stays until done; else whoever wants to takes
 	// over, but no guest from a host.
 	KeepFloor bool
+	// Layout of the picture for those who show one only; empty: compose.Speaker.
+	Layout compose.Layout
 }
 
 // Voice gives the meeting its prompts.
@@ -57,6 +60,9 @@ type Options struct {
 	Settings
 	Clock *clock.Clock
 	Voice Voice
+	// Composer makes the pictures of those who show one only; nil: who speaks is
+	// switched.
+	Composer *compose.Composer
 	// Dial calls an address and joins who answers through the room given. by
 	// is the party that asked, nil for the API.
 	Dial func(to, name string, by *core.Info, into core.Room) (core.Leg, error)
@@ -82,6 +88,7 @@ type Meeting struct {
 	mixer   *mix.Mixer      // of those inside
 	lobby   *mix.Mixer      // music for those who wait; has no inputs, ever
 	router  *forward.Router // what is forwarded unmixed
+	foyer   *forward.Router // the screen of those who wait; has no sources, ever
 	unclock []func()
 	steps   int         // counted by the clock
 	stirred atomic.Bool // the forwarder has something new to decide
@@ -95,6 +102,8 @@ type Meeting struct {
 	locked   bool
 	muteAll  bool
 	over     bool
+	layout   compose.Layout
+	moved    bool // what composed pictures say of people may be otherwise
 	dirty    bool // the roster changed since it was last sent
 	sentAt   time.Duration
 	floor    *party // who presents
@@ -118,8 +127,10 @@ func New(opt Options) *Meeting {
 		opt: opt, log: log, set: opt.Settings, done: make(chan struct{}),
 		mixer:  mix.New(mix.Options{Log: log}),
 		lobby:  mix.New(mix.Options{Log: log}),
-		router: forward.New(forward.Options{Log: log}),
+		router: forward.New(forward.Options{Composer: opt.Composer, Log: log}),
+		foyer:  forward.New(forward.Options{Composer: opt.Composer, Log: log}),
 	}
+	m.arrange(opt.Layout)
 	m.queue.ready = make(chan struct{}, 1)
 	m.lobby.Music(opt.Voice.Music(), true)
 	m.unclock = []func(){opt.Clock.Mix(m)}
@@ -142,6 +153,7 @@ func (m *Meeting) Step(now time.Duration) {
 	m.steps++
 	if m.steps%routerEvery == 0 || m.stirred.Swap(false) {
 		m.router.Step(now)
+		m.foyer.Step(now)
 	}
 	if m.steps%levelsEvery == 0 {
 		m.queue.put(func() { m.tellSpeaking(now) })
@@ -157,6 +169,7 @@ func (m *Meeting) run() {
 			m.one(f)
 		}
 		m.tellFormat()
+		m.present()
 		m.tellRoster(core.Now())
 	}
 }
@@ -177,6 +190,8 @@ func (m *Meeting) close() {
 	}
 	m.mixer.Close()
 	m.lobby.Close()
+	m.router.Close()
+	m.foyer.Close()
 	close(m.done)
 	m.queue.shut()
 	if m.opt.Closed != nil {
@@ -207,6 +222,9 @@ func (m *Meeting) do(f func()) bool {
 func (m *Meeting) Update(s Settings) {
 	m.do(func() {
 		if m.set != s {
+			if m.set.Layout != s.Layout {
+				m.arrange(s.Layout)
+			}
 			m.set, m.dirty = s, true
 		}
 	})

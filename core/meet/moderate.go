@@ -24,6 +24,14 @@ func (m *Meeting) event(s *seat, e core.Event) {
 		m.refresh(p, e.Video)
 	case core.Rename:
 		m.rename(p, e.Name)
+	case core.Bitrate:
+		if p.sub != nil {
+			p.sub.Bitrate(e.Source, e.BitsPerSec)
+		}
+	case core.NeedKeyframe:
+		if p.sub != nil {
+			p.sub.Keyframe(e.Track)
+		}
 	}
 	if p.state == core.Waiting {
 		return // nothing else is for those outside
@@ -41,14 +49,6 @@ func (m *Meeting) event(s *seat, e core.Event) {
 		if p.sub != nil {
 			p.sub.View(e.Wants)
 			m.stirred.Store(true)
-		}
-	case core.Bitrate:
-		if p.sub != nil {
-			p.sub.Bitrate(e.Source, e.BitsPerSec)
-		}
-	case core.NeedKeyframe:
-		if p.sub != nil {
-			p.sub.Keyframe(e.Track)
 		}
 	case core.Text:
 		m.text(p, e)
@@ -177,6 +177,10 @@ func (m *Meeting) carryOut(by *party, c core.Command) error {
 		return nil
 	case core.DialOut:
 		return m.dial(by, c)
+	case core.SetLayout:
+		if c.Party == "" {
+			return m.setLayout(nil, c.Value)
+		}
 	}
 	p := m.find(c.Party)
 	if p == nil {
@@ -215,6 +219,8 @@ func (m *Meeting) about(p *party, c core.Command) error {
 		m.hand(p, false)
 	case core.RenameOne:
 		m.rename(p, c.Value)
+	case core.SetLayout:
+		return m.setLayout(p, c.Value)
 	default:
 		return core.Reason{Code: core.Failure, Say: "That cannot be done.", Detail: "unknown verb " + string(c.Verb)}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/compose"
 	"bridgehead/core/forward"
 	"bridgehead/core/mix"
 )
@@ -28,6 +29,7 @@ type party struct {
 	out     *mix.Output
 	sub     *forward.Subscriber
 	keys    keypad
+	layout  compose.Layout // its own choice; empty: the meeting's
 }
 
 // seat is the party's place; a new one is made whenever the party moves.

@@ -38,9 +38,9 @@ func (m *Meeting) tellRoster(now time.Duration) {
 	}
 	for _, p := range m.inside() {
 		if p.role == core.Host {
-			p.leg.Signal(core.Roster{Parties: all, Locked: m.locked})
+			p.leg.Signal(core.Roster{Parties: all, Locked: m.locked, Layout: string(m.layout)})
 		} else {
-			p.leg.Signal(core.Roster{Parties: guests, Locked: m.locked})
+			p.leg.Signal(core.Roster{Parties: guests, Locked: m.locked, Layout: string(m.layout)})
 		}
 	}
 }

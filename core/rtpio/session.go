@@ -268,6 +268,7 @@ type sender struct {
 	at      time.Duration
 	running bool // a packet was sent in this flow
 	written order
+	writer  uint32 // SSRC of what written is about
 	flow    *flow
 	buf     []byte
 	header  rtp.Header
@@ -294,6 +295,9 @@ func (s *Session) Write(p *core.Packet) error {
 	}
 	late, next := false, o.seq
 	if f.Send.ClockRate == videoRate {
+		if p.Header.SSRC != o.writer { // another picture, numbered otherwise
+			o.writer, o.written = p.Header.SSRC, order{}
+		}
 		step, ok := o.written.step(p.Header.SequenceNumber)
 		if !ok {
 			return nil

@@ -24,6 +24,7 @@ type meetingBody struct {
 	Admission       string `json:"admission,omitempty" enum:"open,accept" default:"open"`
 	EncryptedOnly   bool   `json:"encrypted_only,omitempty"`
 	MaxParticipants int    `json:"max_participants,omitempty" minimum:"0" maximum:"10000" doc:"0: no limit of its own"`
+	Layout          string `json:"layout,omitempty" enum:"speaker,2x2,3x3,4x4,1+7,content,switched" doc:"of the picture of those who show one only; as configured when missing"`
 }
 
 type meetingPatch struct {
@@ -34,6 +35,7 @@ type meetingPatch struct {
 	Admission       *string `json:"admission,omitempty" enum:"open,accept"`
 	EncryptedOnly   *bool   `json:"encrypted_only,omitempty"`
 	MaxParticipants *int    `json:"max_participants,omitempty" minimum:"0" maximum:"10000"`
+	Layout          *string `json:"layout,omitempty" pattern:"^(speaker|2x2|3x3|4x4|1[+]7|content|switched)?$" doc:"of the picture of those who show one only; empty: as configured"`
 }
 
 type meetingView struct {
@@ -46,6 +48,7 @@ type meetingView struct {
 	Admission        string    `json:"admission"`
 	EncryptedOnly    bool      `json:"encrypted_only"`
 	MaxParticipants  int       `json:"max_participants"`
+	Layout           string    `json:"layout" doc:"empty: as configured"`
 	Owner            string    `json:"owner,omitempty"`
 	Created          time.Time `json:"created"`
 	Participants     int       `json:"participants"`
@@ -56,7 +59,7 @@ type meetingView struct {
 func (s *server) view(m store.Meeting) meetingView {
 	v := meetingView{Number: m.Number, Name: m.Name, Kind: m.Kind, Hidden: m.Hidden, HasHostPasscode: m.HostPasscode != "",
 		HasGuestPasscode: m.GuestPasscode != "", Admission: m.Admission, EncryptedOnly: m.EncryptedOnly,
-		MaxParticipants: m.MaxParticipants, Owner: m.Owner, Created: m.Created}
+		MaxParticipants: m.MaxParticipants, Layout: m.Layout, Owner: m.Owner, Created: m.Created}
 	if live := s.Plan.Live.Running(m.Number); live != nil {
 		v.Participants, v.Waiting = live.Size()
 		_, v.Locked = live.Settings()
@@ -110,7 +113,7 @@ func (s *server) listMeetings(ctx context.Context, _ *nothing) (*body[[]meetingV
 func (s *server) addMeeting(ctx context.Context, in *body[meetingBody]) (*body[meetingView], error) {
 	b := in.Body
 	m := store.Meeting{Number: b.Number, Name: b.Name, Kind: b.Kind, Hidden: b.Hidden || b.Kind == "one-time", HostPasscode: b.HostPasscode,
-		GuestPasscode: b.GuestPasscode, Admission: b.Admission, EncryptedOnly: b.EncryptedOnly, MaxParticipants: b.MaxParticipants, Owner: userOf(ctx).ID}
+		GuestPasscode: b.GuestPasscode, Admission: b.Admission, EncryptedOnly: b.EncryptedOnly, MaxParticipants: b.MaxParticipants, Layout: b.Layout, Owner: userOf(ctx).ID}
 	if err := samePasscodes(m); err != nil {
 		return nil, err
 	}
@@ -147,6 +150,7 @@ func (s *server) changeMeeting(ctx context.Context, in *struct {
 	set(&m.Admission, p.Admission)
 	set(&m.EncryptedOnly, p.EncryptedOnly)
 	set(&m.MaxParticipants, p.MaxParticipants)
+	set(&m.Layout, p.Layout)
 	if err := samePasscodes(m); err != nil {
 		return nil, err
 	}
@@ -203,6 +207,10 @@ func participant(p meet.Participant) participantView {
 	return v
 }
 
+type layoutBody struct {
+	Layout string `json:"layout" pattern:"^(speaker|2x2|3x3|4x4|1[+]7|content|switched)?$" doc:"empty: as the meeting's"`
+}
+
 type dialBody struct {
 	To   string `json:"to" maxLength:"512" example:"sips:room@example.org"`
 	Name string `json:"name,omitempty" maxLength:"64"`
@@ -233,6 +241,14 @@ func (s *server) moderation(api huma.API) {
 				return nil, s.command(ctx, in.Number, core.Command{Verb: verb})
 			})
 	}
+	huma.Register(api, operation("POST", "/meetings/{number}/participants/{id}/layout", "layout-participant", "Compose a party's picture otherwise than the meeting's", store.RoleUser, tag),
+		func(ctx context.Context, in *struct {
+			ByNumber
+			ByID
+			Body layoutBody
+		}) (*nothing, error) {
+			return nil, s.command(ctx, in.Number, core.Command{Verb: core.SetLayout, Party: in.ID, Value: in.Body.Layout})
+		})
 	huma.Register(api, operation("POST", "/meetings/{number}/dial", "dial", "Call an address into a meeting", store.RoleUser, tag), s.dial)
 }
 

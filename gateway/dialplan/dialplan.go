@@ -12,6 +12,7 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/clock"
+	"bridgehead/core/compose"
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
 	"bridgehead/gateway/records"
@@ -23,8 +24,12 @@ type Options struct {
 	Store *store.Store
 	Clock *clock.Clock
 	Voice *ivr.Voice
-	Guard *Guard
-	Book  *records.Book
+	// Composer makes pictures for those who show one only; nil: nothing is
+	// composed. Layout is that of meetings that say none.
+	Composer *compose.Composer
+	Layout   compose.Layout
+	Guard    *Guard
+	Book     *records.Book
 	// Admit refuses a new call when there is no room for it; nil: there always
 	// is.
 	Admit func() error
@@ -48,8 +53,8 @@ type Plan struct {
 
 // New makes a plan; [Plan.Dialers] must follow before anybody dials out.
 func New(o Options) *Plan {
-	p := &Plan{opt: o, desk: ivr.Desk{Clock: o.Clock, Voice: o.Voice, Log: o.Log}}
-	p.Live = &Live{store: o.Store, clock: o.Clock, voice: o.Voice, log: o.Log, dial: p.DialOut, notify: o.Notify, meetings: map[string]*meet.Meeting{}, pairs: map[string]int{}}
+	p := &Plan{opt: o, desk: ivr.Desk{Clock: o.Clock, Voice: o.Voice, Composer: o.Composer, Log: o.Log}}
+	p.Live = &Live{store: o.Store, clock: o.Clock, voice: o.Voice, composer: o.Composer, layout: o.Layout, log: o.Log, dial: p.DialOut, notify: o.Notify, meetings: map[string]*meet.Meeting{}, pairs: map[string]int{}}
 	return p
 }
 

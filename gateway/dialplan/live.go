@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/clock"
+	"bridgehead/core/compose"
 	"bridgehead/core/meet"
 	"bridgehead/gateway/store"
 )
@@ -16,12 +18,14 @@ import (
 // Live holds the meetings that run. A meeting starts when the first party
 // comes and stops a while after the last has left.
 type Live struct {
-	store  *store.Store
-	clock  *clock.Clock
-	voice  meet.Voice
-	log    *slog.Logger
-	dial   func(to, name string, by *core.Info, into core.Room) (core.Leg, error)
-	notify func(meet.Change)
+	store    *store.Store
+	clock    *clock.Clock
+	voice    meet.Voice
+	composer *compose.Composer
+	layout   compose.Layout // of meetings that say none
+	log      *slog.Logger
+	dial     func(to, name string, by *core.Info, into core.Room) (core.Leg, error)
+	notify   func(meet.Change)
 
 	mu       sync.Mutex
 	meetings map[string]*meet.Meeting
@@ -48,7 +52,7 @@ func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Me
 	}
 	var m *meet.Meeting
 	m = meet.New(meet.Options{
-		Settings: settings(kept), Clock: l.clock, Voice: l.voice, Dial: l.dial, Log: l.log,
+		Settings: l.settings(kept), Clock: l.clock, Voice: l.voice, Composer: l.composer, Dial: l.dial, Log: l.log,
 		Notify: func(c meet.Change) { l.changed(m, c) },
 		Closed: func() { go l.closed(m, kept) },
 	})
@@ -56,8 +60,9 @@ func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Me
 	return m, kept, nil
 }
 
-func settings(m store.Meeting) meet.Settings {
-	return meet.Settings{Number: m.Number, Name: m.Name, Admission: meet.Admission(m.Admission), EncryptedOnly: m.EncryptedOnly, MaxParticipants: m.MaxParticipants}
+func (l *Live) settings(m store.Meeting) meet.Settings {
+	return meet.Settings{Number: m.Number, Name: m.Name, Admission: meet.Admission(m.Admission), EncryptedOnly: m.EncryptedOnly, MaxParticipants: m.MaxParticipants,
+		Layout: cmp.Or(compose.Layout(m.Layout), l.layout)}
 }
 
 func (l *Live) changed(m *meet.Meeting, c meet.Change) {
@@ -150,7 +155,7 @@ func (l *Live) All() (list []*meet.Meeting) {
 // Update gives a running meeting its new settings.
 func (l *Live) Update(m store.Meeting) {
 	if running := l.Running(m.Number); running != nil {
-		running.Update(settings(m))
+		running.Update(l.settings(m))
 	}
 }
 

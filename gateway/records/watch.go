@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"bridgehead/core"
+	"bridgehead/gateway/store"
 )
 
 // Watch gives back the room with every leg that joins it recorded to its end.
@@ -44,6 +45,14 @@ type watchedLeg struct {
 }
 
 func (l *watchedLeg) Sit(s core.Seat) { l.Leg.Sit(watchedSeat{s, l}) }
+
+// Signal writes into the ladder what the party is told of its picture.
+func (l *watchedLeg) Signal(e core.Event) {
+	if n, ok := e.(core.Notice); ok && n.Code == core.PictureNotice {
+		l.book.Step(l.Leg.Info().ID, store.Step{What: "picture", Text: n.Text})
+	}
+	l.Leg.Signal(e)
+}
 
 func (l *watchedLeg) Hangup(r core.Reason) {
 	l.told.CompareAndSwap(nil, &r)
