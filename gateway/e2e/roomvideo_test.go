@@ -147,7 +147,7 @@ func mustShow(t *testing.T, file string, bars []string, atLeast int) {
 // A SIP and an H.323 system see each other, encrypted: whole pictures from the
 // first second on.
 func TestRoomSystemsSeeEachOther(t *testing.T) {
-	g := serve(t)
+	g := serve(t, "--video.cpu", "0") // nothing is composed
 	g.meeting(map[string]any{"number": "7500"})
 	dir := t.TempDir()
 	sipSaw, h323Saw := filepath.Join(dir, "sip.h264"), filepath.Join(dir, "h323.h264")
@@ -187,7 +187,7 @@ func TestRoomSystemsSeeEachOther(t *testing.T) {
 // then that, seen by all, without a picture missed for longer than one notices;
 // and as before when the last such party has gone.
 func TestBrowsersAndRoomSystemsSeeEachOther(t *testing.T) {
-	g := serve(t)
+	g := serve(t, "--video.cpu", "0") // nothing is composed
 	g.meeting(map[string]any{"number": "7501"})
 	d := newDriver(t)
 	alice := d.open("alice", 440, map[string]any{"fakeVideo": cameraFile(t, warm)})
