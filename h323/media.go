@@ -179,6 +179,9 @@ func (l *leg) flow(m *medium, sending bool) {
 		f.OnTimeout = func() {}
 		f.OnFeedback = func(p rtcp.Packet) { l.feedback(m.source, p) }
 	}
+	if m.source == core.Camera {
+		f.OnRate = func(bps int) { l.box.Post(func() { l.carried(m, bps) }) }
+	}
 	if c := m.in; c != nil && !l.held {
 		f.Receive, f.CipherIn = receives(c), cipherOf(c)
 		if m.source == core.Microphone {
@@ -259,6 +262,14 @@ func (l *leg) sends(m *medium) {
 			l.codec = codec.Name
 		}
 	})
+}
+
+// carried is what the peer takes of the main picture by RTCP, in bit/s; 0: no
+// limit any more.
+func (l *leg) carried(m *medium, bps int) {
+	if l.state != over && m.out != nil {
+		l.limit(core.Stage, cmp.Or(edge.Least(m.out.BitRate, bps), edge.Unlimited))
+	}
 }
 
 // showable tells the room whether the party sees, and in what.

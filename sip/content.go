@@ -88,7 +88,7 @@ func (l *leg) agreeContent() {
 		return
 	}
 	c.agreed = g
-	if err := c.media.Start(pictureFlow(g, l.contentFeedback)); err != nil {
+	if err := c.media.Start(pictureFlow(g, l.contentFeedback, nil)); err != nil {
 		l.log.Warn("SIP call goes on without content", "error", err)
 		g, c.agreed = nil, nil
 	}
@@ -399,12 +399,12 @@ func (c *content) close() {
 }
 
 // pictureFlow is how pictures agreed on flow; nil: not at all.
-func pictureFlow(g *sdp.Agreed, feedback func(rtcp.Packet)) rtpio.Flow {
+func pictureFlow(g *sdp.Agreed, feedback func(rtcp.Packet), rate func(int)) rtpio.Flow {
 	f := rtpio.Flow{}
 	if g == nil {
 		return f
 	}
-	f = rtpio.Flow{Remote: g.Remote, RemoteRTCP: g.RemoteRTCP, Mux: g.Mux, Send: g.Send, Receive: g.Receive, OnFeedback: feedback}
+	f = rtpio.Flow{Remote: g.Remote, RemoteRTCP: g.RemoteRTCP, Mux: g.Mux, Send: g.Send, Receive: g.Receive, OnFeedback: feedback, OnRate: rate}
 	if g.Suite != "" {
 		suite, _ := rtpio.SuiteNamed(g.Suite)
 		f.Keys = &rtpio.Keys{Suite: suite, Local: g.LocalKey, Remote: g.RemoteKey}

@@ -10,6 +10,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/sip/sdp"
 )
 
@@ -20,6 +21,7 @@ type video struct {
 	sink    core.Sink
 	asked   time.Time
 	started *sdp.Agreed
+	rate    int  // what the peer takes, by RTCP; 0: not said
 	deaf    bool // the peer has refused an INFO that asks for a picture
 }
 
@@ -75,7 +77,7 @@ func (l *leg) agreeVideo() {
 		return
 	}
 	v.started = g
-	if err := v.media.Start(pictureFlow(g, l.feedback)); err != nil {
+	if err := v.media.Start(pictureFlow(g, l.feedback, l.carried)); err != nil {
 		l.log.Warn("SIP call goes on without pictures", "error", err)
 		g = nil
 	}
@@ -99,11 +101,26 @@ func (l *leg) agreeVideo() {
 	}
 }
 
-// limit tells the room what the peer takes (b=AS, b=TIAS).
+// limit tells the room what the peer takes: by its description (b=AS, b=TIAS),
+// and by RTCP.
 func (l *leg) limit() {
-	if g := l.agreed.Video; g != nil && g.MaxRate > 0 {
-		l.seat.Signal(core.Bitrate{Source: core.Stage, BitsPerSec: g.MaxRate})
+	if g := l.agreed.Video; g != nil && l.seat != nil {
+		if bps := edge.Least(g.MaxRate, l.video.rate); bps > 0 {
+			l.seat.Signal(core.Bitrate{Source: core.Stage, BitsPerSec: bps})
+		}
 	}
+}
+
+// carried is what the peer takes by RTCP, on the media clock.
+func (l *leg) carried(bps int) {
+	if bps == 0 {
+		bps = edge.Unlimited
+	}
+	l.box.Post(func() {
+		if l.video.rate = bps; l.state != over && l.agreed != nil {
+			l.limit()
+		}
+	})
 }
 
 // publishCamera offers the party's picture to the seat, anew.

@@ -66,3 +66,14 @@ func TakesContent(takes []core.Codec, sent core.Codec) error {
 	}
 	return nil
 }
+
+// Unlimited is said of a bit rate that is limited no more.
+const Unlimited = 1 << 30
+
+// Least is the smaller of two bit rates, either of which may be 0: not said.
+func Least(a, b int) int {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -12,9 +12,11 @@ import (
 )
 
 const (
-	// A keyframe costs ten times a common frame, so publishers are asked no
-	// more often than this, whoever else has lost the picture meanwhile.
-	askEvery = 500 * time.Millisecond
+	// A keyframe costs ten times a common frame, so publishers are asked once a
+	// second at most, whoever else has lost the picture meanwhile; the second of
+	// two may come sooner, so that a newcomer need not wait.
+	askEvery = time.Second
+	askAgain = 500 * time.Millisecond
 	// idle is when a layer counts as paused by its sender.
 	idle = 1500 * time.Millisecond
 	// missed is when it does while another layer of the same picture comes: a
@@ -53,14 +55,15 @@ type layer struct {
 	spatials atomic.Int32             // highest spatial layer seen
 
 	// Owned by the publisher's goroutine.
-	ssrc   uint32
-	sps    bool
-	begun  bool
-	epoch  uint32
-	lastSN uint16
+	prelude *prelude // nil but at a change of format
+	ssrc    uint32
+	sps     bool
+	begun   bool
+	epoch   uint32
+	lastSN  uint16
 
 	// Owned by Step.
-	asked    time.Duration
+	asked    [2]time.Duration // the last two times
 	measured time.Duration
 	counted  [maxSID + 1]int64
 	rates    [maxSID + 1]int // bit/s of each spatial layer
@@ -82,6 +85,9 @@ func (r *Router) publishLayer(t core.Track, ask func(core.NeedKeyframe)) *layer 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	src := r.sources[key]
+	if src != nil && *src.codec.Load() != t.Codec {
+		l.prelude = &prelude{}
+	}
 	if src == nil {
 		src = &source{key: key}
 		src.layers.Store(new([]*layer))
@@ -121,6 +127,14 @@ func (l *layer) Write(p *core.Packet) error {
 		return nil
 	}
 	l.arrived.Store(int64(max(p.Arrival, 1)))
+	if l.prelude != nil && l.hold(p) {
+		return nil
+	}
+	l.forward(p)
+	return nil
+}
+
+func (l *layer) forward(p *core.Packet) {
 	l.watchRestart(p)
 	d := l.parse(p.Payload)
 	l.bytes[d.sid&maxSID].Add(int64(len(p.Payload)) + 12)
@@ -145,7 +159,6 @@ func (l *layer) Write(p *core.Packet) error {
 		o.write(l, p, &d)
 	}
 	d.restore(p.Payload)
-	return nil
 }
 
 // watchRestart notes a sender that has begun anew.
@@ -197,8 +210,8 @@ func (s *source) askKeyframes(now time.Duration) {
 		if l.ask == nil || !l.need.Load() || len(*l.outs.Load()) == 0 {
 			continue
 		}
-		if l.asked == 0 || now-l.asked >= askEvery {
-			l.asked = now
+		if l.asked[0] == 0 || now-l.asked[1] >= askAgain && now-l.asked[0] >= 2*askEvery {
+			l.asked = [2]time.Duration{l.asked[1], now}
 			l.ask(core.NeedKeyframe{Track: l.track})
 		}
 	}

@@ -309,9 +309,17 @@ func TestViewFollowsAChangeOfFormat(t *testing.T) {
 	sinks[0].Close()
 	c := h264Camera(t, w.r, "x", mode1, sps360, 1)
 	c.sink = w.r.Publish(core.Track{Party: "a", Source: core.Camera, Layer: "q", Codec: h264Codec(mode1)}, func(core.NeedKeyframe) { c.asks++ })
-	w.cams = []*roomSystem{c}
-	w.run(300 * time.Millisecond)
+	c.asks = 1
+	for i := range 3 { // it begins whole, unasked
+		c.picture(w.now + time.Duration(i)*33*time.Millisecond)
+	}
+	w.now += 100 * time.Millisecond
+	w.r.Step(w.now)
+	c.picture(w.now)
 	s := browser.camera("a")
+	if s != before && len(s.got) < 6 {
+		t.Errorf("%d packets of the new format came, want all 6 of its first pictures", len(s.got))
+	}
 	if s == before || len(s.got) == 0 {
 		t.Fatal("no H.264 came")
 	}

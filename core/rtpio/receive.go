@@ -17,6 +17,7 @@ type receiver struct {
 	source measure       // of the SSRC now heard
 	digit  lastDigit
 	rtcpIn bucket
+	rate   rateLimit
 	nextRR time.Duration
 	plain  []byte // the payload deciphered
 }

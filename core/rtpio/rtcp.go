@@ -260,8 +260,11 @@ func (s *Session) controlled(f *flow, p rtcp.Packet, at time.Duration) {
 		s.reported(f, p.Reports, at)
 	case *rtcp.ReceiverReport:
 		s.reported(f, p.Reports, at)
-	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest, *rtcp.TransportLayerNack, *rtcp.RawPacket:
-		if f.OnFeedback != nil {
+	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest, *rtcp.TransportLayerNack, *rtcp.RawPacket, *rtcp.ReceiverEstimatedMaximumBitrate:
+		if bps, ok := MaxRate(p); ok {
+			s.in.rate.wish = bps
+			s.in.rate.tell(f)
+		} else if f.OnFeedback != nil {
 			f.OnFeedback(p)
 		}
 	}
@@ -274,6 +277,12 @@ func (s *Session) reported(f *flow, blocks []rtcp.ReceptionReport, at time.Durat
 			continue
 		}
 		s.counters.remoteLost.Store(uint64(r.TotalLost))
+		if f.OnRate != nil {
+			if bps, news := s.in.rate.losses.Report(at, float64(r.FractionLost)/256, s.counters.octets.Load()); news {
+				s.in.rate.carried = bps
+				s.in.rate.tell(f)
+			}
+		}
 		if f.Send.ClockRate > 0 {
 			s.counters.remoteJitter.Store(int64(float64(r.Jitter) / float64(f.Send.ClockRate) * float64(time.Second)))
 		}

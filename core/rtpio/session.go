@@ -49,6 +49,9 @@ type Flow struct {
 	// The functions are called on the media clock and must not block.
 	OnDigit    func(key byte)
 	OnFeedback func(rtcp.Packet) // PLI, FIR, TMMBR…
+	// OnRate is told, on the media clock, what the peer takes at most, in bit/s,
+	// by its wish or by the losses that it reports; 0: no limit any more.
+	OnRate func(bps int)
 	// OnTimeout is called once when nothing has come for Timeout (0: never).
 	Timeout   time.Duration
 	OnTimeout func()
