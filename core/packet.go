@@ -22,6 +22,18 @@ type Packet struct {
 	Level uint8
 }
 
+// Warmer is a Sink that can have the processor fetch what its next Write will
+// need, so that the Writes of many Sinks, one after the other, need not each wait
+// for the memory ([bridgehead/core/cache]). It is called by who writes.
+type Warmer interface{ Warm() }
+
+// Warm does so where the Sink can.
+func Warm(s Sink) {
+	if w, ok := s.(Warmer); ok {
+		w.Warm()
+	}
+}
+
 // LevelUnknown is the Level of a packet whose sender states none.
 const LevelUnknown = 255
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/cache"
 )
 
 // Jitter is the jitter buffer of one received stream: packets go in as the
@@ -22,13 +23,13 @@ type Jitter struct {
 	codec *Codec
 	max   int64 // ns
 
-	fresh, free queue // Put → reader, reader → Put
+	fresh, free stack // Put → reader, reader → Put
 	made        int   // slots, of Put
+	received    atomic.Uint64
 
 	// The reader's side. Times are ns, positions are RTP ticks, extended.
-	table   [slots]*slot // by sequence number
-	count   int          // in table
-	playing *slot        // lent to the reader by the last Get
+	waiting *slot // in the order of sequence numbers
+	playing *slot // lent to the reader by the last Get
 
 	synced      bool
 	ssrc        uint32
@@ -70,8 +71,8 @@ type JitterStats struct {
 }
 
 type jitterStats struct {
-	received, lost, late, duplicate, dropped, inserted atomic.Uint64
-	delay, jitter                                      atomic.Int64
+	lost, late, duplicate, dropped, inserted atomic.Uint64
+	delay, jitter                            atomic.Int64
 }
 
 // Status says what Get returned.
@@ -127,9 +128,23 @@ func NewJitter(o JitterOptions) *Jitter {
 	return j
 }
 
+// Fetch has what Put needs fetched ([bridgehead/core/cache]).
+func (j *Jitter) Fetch() {
+	if s := j.free.top.Load(); s != nil {
+		cache.Fetch(s)
+		cache.FetchBytes(s.payload)
+	}
+}
+
+// FetchNext has what Poll and Get need fetched.
+func (j *Jitter) FetchNext() {
+	cache.Fetch(j.fresh.top.Load())
+	cache.Fetch(j.waiting)
+}
+
 // Put takes a packet. It never blocks; a packet too many is dropped.
 func (j *Jitter) Put(p *core.Packet) {
-	j.stats.received.Add(1)
+	j.received.Add(1)
 	ticks := j.codec.Ticks(p.Payload)
 	if ticks <= 0 || len(p.Payload) > maxPayload {
 		j.stats.dropped.Add(1)
@@ -161,7 +176,8 @@ func (j *Jitter) slot() *slot {
 // it, core.LevelUnknown if levels are not known, Silence if nothing has come.
 func (j *Jitter) Poll(now time.Duration) (level uint8) {
 	level = Silence
-	for s := j.fresh.pop(); s != nil; s = j.fresh.pop() {
+	for s := j.fresh.all(); s != nil; {
+		next := s.next
 		if s.arrival == 0 {
 			s.arrival = int64(now)
 		}
@@ -171,6 +187,7 @@ func (j *Jitter) Poll(now time.Duration) (level uint8) {
 			level = min(level, s.level)
 		}
 		j.arrive(s)
+		s = next
 	}
 	return level
 }
@@ -187,12 +204,12 @@ func (j *Jitter) Get(now time.Duration, quiet bool) Coded {
 		return j.nothing(j.ptime)
 	}
 	j.bound(int64(now))
-	next := j.oldest()
+	next := j.waiting
 	for next != nil && next.ts+next.ticks <= j.pos {
 		j.countLost(next.seq)
 		j.playedSeq = next.seq
 		j.discard(next, &j.stats.late)
-		next = j.oldest()
+		next = j.waiting
 	}
 	switch {
 	case next == nil:
@@ -206,7 +223,7 @@ func (j *Jitter) Get(now time.Duration, quiet bool) Coded {
 // Stats may be called from any goroutine.
 func (j *Jitter) Stats() JitterStats {
 	return JitterStats{
-		Received: j.stats.received.Load(), Lost: j.stats.lost.Load(),
+		Received: j.received.Load(), Lost: j.stats.lost.Load(),
 		Late: j.stats.late.Load(), Duplicate: j.stats.duplicate.Load(),
 		Dropped: j.stats.dropped.Load(), Inserted: j.stats.inserted.Load(),
 		Delay:  time.Duration(j.stats.delay.Load()),
@@ -241,14 +258,10 @@ func (j *Jitter) arrive(s *slot) {
 
 // reset forgets the stream; s begins a new one.
 func (j *Jitter) reset(s *slot) {
-	for i, old := range j.table {
-		if old != nil {
-			j.table[i] = nil
-			j.stats.dropped.Add(1)
-			j.free.push(old)
-		}
+	for j.waiting != nil {
+		j.discard(j.waiting, &j.stats.dropped)
 	}
-	j.count, j.started, j.missed = 0, false, 0
+	j.started, j.missed = false, 0
 	j.synced, j.ssrc = true, s.ssrc
 	j.lastSeq, j.lastTS = int64(s.wireSeq), int64(s.wireTS)
 	j.playedSeq, j.playedEnd = j.lastSeq-1, j.lastTS
@@ -276,23 +289,22 @@ func (j *Jitter) insert(s *slot) {
 	if j.started && s.ts+s.ticks <= j.pos {
 		// Too late for its time. If nothing else is there, what was played
 		// instead was a wait for it: play on from here, that much later.
-		if j.count > 0 || s.ts < j.playedEnd || j.depth(s.arrival, s.ts) > j.max {
+		if j.waiting != nil || s.ts < j.playedEnd || j.depth(s.arrival, s.ts) > j.max {
 			j.dismiss(s, &j.stats.late)
 			return
 		}
 		j.pos, j.missed = s.ts, 0
 		j.stats.inserted.Add(1)
 	}
-	at := &j.table[s.seq&(slots-1)]
-	if *at != nil {
-		if (*at).seq == s.seq {
-			j.dismiss(s, &j.stats.duplicate)
-			return
-		}
-		j.discard(*at, &j.stats.dropped)
+	at := &j.waiting
+	for *at != nil && (*at).seq < s.seq {
+		at = &(*at).next
 	}
-	*at = s
-	j.count++
+	if *at != nil && (*at).seq == s.seq {
+		j.dismiss(s, &j.stats.duplicate)
+		return
+	}
+	s.next, *at = *at, s
 }
 
 func (j *Jitter) dismiss(s *slot, why *atomic.Uint64) {
@@ -300,28 +312,15 @@ func (j *Jitter) dismiss(s *slot, why *atomic.Uint64) {
 	j.free.push(s)
 }
 
+// discard takes the first of those waiting out.
 func (j *Jitter) discard(s *slot, why *atomic.Uint64) {
-	j.table[s.seq&(slots-1)] = nil
-	j.count--
+	j.waiting = s.next
 	j.dismiss(s, why)
-}
-
-// oldest is the earliest packet that waits; nil if none does.
-func (j *Jitter) oldest() (first *slot) {
-	if j.count == 0 {
-		return nil
-	}
-	for _, s := range j.table {
-		if s != nil && (first == nil || s.seq < first.seq) {
-			first = s
-		}
-	}
-	return first
 }
 
 // start begins to play once the first packet has waited out the delay.
 func (j *Jitter) start(now int64) bool {
-	first := j.oldest()
+	first := j.waiting
 	if first == nil || j.depth(now, first.ts) < j.target() {
 		return false
 	}
@@ -418,14 +417,15 @@ func (j *Jitter) play(s *slot, now int64, quiet bool) Coded {
 	default:
 		j.waitQuiet = 0
 	}
-	j.table[s.seq&(slots-1)] = nil
-	j.count--
+	j.waiting = s.next
 	j.playing = s
 	j.countLost(s.seq)
 	j.pos, j.missed = s.ts+s.ticks, 0
 	j.playedEnd, j.playedSeq = j.pos, s.seq
 	j.lossy = max(j.lossy-1, 0)
-	j.stats.delay.Store(depth)
+	if j.stats.delay.Load() != depth { // storing costs more than looking
+		j.stats.delay.Store(depth)
+	}
 	return Coded{Status: Ready, Payload: s.payload, Ticks: int(s.ticks), Level: s.level}
 }
 
@@ -439,7 +439,7 @@ func (j *Jitter) countLost(due int64) {
 
 // after is the packet that follows s without a gap, if it is here.
 func (j *Jitter) after(s *slot) *slot {
-	n := j.table[(s.seq+1)&(slots-1)]
+	n := s.next
 	if n == nil || n.seq != s.seq+1 || n.ts != s.ts+s.ticks {
 		return nil
 	}

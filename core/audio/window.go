@@ -8,6 +8,8 @@ type window struct {
 	minNow, minBefore int64 // ns; least transit of this period and the last
 	began             int64 // arrival at which this period began
 	n                 int   // delays ever added
+	edge              int   // bin of the spread
+	beyond            int   // delays in bins after it
 	recent            [windowSize]uint8
 	count             [windowBins]uint16 // histogram of recent
 }
@@ -40,21 +42,40 @@ func (w *window) add(transit, arrival int64) int64 {
 	bin := uint8(min(delay/windowBin, windowBins-1))
 	at := &w.recent[w.n%windowSize]
 	if w.n >= windowSize {
-		w.count[*at]--
+		w.tally(*at, -1)
 	}
 	*at = bin
-	w.count[bin]++
+	w.tally(bin, 1)
 	w.n++
+	w.seek()
 	return delay
+}
+
+func (w *window) tally(bin uint8, by int) {
+	w.count[bin] += uint16(by)
+	if int(bin) > w.edge {
+		w.beyond += by
+	}
+}
+
+// seek moves the edge to the last bin which, with those after it, holds more
+// delays than may come later than the spread.
+func (w *window) seek() {
+	most := min(w.n, windowSize) / windowBeyond
+	for w.beyond > most {
+		w.edge++
+		w.beyond -= int(w.count[w.edge])
+	}
+	for w.edge > 0 && w.beyond+int(w.count[w.edge]) <= most {
+		w.beyond += int(w.count[w.edge])
+		w.edge--
+	}
 }
 
 // spread is the delay over the base that nearly all packets keep, ns.
 func (w *window) spread() int64 {
-	beyond := min(w.n, windowSize) / windowBeyond
-	for b := windowBins - 1; b > 0; b-- {
-		if beyond -= int(w.count[b]); beyond < 0 {
-			return int64(b+1) * windowBin
-		}
+	if w.edge == 0 {
+		return 0
 	}
-	return 0
+	return int64(w.edge+1) * windowBin
 }
