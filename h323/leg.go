@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/cache"
 	"bridgehead/core/edge"
 	"bridgehead/h323/control"
 )
@@ -208,6 +209,14 @@ func (s *earpiece) Write(p *core.Packet) error {
 		return errStale
 	}
 	return s.m.session.Write(p)
+}
+
+// Warm implements [core.Warmer].
+func (s *earpiece) Warm() {
+	if s.m != nil {
+		cache.Fetch(&s.l.epoch)
+		s.m.session.Warm()
+	}
 }
 
 // Close implements [core.Sink].

@@ -391,6 +391,9 @@ func (p *microphone) Write(pkt *core.Packet) error {
 	return nil
 }
 
+// Warm implements [core.Warmer].
+func (p *microphone) Warm() { core.Warm(p.to) }
+
 // Close implements [core.Sink].
 func (p *microphone) Close() error { return p.to.Close() }
 

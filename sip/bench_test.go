@@ -86,7 +86,7 @@ func BenchmarkUnlisted(b *testing.B) {
 
 func BenchmarkEarpiece(b *testing.B) {
 	l := &leg{media: &fakeSession{}}
-	s, p := &earpiece{l: l}, &core.Packet{Payload: make([]byte, 160)}
+	s, p := &earpiece{l: l, media: l.media}, &core.Packet{Payload: make([]byte, 160)}
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Write(p)

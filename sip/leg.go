@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ import (
 // session is what a leg uses of an rtpio.Session.
 type session interface {
 	core.Sink
+	core.Warmer
 	Port() int
 	Start(rtpio.Flow) error
 	Receive(core.Sink)
@@ -83,9 +85,9 @@ type leg struct {
 	// content beside the picture
 	content content
 
-	epoch atomic.Uint32 // counts changes of the codec sent with
-	mu    sync.Mutex    // guards info
-	info  core.Info
+	mu   sync.Mutex // guards what follows
+	info core.Info
+	ears []*earpiece // in use
 }
 
 // party is a From or To: display name and URI, without tag.
@@ -233,6 +235,9 @@ func (m *microphone) Write(p *core.Packet) error {
 	return nil
 }
 
+// Warm implements [core.Warmer].
+func (m *microphone) Warm() { core.Warm(m.to) }
+
 // Close implements [core.Sink].
 func (m *microphone) Close() error { return m.to.Close() }
 
@@ -265,33 +270,55 @@ func (l *leg) Subscribe(t core.Track) (core.Sink, error) {
 	case !sameCodec(t.Codec, audio):
 		return nil, core.Reason{Code: core.Incompatible, Detail: "sip: the call uses " + audio.Name}
 	}
-	return &earpiece{l: l, epoch: l.epoch.Load()}, nil
+	ear := &earpiece{l: l, media: l.media}
+	l.mu.Lock()
+	l.ears = append(l.ears, ear)
+	l.mu.Unlock()
+	return ear, nil
 }
 
 // earpiece is where a room writes what the party hears. It ends when the call
-// is negotiated to another codec; the room then subscribes anew.
+// is negotiated to another codec; the room then subscribes anew. What a packet
+// needs is all here: the leg is another place in memory, for each of hundreds.
 type earpiece struct {
-	l      *leg
-	epoch  uint32
+	media  session
 	closed atomic.Bool
+	stale  atomic.Bool
+	l      *leg
 }
 
 var errStale = errors.New("sip: the call has changed its codec or ended")
+
+// outdate ends all earpieces.
+func (l *leg) outdate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.ears {
+		s.stale.Store(true)
+	}
+	l.ears = nil
+}
 
 // Write implements [core.Sink].
 func (s *earpiece) Write(p *core.Packet) error {
 	if s.closed.Load() {
 		return io.ErrClosedPipe
 	}
-	if s.epoch != s.l.epoch.Load() {
+	if s.stale.Load() {
 		return errStale
 	}
-	return s.l.media.Write(p)
+	return s.media.Write(p)
 }
+
+// Warm implements [core.Warmer].
+func (s *earpiece) Warm() { s.media.Warm() }
 
 // Close implements [core.Sink].
 func (s *earpiece) Close() error {
 	s.closed.Store(true)
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	s.l.ears = slices.DeleteFunc(s.l.ears, func(x *earpiece) bool { return x == s })
 	return nil
 }
 
@@ -337,7 +364,7 @@ func (l *leg) hangup(r core.Reason) {
 		l.refuseCall(r)
 	case l.state == answered:
 		l.incall.byeLater = &r // RFC 3261 15: not before the ACK
-		l.epoch.Add(1)         // but nothing is heard any more, either way
+		l.outdate()            // but nothing is heard any more, either way
 		l.media.Receive(nil)
 		l.video.hush()
 		l.endFloor()
@@ -357,7 +384,7 @@ func (l *leg) ended(r core.Reason) {
 	was := l.state
 	l.state, l.reason = over, r
 	l.timers.Stop()
-	l.epoch.Add(1)
+	l.outdate()
 	info := l.Info()
 	if l.media != nil {
 		l.media.Receive(nil)

@@ -49,7 +49,7 @@ func (l *leg) agree(g *sdp.Agreed) {
 	first := l.agreed == nil
 	changed := !first && (!sameCodec(l.agreed.Codec, g.Codec) || l.agreed.Codec.Ptime != g.Codec.Ptime || l.agreed.Suite != g.Suite)
 	if first || changed {
-		l.epoch.Add(1)
+		l.outdate()
 	}
 	l.agreed = g
 	// A peer that hears nothing holds the call; what it sends meanwhile is

@@ -102,6 +102,9 @@ type published struct {
 	track core.Track
 }
 
+// Warm implements [core.Warmer].
+func (p *published) Warm() { core.Warm(p.Sink) }
+
 func (p *published) Close() error {
 	s := p.seat
 	s.mu.Lock()
@@ -154,6 +157,9 @@ func (m *microphone) Write(p *core.Packet) error {
 	}
 	return m.in.Write(p)
 }
+
+// Warm implements [core.Warmer].
+func (m *microphone) Warm() { m.in.Warm() }
 
 func (m *microphone) Close() error {
 	if m.forwarded != nil {

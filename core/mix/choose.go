@@ -26,7 +26,8 @@ const (
 // jitter buffer's depth before they are played, so no beginning is cut off.
 func (m *Mixer) listen(l *lists) {
 	m.blind = 0
-	for _, in := range l.inputs {
+	for i, in := range l.inputs {
+		ahead(l.inputs, i)
 		if in.closed.Load() && in.gain == 0 {
 			m.removeInput(in)
 		}

@@ -11,6 +11,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/audio"
 	"bridgehead/core/audio/codecs"
+	"bridgehead/core/cache"
 )
 
 // InputOptions describe a voice.
@@ -92,6 +93,12 @@ func (in *Input) Write(p *core.Packet) error {
 	}
 	in.jitter.Put(p)
 	return nil
+}
+
+// Warm implements core.Warmer.
+func (in *Input) Warm() {
+	cache.Fetch(in)
+	in.jitter.Fetch()
 }
 
 // Close takes the voice out of the meeting with the next steps.

@@ -16,7 +16,9 @@ import (
 	"time"
 	"unique"
 
+	"bridgehead/core"
 	"bridgehead/core/audio"
+	"bridgehead/core/cache"
 )
 
 // Options of a Mixer.
@@ -67,6 +69,7 @@ type Mixer struct {
 	out     [maxFrame]int32
 	pcm     [maxFrame]int16
 	shared  []*Output // scratch: who hears a group's shared stream
+	packet  core.Packet
 }
 
 // fading bridges a change of the mix rate: one frame fades out at the old rate,
@@ -115,6 +118,7 @@ func New(o Options) *Mixer {
 	m := &Mixer{o: o, step: 2, fading: fading{1, 1}}
 	m.chosen = make([]*Input, 0, maxSpeakers)
 	m.active = make([]*Input, 0, 2*maxSpeakers)
+	m.packet.Header.Version = 2
 	m.lists.Store(&lists{rate: 8000})
 	return m
 }
@@ -176,6 +180,7 @@ func (m *Mixer) mixVoices(l *lists) {
 	clear(m.dialin[:n])
 	m.active = m.active[:0]
 	for i, in := range l.inputs {
+		ahead(l.inputs, i)
 		if !in.next(m, l, i) {
 			continue
 		}
@@ -191,7 +196,12 @@ func (m *Mixer) mixVoices(l *lists) {
 func (m *Mixer) serve(g *group) {
 	m.shared = m.shared[:0]
 	view, sound := m.view(g.key.forwarded)
-	for _, o := range g.outs {
+	for i, o := range g.outs {
+		if i%together == 0 {
+			for _, o := range g.outs[i:min(i+together, len(g.outs))] {
+				cache.Fetch(&o.hot)
+			}
+		}
 		alone := o.player.busy() || o.duck.down || m.speaks(o)
 		if alone {
 			o.own.begin(m, g.stream)
@@ -252,7 +262,7 @@ func (m *Mixer) view(forwarded bool) (sum []int32, sound bool) {
 // speaks reports whether the listener's own voice is in its mix.
 func (m *Mixer) speaks(o *Output) bool {
 	for _, in := range m.active {
-		if in.party == o.party && !(o.o.Forwarded && in.o.Forwarded) {
+		if in.party == o.party && !(o.key.forwarded && in.o.Forwarded) {
 			return true
 		}
 	}
@@ -280,9 +290,37 @@ func (m *Mixer) emit(g *group, s *stream, to []*Output, sound bool) {
 		if payload == nil {
 			continue
 		}
-		for _, o := range to {
-			o.send(m.now, payload, ticks, s.level, talk)
+		m.packet.Payload, m.packet.Arrival, m.packet.Level = payload, m.now, s.level
+		for some := range slices.Chunk(to, together) {
+			for _, o := range some {
+				cache.Fetch(&o.hot)
+			}
+			for _, o := range some {
+				core.Warm(o.sink)
+			}
+			for _, o := range some {
+				o.send(&m.packet, ticks, talk)
+			}
 		}
+	}
+}
+
+// together is how many parties' memory is fetched at once: few enough for the
+// nearest cache.
+const together = 16
+
+// ahead has what the inputs from the i-th on need fetched, when their turn to be
+// fetched together has come.
+func ahead(inputs []*Input, i int) {
+	if i%together != 0 {
+		return
+	}
+	some := inputs[i:min(i+together, len(inputs))]
+	for _, in := range some {
+		cache.Fetch(in)
+	}
+	for _, in := range some {
+		in.jitter.FetchNext()
 	}
 }
 

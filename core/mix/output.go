@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
-	"time"
 	"unique"
 
 	"bridgehead/core"
@@ -29,24 +28,30 @@ type OutputOptions struct {
 
 // Output is one listener.
 type Output struct {
-	o     OutputOptions
-	m     *Mixer
-	party party
-	key   groupKey
-
-	closed atomic.Bool
-	sent   atomic.Uint64
+	hot
+	o      OutputOptions
+	m      *Mixer
+	key    groupKey
 	failed atomic.Uint64
-	player player
+	own    stream // while what it hears is shared with nobody; of Step
+	one    [1]*Output
+}
 
-	// What follows belongs to Step.
-	own     stream // while what it hears is shared with nobody
-	alone   bool   // own was used in the last step
-	one     [1]*Output
+// hot is what each step needs of an Output, in few cache lines; all but closed,
+// sent and the player's orders belongs to Step.
+type hot struct {
+	sink    core.Sink
+	party   party
+	sent    atomic.Uint64
+	closed  atomic.Bool
+	alone   bool // own was used in the last step
 	duck    duck
-	packet  core.Packet
-	ts      uint32 // RTP timestamp at the mixer's beginning
 	talking bool
+	// of the packets: type, number of the next, source, RTP timestamp at the mixer's beginning
+	payloadType uint8
+	number      uint16
+	ssrc, ts    uint32
+	player      player
 }
 
 // AddOutput adds a listener. Its sink is written from Step, at the latest one
@@ -57,13 +62,10 @@ func (m *Mixer) AddOutput(opt OutputOptions) (*Output, error) {
 	if !ok {
 		return nil, fmt.Errorf("mix: no audio codec %q", opt.Codec.Name)
 	}
-	o := &Output{o: opt, m: m, party: unique.Make(opt.Party), ts: rand.Uint32()}
+	o := &Output{o: opt, m: m}
+	o.hot = hot{sink: opt.Sink, party: unique.Make(opt.Party), payloadType: opt.Codec.PayloadType, number: uint16(rand.Uint32()), ssrc: rand.Uint32(), ts: rand.Uint32()}
 	o.key = groupKey{codec, codec.Ptime(opt.Codec.Ptime), opt.Forwarded}
 	o.own.describe(o.key)
-	o.packet.Header.Version = 2
-	o.packet.Header.PayloadType = opt.Codec.PayloadType
-	o.packet.Header.SequenceNumber = uint16(rand.Uint32())
-	o.packet.Header.SSRC = rand.Uint32()
 	m.change(func(l *lists) { l.join(o) })
 	return o, nil
 }
@@ -117,20 +119,22 @@ func (o *Output) StopPlay() { o.player.stop() }
 // Sent counts the packets written, and those of them that the sink refused.
 func (o *Output) Sent() (packets, refused uint64) { return o.sent.Load(), o.failed.Load() }
 
-// send numbers a packet for this listener and writes it. ticks is its place on
-// the mixer's RTP clock; talk says that it is no mere sign of life.
-func (o *Output) send(now time.Duration, payload []byte, ticks uint64, level uint8, talk bool) {
+// send numbers a packet, which all listeners in turn are written, for this one and
+// writes it. ticks is its place on the mixer's RTP clock; talk says that it is no
+// mere sign of life.
+func (o *Output) send(p *core.Packet, ticks uint64, talk bool) {
 	if o.closed.Load() {
 		return
 	}
-	h := &o.packet.Header
+	h := &p.Header
 	h.Marker = talk && !o.talking
+	h.PayloadType, h.SSRC = o.payloadType, o.ssrc
 	h.Timestamp = o.ts + uint32(ticks)
+	h.SequenceNumber = o.number
 	o.talking = talk
-	o.packet.Payload, o.packet.Arrival, o.packet.Level = payload, now, level
-	if o.o.Sink.Write(&o.packet) != nil {
+	if o.sink.Write(p) != nil {
 		o.failed.Add(1)
 	}
 	o.sent.Add(1)
-	h.SequenceNumber++
+	o.number++
 }

@@ -91,7 +91,7 @@ func (s *Session) writeDigit(f *flow) bool {
 	case d.left == 0 && d.gap > 0:
 		d.gap--
 		return false
-	case d.left == 0 && d.queue == "", f.DigitsOut.Name == "":
+	case d.left == 0 && d.queue == "", !f.digits:
 		return false
 	}
 	first := d.left == 0
@@ -109,7 +109,7 @@ func (s *Session) writeDigit(f *flow) bool {
 	var payload [4]byte
 	payload[0], payload[1] = byte(strings.IndexByte(keys, d.queue[0])), flags
 	binary.BigEndian.PutUint16(payload[2:], d.dur)
-	s.out.header = rtp.Header{Version: 2, Marker: first, PayloadType: f.DigitsOut.PayloadType, Timestamp: d.stamp, SSRC: s.ssrc}
+	s.out.header = header{marker: first, payloadType: f.DigitsOut.PayloadType, stamp: d.stamp, ssrc: s.ssrc}
 	_ = s.sendRTP(f, payload[:])
 	if d.left == 0 {
 		d.queue, d.gap = d.queue[1:], digitGap

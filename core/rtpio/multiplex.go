@@ -99,14 +99,16 @@ func (p *Ports) Strangers() uint64 {
 func (s *Session) ID() uint32 { return s.id }
 
 // poll reads all that has come for any session.
-func (m *multiplex) poll(in *udp.Inbox, now time.Duration) {
-	m.read(in, m.rtp, now, func(s *Session, f *flow, b []byte, from netip.AddrPort, at time.Duration) { s.datagram(f, b, from, at) })
+func (m *multiplex) poll(in *intake, now time.Duration) {
+	m.read(in, m.rtp, now, func(s *Session, f *flow, b []byte, from netip.AddrPort, at time.Duration) {
+		s.datagram(in, f, b, from, at)
+	})
 	if m.ticks++; m.ticks%rtcpEvery == 0 {
 		m.read(in, m.rtcp, now, (*Session).control)
 	}
 }
 
-func (m *multiplex) read(in *udp.Inbox, from udp.Socket, now time.Duration, take func(*Session, *flow, []byte, netip.AddrPort, time.Duration)) {
+func (m *multiplex) read(in *intake, from udp.Socket, now time.Duration, take func(*Session, *flow, []byte, netip.AddrPort, time.Duration)) {
 	byID := *m.byID.Load()
 	in.Drain(from, func(i int) {
 		b := in.Packet(i)
@@ -172,7 +174,7 @@ func (f *flow) reportsFrom(s *Session, from netip.AddrPort) bool {
 // keepsAlive tells a packet that only keeps a firewall open: it has the
 // agreed payload type, or nothing in it.
 func (f *flow) keepsAlive(pt uint8, payload int) bool {
-	return f.Traversal && (payload == 0 || f.formats[pt&0x7f].kind == keepAlive)
+	return f.traversal && (payload == 0 || f.formats[pt&0x7f].kind == keepAlive)
 }
 
 func busy() error {

@@ -68,7 +68,7 @@ func New(opt Options) (*Ports, error) {
 	}
 	p := &Ports{opt: opt, log: opt.Log, used: map[uint16]bool{}}
 	for range 2 * runtime.GOMAXPROCS(0) {
-		p.pollers = append(p.pollers, &Poller{in: udp.NewInbox()})
+		p.pollers = append(p.pollers, &Poller{in: newIntake()})
 	}
 	for _, x := range p.pollers {
 		p.senders = append(p.senders, &Sender{x})
@@ -160,7 +160,7 @@ func (p *Ports) Senders() []*Sender { return p.senders }
 // Poller reads the sockets of its share of the sessions.
 type Poller struct {
 	stepping sync.Mutex
-	in       *udp.Inbox
+	in       *intake
 	shared   atomic.Pointer[multiplex] // that this poller reads; nil: none
 	ticks    int
 	mu       sync.Mutex // guards changes of the lists

@@ -16,8 +16,9 @@ type protection struct {
 	master []byte
 	suite  string
 	// mu is held for one packet: RTCP, and RTP without gcm, share the context.
-	mu  sync.Mutex
-	ctx *srtp.Context
+	mu     sync.Mutex
+	ctx    *srtp.Context
+	header rtp.Header // of what is encrypted
 }
 
 // protect makes both directions ready. A direction whose key stays the same
@@ -61,13 +62,16 @@ func (p *protection) keep(s Suite, master []byte) *protection {
 
 // rtp encrypts a packet of a fixed header and payload in its place, which needs
 // room for the tag. One goroutine sends.
-func (p *protection) rtp(plain []byte, h *rtp.Header) ([]byte, error) {
+func (p *protection) rtp(plain []byte) ([]byte, error) {
 	if p.gcm != nil {
 		return p.gcm.Seal(plain, 12)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ctx.EncryptRTP(plain[:0], plain, h)
+	if _, err := p.header.Unmarshal(plain); err != nil {
+		return nil, err
+	}
+	return p.ctx.EncryptRTP(plain[:0], plain, &p.header)
 }
 
 // openRTP authenticates and decrypts b in its place, of which n octets are the

@@ -7,24 +7,34 @@ import (
 	"github.com/pion/rtp"
 
 	"bridgehead/core"
+	"bridgehead/core/cache"
 	"bridgehead/core/udp"
 )
 
 // receiver keeps what the incoming side of a session knows.
 type receiver struct {
-	packet core.Packet   // reused, so that extensions allocate once
 	last   time.Duration // arrival of the last packet taken in
 	source measure       // of the SSRC now heard
 	digit  lastDigit
 	rtcpIn bucket
 	rate   rateLimit
 	nextRR time.Duration
-	plain  []byte // the payload deciphered
+}
+
+// intake is where a poller takes in what comes, for one session after the other.
+type intake struct {
+	*udp.Inbox
+	packet core.Packet // reused, so that extensions allocate once
+	plain  []byte      // its payload deciphered
+}
+
+func newIntake() *intake {
+	return &intake{Inbox: udp.NewInbox(), plain: make([]byte, 0, udp.MaxPacket)}
 }
 
 // poll reads all that has come. Packets that do not belong are counted and
 // forgotten; nothing that arrives can end the call.
-func (s *Session) poll(in *udp.Inbox, now time.Duration, rtcpToo bool) {
+func (s *Session) poll(in *intake, now time.Duration, rtcpToo bool) {
 	if s.closed.Load() {
 		return
 	}
@@ -37,7 +47,7 @@ func (s *Session) poll(in *udp.Inbox, now time.Duration, rtcpToo bool) {
 	}
 	in.Drain(s.rtp, func(i int) {
 		if f != nil {
-			s.datagram(f, in.Packet(i), in.From(i), in.Arrival(i, now))
+			s.datagram(in, f, in.Packet(i), in.From(i), in.Arrival(i, now))
 		}
 	})
 	if !rtcpToo {
@@ -50,6 +60,36 @@ func (s *Session) poll(in *udp.Inbox, now time.Duration, rtcpToo bool) {
 	}
 	if f != nil {
 		s.keepTime(f, now)
+	}
+}
+
+// fetch, fetchFlow and fetchSink are the steps of the way to all that a packet for
+// the session needs; each needs the one before.
+func (s *Session) fetch() {
+	if s != nil {
+		cache.Fetch(&s.flow)
+		cache.Fetch(&s.in)
+		cache.Fetch(&s.counters)
+	}
+}
+
+func (s *Session) fetchFlow() {
+	if s == nil {
+		return
+	}
+	if f := s.flow.Load(); f != nil {
+		cache.Fetch(&f.hot)
+		cache.Fetch(&f.formats[0])
+	}
+	cache.Fetch(s.sink.Load())
+}
+
+func (s *Session) fetchSink() {
+	if s == nil {
+		return
+	}
+	if to := s.sink.Load(); to != nil {
+		core.Warm(*to)
 	}
 }
 
@@ -70,7 +110,7 @@ func (s *Session) keepTime(f *flow, now time.Duration) {
 
 // datagram takes one datagram from the RTP port: RTP, RTCP multiplexed with it
 // (RFC 5761 §4), or something else. It reports whether it was the peer's sound.
-func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Duration) bool {
+func (s *Session) datagram(in *intake, f *flow, b []byte, from netip.AddrPort, at time.Duration) bool {
 	if len(b) < 12 || b[0]>>6 != 2 {
 		s.counters.refused.Add(1)
 		return false
@@ -81,7 +121,7 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 		}
 		return false
 	}
-	h := &s.in.packet.Header
+	h := &in.packet.Header
 	n, err := h.Unmarshal(b)
 	if err == nil && f.keepsAlive(h.PayloadType, len(b)-n) {
 		if f.traverse(s, from, h.SSRC, at) {
@@ -102,7 +142,7 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 		s.counters.refused.Add(1)
 		return false
 	}
-	payload, ok := f.open(&s.in, h, b[n:])
+	payload, ok := f.open(in, h, b[n:])
 	if !ok {
 		s.counters.refused.Add(1)
 		return false
@@ -112,12 +152,12 @@ func (s *Session) datagram(f *flow, b []byte, from netip.AddrPort, at time.Durat
 		f.heard = true
 		s.ports.note(f.Remote, from)
 	}
-	s.take(f, h, payload, at)
+	s.take(f, &in.packet, payload, at)
 	return true
 }
 
 func (f *flow) admit(s *Session, from netip.AddrPort, ssrc uint32, at time.Duration) bool {
-	if f.Traversal {
+	if f.traversal {
 		return f.traverse(s, from, ssrc, at)
 	}
 	return f.latch.admit(s, f, from, ssrc, at)
@@ -125,14 +165,11 @@ func (f *flow) admit(s *Session, from netip.AddrPort, ssrc uint32, at time.Durat
 
 // open gives the payload in clear and without padding. Some peers that encrypt
 // sound send their keys beside it in clear.
-func (f *flow) open(in *receiver, h *rtp.Header, payload []byte) ([]byte, bool) {
-	if f.CipherIn == nil || f.formats[h.PayloadType].kind == event && len(payload) == eventLen {
+func (f *flow) open(in *intake, h *rtp.Header, payload []byte) ([]byte, bool) {
+	if f.cipherIn == nil || f.formats[h.PayloadType].kind == event && len(payload) == eventLen {
 		return trim(payload, h.Padding)
 	}
-	if in.plain == nil {
-		in.plain = make([]byte, 0, udp.MaxPacket)
-	}
-	plain, err := f.CipherIn.Decrypt(in.plain[:0], payload, h.SequenceNumber, h.Timestamp, h.Padding)
+	plain, err := f.cipherIn.Decrypt(in.plain[:0], payload, h.SequenceNumber, h.Timestamp, h.Padding)
 	return plain, err == nil
 }
 
@@ -155,7 +192,8 @@ func trim(payload []byte, padded bool) ([]byte, bool) {
 }
 
 // take hands on a packet that is known to be the peer's.
-func (s *Session) take(f *flow, h *rtp.Header, payload []byte, at time.Duration) {
+func (s *Session) take(f *flow, p *core.Packet, payload []byte, at time.Duration) {
+	h := &p.Header
 	means := f.formats[h.PayloadType]
 	s.in.source.packet(h, at, int(means.rate), &s.counters)
 	if means.kind == event {
@@ -163,7 +201,6 @@ func (s *Session) take(f *flow, h *rtp.Header, payload []byte, at time.Duration)
 		return
 	}
 	if to := s.sink.Load(); to != nil {
-		p := &s.in.packet // h is its header
 		p.Payload, p.Arrival, p.Level = payload, at, core.LevelUnknown
 		_ = (*to).Write(p)
 	}
@@ -175,8 +212,8 @@ func (s *Session) take(f *flow, h *rtp.Header, payload []byte, at time.Duration)
 // found first is locked, so that a later stranger is not heard and gets no
 // media (the "RTP bleed" attack).
 type latch struct {
-	locked    bool
 	to        netip.AddrPort
+	locked    bool
 	candidate netip.AddrPort
 	ssrc      uint32
 	count     int

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 
 	"bridgehead/core"
+	"bridgehead/core/cache"
 	"bridgehead/core/udp"
 )
 
@@ -70,25 +70,24 @@ type Cipher interface {
 // Session is one RTP session: a port pair, and a flow once started. It is the
 // core.Sink of what the party hears.
 type Session struct {
+	// What packets need comes first, in few cache lines.
+	flow     atomic.Pointer[flow]
+	sink     atomic.Pointer[core.Sink]
+	closed   atomic.Bool
+	shut     bool     // the sockets are closed; guarded by outMu
+	in       receiver // touched by the poller only
+	counters counters
+	// outMu is held for the microseconds of one send, by one party's writers.
+	outMu  sync.Mutex
+	ssrc   uint32
+	outbox *udp.Outbox // that sends what is written; nil: it goes at once
+	out    sender      // guarded by outMu: written by the mixer, RTCP and digits
+
 	ports     *Ports
 	poller    *Poller
+	shared    shared // whose sockets these are; nil: the session's own
 	rtp, rtcp udp.Socket
-	ssrc      uint32
-	shared    shared      // whose sockets these are; nil: the session's own
-	outbox    *udp.Outbox // that sends what is written; nil: it goes at once
 	id        uint32
-
-	flow   atomic.Pointer[flow]
-	sink   atomic.Pointer[core.Sink]
-	closed atomic.Bool
-
-	in  receiver // touched by the poller only
-	out sender   // guarded by outMu: written by the mixer, RTCP and digits
-	// outMu is held for the microseconds of one send, by one party's writers.
-	outMu sync.Mutex
-	shut  bool // the sockets are closed
-
-	counters counters
 }
 
 // shared is a port pair of more than one session.
@@ -100,16 +99,28 @@ type shared interface {
 
 // flow is a Flow made ready for the packet path.
 type flow struct {
+	hot
 	Flow
-	srtpIn, srtpOut *protection
-	rtpTo, rtcpTo   atomic.Pointer[udp.Address]
-	started         time.Duration
-	formats         [128]format
-	timedOut        bool           // poller only
-	latch           latch          // poller only
-	heard           bool           // poller only: the peer was
-	reports         netip.AddrPort // poller only: where the peer's come from, with Traversal
-	found           atomic.Pointer[netip.AddrPort]
+	started  time.Duration
+	timedOut bool           // poller only
+	reports  netip.AddrPort // poller only: where the peer's come from, with Traversal
+	rtcpTo   atomic.Pointer[udp.Address]
+	found    atomic.Pointer[netip.AddrPort]
+	formats  [128]format
+}
+
+// hot is what each packet needs of a flow.
+type hot struct {
+	srtpIn, srtpOut     *protection
+	cipherIn, cipherOut Cipher
+	rtpTo               atomic.Pointer[udp.Address]
+	sends               bool
+	rate                int32 // of what is sent, Hz
+	payloadType         uint8 // of it
+	digits              bool  // may be sent
+	traversal           bool
+	heard               bool  // poller only: the peer was
+	latch               latch // poller only
 }
 
 // format is what a payload type means.
@@ -156,6 +167,8 @@ func (s *Session) SSRC() uint32 { return s.ssrc }
 // refused.
 func (s *Session) Start(f Flow) error {
 	n := &flow{Flow: f, started: core.Now()}
+	n.hot = hot{cipherIn: f.CipherIn, cipherOut: f.CipherOut, traversal: f.Traversal,
+		sends: f.Send.Name != "", rate: int32(f.Send.ClockRate), payloadType: f.Send.PayloadType, digits: f.DigitsOut.Name != ""}
 	old := s.flow.Load()
 	if f.Keys != nil {
 		var err error
@@ -273,8 +286,8 @@ type sender struct {
 	written order
 	writer  uint32 // SSRC of what written is about
 	flow    *flow
+	header  header
 	buf     []byte
-	header  rtp.Header
 	digits  digits
 }
 
@@ -283,7 +296,7 @@ type sender struct {
 // writer's steps.
 func (s *Session) Write(p *core.Packet) error {
 	f := s.flow.Load()
-	if f == nil || f.Send.Name == "" {
+	if f == nil || !f.sends {
 		return nil
 	}
 	s.outMu.Lock()
@@ -297,7 +310,7 @@ func (s *Session) Write(p *core.Packet) error {
 		o.flow, o.running = f, false
 	}
 	late, next := false, o.seq
-	if f.Send.ClockRate == videoRate {
+	if f.rate == videoRate {
 		if p.Header.SSRC != o.writer { // another picture, numbered otherwise
 			o.writer, o.written = p.Header.SSRC, order{}
 		}
@@ -309,15 +322,14 @@ func (s *Session) Write(p *core.Packet) error {
 		late = step < 0
 	}
 	if !late {
-		o.advance(p.Header.Timestamp, now, f.Send.ClockRate)
+		o.advance(p.Header.Timestamp, now, int(f.rate))
 	}
 	if s.writeDigit(f) {
 		return nil
 	}
-	o.header = rtp.Header{Version: 2, Marker: p.Header.Marker || !o.running && f.Send.ClockRate != videoRate, PayloadType: f.Send.PayloadType,
-		Timestamp: o.stamp, SSRC: s.ssrc}
+	o.header = header{marker: p.Header.Marker || !o.running && f.rate != videoRate, payloadType: f.payloadType, stamp: o.stamp, ssrc: s.ssrc}
 	if late {
-		o.header.Timestamp -= o.source - p.Header.Timestamp
+		o.header.stamp -= o.source - p.Header.Timestamp
 	}
 	o.running = true
 	err := s.sendRTP(f, p.Payload)
@@ -325,6 +337,15 @@ func (s *Session) Write(p *core.Packet) error {
 		o.seq = next
 	}
 	return err
+}
+
+// Warm implements [core.Warmer].
+func (s *Session) Warm() {
+	cache.Fetch(&s.outMu)
+	cache.Fetch(&s.out)
+	if f := s.flow.Load(); f != nil {
+		cache.Fetch(f.rtpTo.Load())
+	}
 }
 
 // order keeps to a picture's numbers as they are written: what is missing on the
@@ -376,7 +397,7 @@ func (s *Session) sendRTP(f *flow, payload []byte) error {
 		return nil
 	}
 	o := &s.out
-	o.header.SequenceNumber = o.seq
+	o.header.seq = o.seq
 	o.seq++
 	if 12+len(payload) > udp.MaxPacket-64 {
 		return nil
@@ -404,13 +425,13 @@ func (s *Session) sendRTP(f *flow, payload []byte) error {
 // room for it.
 func (o *sender) seal(buf []byte, f *flow, payload []byte) ([]byte, error) {
 	plain := buf[:12+len(payload)]
-	putHeader(plain, &o.header)
+	o.header.put(plain)
 	copy(plain[12:], payload)
 	switch {
 	case f.srtpOut != nil:
-		return f.srtpOut.rtp(plain, &o.header)
-	case f.CipherOut != nil:
-		wire, padded := f.CipherOut.Encrypt(plain[:12], payload, o.header.SequenceNumber, o.header.Timestamp)
+		return f.srtpOut.rtp(plain)
+	case f.cipherOut != nil:
+		wire, padded := f.cipherOut.Encrypt(plain[:12], payload, o.header.seq, o.header.stamp)
 		if padded {
 			wire[0] |= 1 << 5
 		}
@@ -419,14 +440,21 @@ func (o *sender) seal(buf []byte, f *flow, payload []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// putHeader writes the fixed RTP header (RFC 3550 §5.1), all that we send.
-func putHeader(b []byte, h *rtp.Header) {
+// header is the fixed RTP header (RFC 3550 §5.1), all that we send.
+type header struct {
+	marker      bool
+	payloadType uint8
+	seq         uint16
+	stamp, ssrc uint32
+}
+
+func (h *header) put(b []byte) {
 	b[0] = 2 << 6
-	b[1] = h.PayloadType & 0x7f
-	if h.Marker {
+	b[1] = h.payloadType & 0x7f
+	if h.marker {
 		b[1] |= 0x80
 	}
-	binary.BigEndian.PutUint16(b[2:], h.SequenceNumber)
-	binary.BigEndian.PutUint32(b[4:], h.Timestamp)
-	binary.BigEndian.PutUint32(b[8:], h.SSRC)
+	binary.BigEndian.PutUint16(b[2:], h.seq)
+	binary.BigEndian.PutUint32(b[4:], h.stamp)
+	binary.BigEndian.PutUint32(b[8:], h.ssrc)
 }

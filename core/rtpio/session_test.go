@@ -403,7 +403,7 @@ func FuzzDatagram(f *testing.F) {
 			s.control(s.flow.Load(), b, from, core.Now())
 			return
 		}
-		s.datagram(s.flow.Load(), b, from, core.Now())
+		s.datagram(newIntake(), s.flow.Load(), b, from, core.Now())
 	})
 }
 

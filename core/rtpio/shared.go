@@ -33,6 +33,7 @@ type sharedPair struct {
 	ticks   int // poller only, as what follows
 	guesses int // left in this step
 	try     [udp.MaxPacket]byte
+	who     [udp.Batch]*Session // sent the datagrams of a batch; nil: a stranger
 }
 
 // members of a pair, and where each one's peer sends from.
@@ -40,6 +41,7 @@ type members struct {
 	all       []*Session
 	rtp, rtcp map[netip.AddrPort]*Session
 	hosts     map[netip.Addr]bool
+	quick     places // of rtp
 }
 
 const (
@@ -94,7 +96,7 @@ func (p *Ports) addPair() bool {
 	}
 	q := &sharedPair{ports: p, rtp: rtp, rtcp: rtcp, room: min(rtp.Buffer(sharedBuffer)/sharedShare, maxShared)}
 	q.out = udp.NewOutbox(rtp, udp.Size{Datagrams: 64, Octets: 24 << 10}) // fits the nearest cache
-	q.now.Store(&members{rtp: map[netip.AddrPort]*Session{}, rtcp: map[netip.AddrPort]*Session{}})
+	q.replace(&members{rtp: map[netip.AddrPort]*Session{}, rtcp: map[netip.AddrPort]*Session{}})
 	p.pollers[len(p.pairs)%len(p.pollers)].share(q)
 	p.pairs = append(p.pairs, q)
 	return true
@@ -110,8 +112,14 @@ func (q *sharedPair) join(remote netip.AddrPort) *Session {
 	}
 	s := newSession(q.ports, q.rtp, q.rtcp)
 	s.shared, s.outbox = q, q.out
-	q.now.Store(m.with(s, remote, netip.AddrPortFrom(remote.Addr(), remote.Port()+1)))
+	q.replace(m.with(s, remote, netip.AddrPortFrom(remote.Addr(), remote.Port()+1)))
 	return s
+}
+
+// replace the members; q.mu is held.
+func (q *sharedPair) replace(m *members) {
+	m.quick = newPlaces(m.rtp)
+	q.now.Store(m)
 }
 
 // with is m with a session at such places, instead of those it had. A place
@@ -130,7 +138,7 @@ func (m *members) with(s *Session, rtp, rtcp netip.AddrPort) *members {
 
 func (m *members) without(s *Session) *members {
 	other := func(x *Session) bool { return x == s }
-	n := &members{slices.DeleteFunc(slices.Clone(m.all), other), maps.Clone(m.rtp), maps.Clone(m.rtcp), map[netip.Addr]bool{}}
+	n := &members{all: slices.DeleteFunc(slices.Clone(m.all), other), rtp: maps.Clone(m.rtp), rtcp: maps.Clone(m.rtcp), hosts: map[netip.Addr]bool{}}
 	for _, by := range []map[netip.AddrPort]*Session{n.rtp, n.rtcp} {
 		for at, x := range by {
 			if x == s {
@@ -150,12 +158,12 @@ func (q *sharedPair) expect(s *Session, rtp, rtcp netip.AddrPort) {
 	if m.rtp[rtp] == s && m.rtcp[rtcp] == s || s.closed.Load() || !rtp.IsValid() || rtp.Port() == 0 {
 		return
 	}
-	q.now.Store(m.with(s, rtp, rtcp))
+	q.replace(m.with(s, rtp, rtcp))
 }
 
 func (q *sharedPair) leave(s *Session) {
 	q.mu.Lock()
-	q.now.Store(q.now.Load().without(s))
+	q.replace(q.now.Load().without(s))
 	q.mu.Unlock()
 	q.ports.mu.Lock()
 	q.ports.sessions--
@@ -163,16 +171,18 @@ func (q *sharedPair) leave(s *Session) {
 }
 
 // poll reads all that has come for any session.
-func (q *sharedPair) poll(in *udp.Inbox, now time.Duration) {
+func (q *sharedPair) poll(in *intake, now time.Duration) {
 	m := q.now.Load()
 	q.guesses = maxGuesses
-	in.Drain(q.rtp, func(i int) {
-		b, from, at := in.Packet(i), in.From(i), in.Arrival(i, now)
-		s := m.rtp[from]
-		if s == nil {
-			q.guess(m, b, from, at)
-		} else if f := s.flow.Load(); f != nil && !s.closed.Load() {
-			s.datagram(f, b, from, at)
+	in.DrainBatches(q.rtp, func(n int) {
+		q.recognise(m, in, n)
+		for i, s := range q.who[:n] {
+			b, from, at := in.Packet(i), in.From(i), in.Arrival(i, now)
+			if s == nil {
+				q.guess(in, m, b, from, at)
+			} else if f := s.flow.Load(); f != nil && !s.closed.Load() {
+				s.datagram(in, f, b, from, at)
+			}
 		}
 	})
 	q.ticks++
@@ -193,10 +203,30 @@ func (q *sharedPair) poll(in *udp.Inbox, now time.Duration) {
 	}
 }
 
+// recognise finds whose the n datagrams are, and has what their sessions need
+// for them fetched: each step of the way for all, then the next.
+func (q *sharedPair) recognise(m *members, in *intake, n int) {
+	who := q.who[:n]
+	for i := range who {
+		if at, ok := in.IPv4(i); ok {
+			who[i] = m.quick.find(at)
+		} else {
+			who[i] = m.rtp[in.From(i)]
+		}
+		who[i].fetch()
+	}
+	for _, s := range who {
+		s.fetchFlow()
+	}
+	for _, s := range who {
+		s.fetchSink()
+	}
+}
+
 // guess finds whose peer may have sent from an unexpected place: one at that
 // host that is not heard. Keys tell it for sure; without them there must be but
 // one.
-func (q *sharedPair) guess(m *members, b []byte, from netip.AddrPort, at time.Duration) {
+func (q *sharedPair) guess(in *intake, m *members, b []byte, from netip.AddrPort, at time.Duration) {
 	q.strangers.Add(1)
 	if q.guesses == 0 || !m.hosts[from.Addr()] {
 		return
@@ -213,13 +243,13 @@ func (q *sharedPair) guess(m *members, b []byte, from netip.AddrPort, at time.Du
 		case f.srtpIn == nil:
 			doubt = only != nil
 			only = s
-		case s.datagram(f, q.try[:copy(q.try[:], b)], from, at):
+		case s.datagram(in, f, q.try[:copy(q.try[:], b)], from, at):
 			go q.expect(s, from, netip.AddrPortFrom(from.Addr(), from.Port()+1)) // it may wait
 			return
 		}
 	}
 	if only != nil && !doubt {
-		only.datagram(only.flow.Load(), b, from, at)
+		only.datagram(in, only.flow.Load(), b, from, at)
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	batch = 64 // datagrams read in one system call
+	// Batch is how many datagrams are read in one system call.
+	Batch = 64
 	// MaxPacket is the longest datagram in octets; what is longer is cut, and
 	// then fails to authenticate or decode.
 	MaxPacket = 2048
@@ -20,13 +21,13 @@ const (
 
 // Inbox is where a batch is read into; one serves many sockets in turn.
 type Inbox struct {
-	headers [batch]mmsghdr
-	iovecs  [batch]unix.Iovec
-	names   [batch]unix.RawSockaddrInet6
-	control [batch][64]byte
+	headers [Batch]mmsghdr
+	iovecs  [Batch]unix.Iovec
+	names   [Batch]unix.RawSockaddrInet6
+	control [Batch][64]byte
 	// An odd number of cache lines apart, so that packets do not compete for
 	// the same places in the cache.
-	data [batch][MaxPacket + 64]byte
+	data [Batch][MaxPacket + 64]byte
 	used int // headers that the kernel wrote to in the last read
 	// Offset turns the kernel's wall-clock time stamps into the caller's time.
 	Offset time.Duration
@@ -34,7 +35,7 @@ type Inbox struct {
 
 // NewInbox returns one with its buffers.
 func NewInbox() *Inbox {
-	in := &Inbox{used: batch}
+	in := &Inbox{used: Batch}
 	for i := range in.headers {
 		in.iovecs[i].Base = &in.data[i][0]
 		in.iovecs[i].SetLen(MaxPacket)
@@ -57,7 +58,7 @@ func (in *Inbox) read(fd int) int {
 	}
 	in.used = 0
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&in.headers)),
-		batch, unix.MSG_DONTWAIT, 0, 0)
+		Batch, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0
 	}
@@ -77,6 +78,14 @@ func (in *Inbox) From(i int) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4(n4.Addr), port)
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16(n.Addr).Unmap(), port)
+}
+
+// IPv4 is where it came from as one number, of address and port; false for
+// IPv6.
+func (in *Inbox) IPv4(i int) (place uint64, ok bool) {
+	n := (*unix.RawSockaddrInet4)(unsafe.Pointer(&in.names[i]))
+	port := (*[2]byte)(unsafe.Pointer(&n.Port))
+	return uint64(binary.BigEndian.Uint32(n.Addr[:]))<<16 | uint64(binary.BigEndian.Uint16(port[:])), n.Family == unix.AF_INET
 }
 
 // Arrival is when the kernel took the datagram in; now where it does not say.
@@ -100,10 +109,19 @@ func (in *Inbox) Arrival(i int, now time.Duration) time.Duration {
 
 // Drain reads all that has come, up to a bound, and has take look at each.
 func (in *Inbox) Drain(s Socket, take func(i int)) {
-	for n, sum := batch, 0; n == batch && sum < maxDatagrams; sum += n {
-		n = in.Read(s)
+	in.DrainBatches(s, func(n int) {
 		for i := range n {
 			take(i)
+		}
+	})
+}
+
+// DrainBatches is Drain for who wants to see all the datagrams of a Read at once:
+// there are n, [Batch] at most.
+func (in *Inbox) DrainBatches(s Socket, take func(n int)) {
+	for n, sum := Batch, 0; n == Batch && sum < maxDatagrams; sum += n {
+		if n = in.Read(s); n > 0 {
+			take(n)
 		}
 	}
 }
