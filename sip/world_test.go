@@ -212,7 +212,7 @@ func (s *fakeSession) Start(f rtpio.Flow) error {
 	return nil
 }
 func (s *fakeSession) Receive(k core.Sink)       { s.mu.Lock(); s.sink = k; s.mu.Unlock() }
-func (*fakeSession) Warm() {}
+func (*fakeSession) Warm()                       {}
 func (s *fakeSession) Write(*core.Packet) error  { s.sent++; return nil }
 func (s *fakeSession) SendDigits(k string) error { s.mu.Lock(); s.keys += k; s.mu.Unlock(); return nil }
 func (s *fakeSession) Stats() core.Stats         { s.mu.Lock(); defer s.mu.Unlock(); return s.stats }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -27,7 +28,36 @@ func (m *Mailbox) Post(f func()) {
 	}
 }
 
+// turns are taken by the mailboxes at work. The runtime runs what is ready in the
+// order in which it became so: were a thousand calls that hang up at once all ready
+// at once, the media clock would come after them. Those who wait for a turn are
+// not ready.
+var turns = make(chan struct{}, 2*runtime.GOMAXPROCS(0))
+
+// patience bounds the wait for a turn, in case those who have one wait for
+// somebody themselves.
+const patience = 20 * time.Millisecond
+
+// turn waits for a turn and returns what ends it.
+func turn() (done func()) {
+	end := func() { <-turns }
+	select {
+	case turns <- struct{}{}:
+		return end
+	default:
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case turns <- struct{}{}:
+		return end
+	case <-late.C:
+		return func() {}
+	}
+}
+
 func (m *Mailbox) run() {
+	defer turn()()
 	for {
 		m.mu.Lock()
 		if len(m.list) == 0 {
