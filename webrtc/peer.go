@@ -172,7 +172,7 @@ func codecs() (*webrtc.MediaEngine, error) {
 		{midURI, webrtc.RTPCodecTypeAudio},
 		{midURI, webrtc.RTPCodecTypeVideo},
 		{ridURI, webrtc.RTPCodecTypeVideo},
-		{"urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", webrtc.RTPCodecTypeVideo},
+		{repairedURI, webrtc.RTPCodecTypeVideo},
 		{twccURI, webrtc.RTPCodecTypeVideo},
 	} {
 		if err == nil {
@@ -183,8 +183,9 @@ func codecs() (*webrtc.MediaEngine, error) {
 }
 
 const (
-	midURI = "urn:ietf:params:rtp-hdrext:sdes:mid"
-	ridURI = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+	midURI      = "urn:ietf:params:rtp-hdrext:sdes:mid"
+	ridURI      = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+	repairedURI = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 )
 
 // buffer makes what the library writes received packets of a stream into.

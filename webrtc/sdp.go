@@ -30,13 +30,12 @@ type section struct {
 // out of bounds or not of RFC 8829's shape, and takes the candidates out. An
 // ICE-lite agent learns its peer's address from the checks that it answers (RFC
 // 8445, section 7.3.1.3), so nothing is ever sent to an address that a client
-// only names.
+// only names. What cannot be agreed on goes too ([usable]).
 func checkSDP(in string) (string, []section, error) {
 	if len(in) > maxSDP {
 		return "", nil, fmt.Errorf("sdp: %d bytes, at most %d", len(in), maxSDP)
 	}
-	var out strings.Builder
-	out.Grow(len(in))
+	var lines []string
 	c := sdpCheck{mids: map[string]bool{}}
 	for n, line := range strings.Split(in, "\n") {
 		line = strings.TrimSuffix(line, "\r")
@@ -49,13 +48,12 @@ func checkSDP(in string) (string, []section, error) {
 		if err := c.line(line); err != nil {
 			return "", nil, fmt.Errorf("sdp: line %d: %w", n+1, err)
 		}
-		out.WriteString(line)
-		out.WriteString("\r\n")
+		lines = append(lines, line)
 	}
 	if err := c.end(); err != nil {
 		return "", nil, fmt.Errorf("sdp: %w", err)
 	}
-	return out.String(), c.sections, nil
+	return strings.Join(usable(lines), "\r\n") + "\r\n", c.sections, nil
 }
 
 type sdpCheck struct {
@@ -130,7 +128,7 @@ func (c *sdpCheck) attribute(a string) error {
 		if mid == "" || len(mid) > 16 || last.mid != "" || c.mids[mid] {
 			return fmt.Errorf("mid %q", mid)
 		}
-		last.mid = mid
+		last.mid = strings.Clone(mid) // which is kept, and the offer not
 		c.mids[mid] = true
 	}
 	return nil

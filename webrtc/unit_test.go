@@ -532,3 +532,28 @@ func TestListenerIsBounded(t *testing.T) {
 		t.Error("the fourth was not let in")
 	}
 }
+
+// TestUsable: what is never agreed on goes, all else stays in its order.
+func TestUsable(t *testing.T) {
+	in := []string{
+		"v=0", "a=group:BUNDLE 0 1 2",
+		"m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9", "a=mid:0", "a=rtpmap:111 opus/48000/2", "a=rtcp-fb:111 transport-cc",
+		"a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111", "a=rtpmap:9 G722/8000", "a=extmap:1 " + audioLevelURI, "a=extmap:9 urn:3gpp:video-orientation",
+		"m=video 9 UDP/TLS/RTP/SAVPF 45 96 97 102 103 98 100", "a=mid:1", "a=rtcp-fb:* nack", "a=rtpmap:45 H265/90000",
+		"a=rtpmap:96 VP8/90000", "a=rtcp-fb:96 goog-remb", "a=rtcp-fb:96 nack pli", "a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96",
+		"a=rtpmap:102 H264/90000", "a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f", "a=rtpmap:103 rtx/90000", "a=fmtp:103 apt=102",
+		"a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=0", "a=rtpmap:100 VP9/90000", "a=fmtp:100 profile-id=2",
+		"m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:2", "a=rtpmap:0 PCMU/8000",
+	}
+	want := []string{
+		"v=0", "a=group:BUNDLE 0 1 2",
+		"m=audio 9 UDP/TLS/RTP/SAVPF 111", "a=mid:0", "a=rtpmap:111 opus/48000/2", "a=rtcp-fb:111 transport-cc", "a=extmap:1 " + audioLevelURI,
+		"m=video 9 UDP/TLS/RTP/SAVPF 96 97 98", "a=mid:1", "a=rtcp-fb:* nack",
+		"a=rtpmap:96 VP8/90000", "a=rtcp-fb:96 nack pli", "a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96",
+		"a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=0",
+		"m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:2", "a=rtpmap:0 PCMU/8000", // all that there is: the library refuses it
+	}
+	if got := usable(in); !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
