@@ -171,8 +171,18 @@ func TestMeetingsOfOthersAreTheirs(t *testing.T) {
 	if s, text := d.do(admin, "PATCH", "/api/v1/meetings/7001", `{"guest_passcode":"","admission":"accept"}`); s != 200 || !strings.Contains(text, `"has_guest_passcode":false`) {
 		t.Errorf("%d %s", s, text)
 	}
+	if s, text := d.do(admin, "PATCH", "/api/v1/meetings/7001", `{"layout":"2x2"}`); s != 200 || !strings.Contains(text, `"layout":"2x2"`) {
+		t.Errorf("%d %s", s, text)
+	}
+	if s, _ := d.do(admin, "PATCH", "/api/v1/meetings/7001", `{"layout":"nonsense"}`); s != 422 {
+		t.Errorf("an unknown layout: %d", s)
+	}
+	if s, _ := d.do(admin, "POST", "/api/v1/meetings/7001/participants/nobody/layout", `{"layout":"3x3"}`); s != 404 {
+		t.Errorf("the layout of nobody: %d", s)
+	}
 	for body, want := range map[string]int{
 		`{"number":"7001"}`: 409, `{"number":"abc"}`: 422, `{"guest_passcode":"x"}`: 422, `{"admission":"never"}`: 422,
+		`{"layout":"9x9"}`: 422, `{"layout":"1+7"}`: 200, `{"layout":""}`: 200,
 		`{"host_passcode":"1234","guest_passcode":"1234"}`: 422, `not json`: 400, `{}`: 200,
 	} {
 		if s, text := d.do(user, "POST", "/api/v1/meetings", body); s != want {

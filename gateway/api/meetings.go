@@ -24,7 +24,7 @@ type meetingBody struct {
 	Admission       string `json:"admission,omitempty" enum:"open,accept" default:"open"`
 	EncryptedOnly   bool   `json:"encrypted_only,omitempty"`
 	MaxParticipants int    `json:"max_participants,omitempty" minimum:"0" maximum:"10000" doc:"0: no limit of its own"`
-	Layout          string `json:"layout,omitempty" enum:"speaker,2x2,3x3,4x4,1+7,content,switched" doc:"of the picture of those who show one only; as configured when missing"`
+	Layout          string `json:"layout,omitempty" pattern:"^(speaker|2x2|3x3|4x4|1[+]7|content|switched)?$" doc:"of the picture of those who show one only; as configured when missing"`
 }
 
 type meetingPatch struct {

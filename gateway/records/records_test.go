@@ -64,6 +64,23 @@ func TestCallsThatReachNoRoomAreSwept(t *testing.T) {
 	}
 }
 
+// What a party is told of its picture is a line of its ladder.
+func TestPictureIsInTheLadder(t *testing.T) {
+	b := bookOf(t)
+	leg := coretest.New(0, nil)
+	b.Begin(core.Call{Info: leg.Info()})
+	watched := &watchedLeg{Leg: leg, book: b}
+	watched.Signal(core.Notice{Code: core.PictureNotice, Text: "switched, not composed"})
+	watched.Signal(core.Notice{Code: "busy", Text: "The line is busy."})
+	b.End(leg.Info(), core.Reason{Code: core.Normal})
+	if c := <-b.save; len(c.Ladder) != 2 || c.Ladder[0].What != "picture" || c.Ladder[0].Text != "switched, not composed" {
+		t.Errorf("ladder %+v", c.Ladder)
+	}
+	if len(leg.Told()) != 2 {
+		t.Errorf("the party was told %v", leg.Told())
+	}
+}
+
 // A call out may have ended before its record begins.
 func TestRecordOfAnEndedCallDoesNotBegin(t *testing.T) {
 	b := bookOf(t)

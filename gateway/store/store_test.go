@@ -23,7 +23,7 @@ func open(t *testing.T, dir string) *Store {
 func TestMeetingComesBackWithItsPasscodes(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	in := Meeting{Number: "7001", Name: "Team", Kind: "permanent", HostPasscode: "99887766", GuestPasscode: "12345678", Admission: "accept", MaxParticipants: 5}
+	in := Meeting{Number: "7001", Name: "Team", Kind: "permanent", HostPasscode: "99887766", GuestPasscode: "12345678", Admission: "accept", MaxParticipants: 5, Layout: "1+7"}
 	if _, err := s.AddMeeting(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}

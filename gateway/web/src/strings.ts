@@ -184,6 +184,7 @@ export const t = {
     lock: "Lock",
     unlock: "Unlock",
     dial: "Call in",
+    layout: "Room systems see",
     dialTitle: "Call somebody into the meeting",
     dialText: "A SIP address, a phone number or an extension.",
     address: "Address",
@@ -195,6 +196,15 @@ export const t = {
     removeTitle: (name: string) => `Remove ${name}?`,
     removeText: "They are disconnected at once.",
     cancel: "Cancel",
+  },
+  layouts: {
+    speaker: "Speaker and strip",
+    "2x2": "2 × 2",
+    "3x3": "3 × 3",
+    "4x4": "4 × 4",
+    "1+7": "1 + 7",
+    content: "Content and speakers",
+    switched: "Who speaks",
   },
   chat: {
     title: "Chat",
@@ -253,6 +263,7 @@ export const t = {
   },
   console: {
     title: "Console",
+    asConfigured: "as configured",
     nav: "Console sections",
     signOut: "Sign out",
     join: "Join",

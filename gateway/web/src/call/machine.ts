@@ -38,6 +38,8 @@ export interface CallState {
   ask: { message: string; wrong: boolean; triesLeft?: number } | null;
   place: { meeting: string; name: string; state: Place; role: Role } | null;
   locked: boolean;
+  /** how the picture of room systems is composed */
+  layout: string;
   parties: Party[];
   speaking: string[];
   /** speakerSlots: who is in which audio slot. */
@@ -90,7 +92,7 @@ const maxFirstAttempts = 3;
 
 export const initial: CallState = {
   phase: "over", meeting: "", name: "", passcode: "", open: false, attempt: 0, id: "", resume: "", ask: null, place: null,
-  locked: false, parties: [], speaking: [], speakerSlots: [], slots: [], levels: {}, paused: {}, layers: {}, onHold: false, chat: [],
+  locked: false, layout: "", parties: [], speaking: [], speakerSlots: [], slots: [], levels: {}, paused: {}, layers: {}, onHold: false, chat: [],
   notices: [], stats: null, end: null, counter: 0,
 };
 
@@ -261,9 +263,9 @@ function said(s: CallState, m: ServerMessage): Step {
     case "placed":
       return [{ ...s, place: m, locked: m.locked }, []];
     case "roster":
-      return [{ ...s, parties: m.parties, locked: m.locked }, []];
+      return [{ ...s, parties: m.parties, locked: m.locked, layout: m.layout ?? s.layout }, []];
     case "roster-change":
-      return [{ ...s, parties: changed(s.parties, m.parties, m.gone), locked: m.locked }, []];
+      return [{ ...s, parties: changed(s.parties, m.parties, m.gone), locked: m.locked, layout: m.layout ?? s.layout }, []];
     case "slots":
       return [{ ...s, slots: m.slots }, []];
     case "speaking":

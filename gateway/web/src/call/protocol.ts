@@ -44,7 +44,7 @@ export interface Want {
 
 export type Verb =
   | "accept" | "reject" | "mute" | "unmute" | "stop-video" | "remove" | "make-host" | "lower-hand" | "rename"
-  | "mute-all" | "unmute-all" | "remove-all" | "lock" | "unlock" | "end" | "dial";
+  | "mute-all" | "unmute-all" | "remove-all" | "lock" | "unlock" | "end" | "dial" | "layout";
 
 export interface MediaStats {
   codec: string;
@@ -84,8 +84,8 @@ export type ServerMessage =
   | { type: "slots"; slots: Slot[] }
   | { type: "need-slots"; audio: number; video: number }
   | { type: "prefer"; codec: string; fmtp: string }
-  | { type: "roster"; parties: Party[]; locked: boolean }
-  | { type: "roster-change"; parties: Party[]; gone: string[]; locked: boolean }
+  | { type: "roster"; parties: Party[]; locked: boolean; layout?: string }
+  | { type: "roster-change"; parties: Party[]; gone: string[]; locked: boolean; layout?: string }
   | { type: "speaking"; parties: string[]; slots: string[] }
   | { type: "levels"; of: Record<string, number> }
   | { type: "showing"; party: string; source: Source; layer: string; paused: boolean }

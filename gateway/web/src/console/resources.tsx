@@ -43,6 +43,7 @@ export const meetings: Resource<Meeting> = {
     { name: "guest_passcode", label: f.guest_passcode, hint: t.hints.passcode, pattern: "[0-9]{4,16}" },
     { name: "admission", label: f.admission, type: "select", options: [["open", f.open], ["accept", f.accept]] },
     { name: "max_participants", label: f.max_participants, type: "number", hint: t.hints.max },
+    { name: "layout", label: t.host.layout, type: "select", options: [["", t.console.asConfigured], ...Object.entries(t.layouts)] },
     { name: "encrypted_only", label: f.encrypted_only, type: "checkbox" },
     { name: "hidden", label: f.hidden, type: "checkbox" },
   ],

@@ -3,7 +3,7 @@
 
 import { DropdownMenu } from "radix-ui";
 import {
-  Check, Crown, EllipsisVertical, Hand, Lock, LockOpen, Mic, MicOff, MonitorUp, Phone, PhoneCall, ShieldUser, UserX, Video, VideoOff, X,
+  Check, Crown, EllipsisVertical, Hand, LayoutGrid, Lock, LockOpen, Mic, MicOff, MonitorUp, Phone, PhoneCall, ShieldUser, UserX, Video, VideoOff, X,
 } from "lucide-react";
 import { memo, useState, type FormEvent, type ReactNode } from "react";
 import { addressOf } from "../call/address";
@@ -199,8 +199,33 @@ function HostBar() {
       <Button small icon={PhoneCall} className="px-1" onClick={() => setDialling(true)}>
         {t.host.dial}
       </Button>
+      <LayoutMenu />
       <DialOut open={dialling} onClose={() => setDialling(false)} />
     </div>
+  );
+}
+
+/** LayoutMenu chooses what room systems see, who show one picture only. */
+function LayoutMenu() {
+  const call = useTheCall();
+  const now = useCall((c) => c.state.layout);
+  const rooms = useCall((c) => inMeeting(c.state).some((p) => p.protocol === "sip" || p.protocol === "h323"));
+  if (!rooms) return null;
+  return (
+    <DropdownMenu.Root>
+      <DropdownMenu.Trigger asChild>
+        <Button small icon={LayoutGrid} className="col-span-3 px-1">
+          {t.host.layout}: {t.layouts[now as keyof typeof t.layouts] ?? now}
+        </Button>
+      </DropdownMenu.Trigger>
+      <Menu>
+        {Object.entries(t.layouts).map(([layout, name]) => (
+          <MenuItem key={layout} icon={layout === now ? Check : LayoutGrid} onSelect={() => call.command("layout", "", layout)}>
+            {name}
+          </MenuItem>
+        ))}
+      </Menu>
+    </DropdownMenu.Root>
   );
 }
 
