@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -145,7 +147,42 @@ type baresip struct {
 	t    testing.TB
 	dir  string
 	cmd  *exec.Cmd
+	log  *buffer
 	keys *os.File
+}
+
+// seen is what it shows now, decoded by itself.
+func (b *baresip) seen() []byte {
+	b.t.Helper()
+	file := filepath.Join(b.dir, "seen.png")
+	_ = os.Remove(file)
+	fmt.Fprintf(b.keys, "/snapshot_recv %s\n", file)
+	var picture []byte
+	eventually(b.t, 5*time.Second, "baresip keeps what it sees", func() bool {
+		out, err := exec.Command("ffmpeg", "-v", "error", "-i", file, "-vf", fmt.Sprintf("scale=%d:%d:flags=area", sightW, sightH), "-f", "rawvideo", "-pix_fmt", "rgb24", "-").Output()
+		picture = out
+		return err == nil && len(out) == sightW*sightH*3
+	})
+	return picture
+}
+
+// watched is how many pictures it has decoded in how many seconds, and their size.
+func (b *baresip) watched() (frames int, seconds float64, size string) {
+	b.t.Helper()
+	at := len(b.log.String())
+	fmt.Fprint(b.keys, "/video_debug\n")
+	said := regexp.MustCompile(`vidisp: \S+ (\d+ x \d+) frames=(\d+)\s+n_keyframes=\d+, n_picup=\d+\s+time = ([0-9.]+) sec`)
+	eventually(b.t, 5*time.Second, "baresip tells what it has seen", func() bool {
+		m := said.FindStringSubmatch(b.log.String()[at:])
+		if m == nil {
+			return false
+		}
+		size = m[1]
+		frames, _ = strconv.Atoi(m[2])
+		seconds, _ = strconv.ParseFloat(m[3], 64)
+		return true
+	})
+	return frames, seconds, size
 }
 
 const baresipConfig = `poll_method epoll
@@ -171,13 +208,35 @@ module account.so
 module menu.so
 `
 
-// newBaresip calls an address over TLS with SDES-SRTP and says a tone.
-func newBaresip(t testing.TB, to string, hz float64) *baresip {
+// baresipVideo makes it show a film and decode what it sees, as H.264.
+const baresipVideo = `video_source avformat,%[1]s
+video_display fakevideo,nil
+video_size 1280x720
+video_bitrate 1500000
+video_fps 25.00
+videnc_format yuv420p
+avcodec_h264enc libx264
+avcodec_h264dec h264
+module avcodec.so
+module avformat.so
+module swscale.so
+module fakevideo.so
+module snapshot.so
+module debug_cmd.so
+`
+
+// newBaresip calls an address over TLS with SDES-SRTP and says a tone. With a
+// film it has pictures.
+func newBaresip(t testing.TB, to string, hz float64, film ...string) *baresip {
 	t.Helper()
 	b := &baresip{t: t, dir: t.TempDir()}
 	writeTone(t, filepath.Join(b.dir, "tone.wav"), 48000, hz, 2*time.Minute)
+	config := fmt.Sprintf(baresipConfig, b.dir)
+	for _, f := range film {
+		config += fmt.Sprintf(baresipVideo, f)
+	}
 	for name, text := range map[string]string{
-		"config": fmt.Sprintf(baresipConfig, b.dir), "contacts": "",
+		"config": config, "contacts": "",
 		"accounts": "<sip:bob@127.0.0.1;transport=tls>;regint=0;mediaenc=srtp-mand\n",
 	} {
 		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o600); err != nil {
@@ -189,7 +248,7 @@ func newBaresip(t testing.TB, to string, hz float64) *baresip {
 		t.Fatal(err)
 	}
 	b.keys = keys
-	b.cmd, _ = run(t, in, "baresip", "-f", b.dir, "-e", "/dial sip:"+to+";transport=tls")
+	b.cmd, b.log = run(t, in, "baresip", "-f", b.dir, "-e", "/dial sip:"+to+";transport=tls")
 	in.Close()
 	t.Cleanup(func() { keys.Close() })
 	return b
