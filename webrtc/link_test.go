@@ -16,7 +16,6 @@ type link struct {
 	loss  float64
 	owed  float64       // of the next packet's loss
 	free  time.Duration // when the queue is empty
-	lost  int
 }
 
 // pass is when a packet sent now arrives; false: it does not.

@@ -100,7 +100,6 @@ type atelier struct {
 	clock   atomic.Int64
 	mu      sync.Mutex
 	painter *painter
-	refuse  bool
 }
 
 func (a *atelier) start() (io.ReadWriteCloser, error) {

@@ -154,9 +154,21 @@ func (p *Port) tlsConfig() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{p.certificate}, ClientAuth: tls.RequireAnyClientCert, InsecureSkipVerify: true} // the fingerprint is what counts
 }
 
-func (p *Port) dtlsConfig() *dtls.Config {
-	return &dtls.Config{Certificates: []tls.Certificate{p.certificate}, ClientAuth: dtls.RequireAnyClientCert, InsecureSkipVerify: true,
-		ExtendedMasterSecret: dtls.RequireExtendedMasterSecret}
+func (p *Port) dtls(c net.Conn, client bool) (*dtls.Conn, error) {
+	over := dtlsnet.PacketConnFromConn(c)
+	own := []dtls.Option{dtls.WithCertificates(p.certificate), dtls.WithInsecureSkipVerify(true), dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret)}
+	if client {
+		var options []dtls.ClientOption
+		for _, o := range own {
+			options = append(options, o)
+		}
+		return dtls.ClientWithOptions(over, c.RemoteAddr(), options...)
+	}
+	options := []dtls.ServerOption{dtls.WithClientAuth(dtls.RequireAnyClientCert)}
+	for _, o := range own {
+		options = append(options, o)
+	}
+	return dtls.ServerWithOptions(over, c.RemoteAddr(), options...)
 }
 
 // secure does the handshake of TLS or DTLS over c.
@@ -170,11 +182,7 @@ func (p *Port) secure(ctx context.Context, c net.Conn, datagrams, client bool) (
 		}
 		return t, t.HandshakeContext(ctx)
 	}
-	begin := dtls.Server
-	if client {
-		begin = dtls.Client
-	}
-	d, err := begin(dtlsnet.PacketConnFromConn(c), c.RemoteAddr(), p.dtlsConfig())
+	d, err := p.dtls(c, client)
 	if err != nil {
 		return nil, err
 	}
