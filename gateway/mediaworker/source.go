@@ -13,10 +13,12 @@ import (
 // scaled once for each size in which it is shown.
 type source struct {
 	id     uint32
-	in     chan wire.Media
+	in     chan []wire.Media
 	ask    func() // for a keyframe
 	pixels *atomic.Int64
 	busy   watch
+
+	next []wire.Media // owned by who feeds it: packets of a picture whose last is to come
 
 	// Owned by run.
 	order   order
@@ -36,25 +38,43 @@ type scaled struct {
 }
 
 const (
-	maxQueued = 1024 // packets
-	maxSizes  = 16   // in which one source is shown at a time
+	maxQueued = 64  // pictures
+	maxBatch  = 128 // packets handed over at once
+	maxSizes  = 16  // in which one source is shown at a time
 	askEvery  = 400 * time.Millisecond
 )
 
 func newSource(id uint32, ask func(), pixels *atomic.Int64) *source {
-	return &source{id: id, in: make(chan wire.Media, maxQueued), ask: ask, pixels: pixels, scaled: map[[2]int]*scaled{}}
+	return &source{id: id, in: make(chan []wire.Media, maxQueued), ask: ask, pixels: pixels, scaled: map[[2]int]*scaled{}}
 }
 
 // run decodes until in is closed.
 func (s *source) run() {
-	for m := range s.in {
+	for batch := range s.in {
 		s.busy.begin()
-		s.packet(m, time.Now())
+		now := time.Now()
+		for _, m := range batch {
+			s.packet(m, now)
+		}
 		s.busy.end()
 	}
 	if s.decoder != nil {
 		s.decoder.Close()
 	}
+}
+
+// feed takes a packet. The decoder is woken once for all of a picture; what is
+// too much for it is lost.
+func (s *source) feed(m wire.Media) {
+	s.next = append(s.next, m)
+	if !m.Marker && len(s.next) < maxBatch {
+		return
+	}
+	select {
+	case s.in <- s.next:
+	default:
+	}
+	s.next = nil
 }
 
 func (s *source) packet(m wire.Media, now time.Time) {

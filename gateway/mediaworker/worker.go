@@ -100,8 +100,7 @@ func (w *worker) take(k wire.Kind, body []byte) error {
 	return nil
 }
 
-// packet queues a packet of a source, which is opened by its first. What is too
-// much for the decoder is lost.
+// packet queues a packet of a source, which is opened by its first.
 func (w *worker) packet(m wire.Media) error {
 	m.Payload = append([]byte{}, m.Payload...)
 	w.mu.Lock()
@@ -115,10 +114,7 @@ func (w *worker) packet(m wire.Media) error {
 		w.sources[m.ID] = s
 		go s.run()
 	}
-	select {
-	case s.in <- m:
-	default:
-	}
+	s.feed(m)
 	return nil
 }
 

@@ -28,7 +28,7 @@ var (
 
 // studio runs a worker and is its gateway.
 type studio struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	from *bufio.Reader
 	buf  []byte
@@ -36,7 +36,7 @@ type studio struct {
 	sees codec.Decoder
 }
 
-func open(t *testing.T) *studio {
+func open(t testing.TB) *studio {
 	ours, theirs := net.Pipe()
 	s := &studio{t: t, conn: ours, from: bufio.NewReader(ours), buf: make([]byte, wire.MaxFrame), over: make(chan error, 1)}
 	var err error
