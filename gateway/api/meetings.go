@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -25,6 +26,7 @@ type meetingBody struct {
 	EncryptedOnly   bool   `json:"encrypted_only,omitempty"`
 	MaxParticipants int    `json:"max_participants,omitempty" minimum:"0" maximum:"10000" doc:"0: no limit of its own"`
 	Layout          string `json:"layout,omitempty" pattern:"^(speaker|2x2|3x3|4x4|1[+]7|content|switched)?$" doc:"of the picture of those who show one only; as configured when missing"`
+	Presenting      string `json:"presenting,omitempty" enum:"take-over,keep" doc:"take-over, the default: whoever begins to present takes over, but no guest from a host; keep: who presents stays until done"`
 }
 
 type meetingPatch struct {
@@ -36,6 +38,7 @@ type meetingPatch struct {
 	EncryptedOnly   *bool   `json:"encrypted_only,omitempty"`
 	MaxParticipants *int    `json:"max_participants,omitempty" minimum:"0" maximum:"10000"`
 	Layout          *string `json:"layout,omitempty" pattern:"^(speaker|2x2|3x3|4x4|1[+]7|content|switched)?$" doc:"of the picture of those who show one only; empty: as configured"`
+	Presenting      *string `json:"presenting,omitempty" enum:"take-over,keep"`
 }
 
 type meetingView struct {
@@ -49,6 +52,7 @@ type meetingView struct {
 	EncryptedOnly    bool      `json:"encrypted_only"`
 	MaxParticipants  int       `json:"max_participants"`
 	Layout           string    `json:"layout" doc:"empty: as configured"`
+	Presenting       string    `json:"presenting" doc:"take-over or keep"`
 	Owner            string    `json:"owner,omitempty"`
 	Created          time.Time `json:"created"`
 	Participants     int       `json:"participants"`
@@ -59,7 +63,7 @@ type meetingView struct {
 func (s *server) view(m store.Meeting) meetingView {
 	v := meetingView{Number: m.Number, Name: m.Name, Kind: m.Kind, Hidden: m.Hidden, HasHostPasscode: m.HostPasscode != "",
 		HasGuestPasscode: m.GuestPasscode != "", Admission: m.Admission, EncryptedOnly: m.EncryptedOnly,
-		MaxParticipants: m.MaxParticipants, Layout: m.Layout, Owner: m.Owner, Created: m.Created}
+		MaxParticipants: m.MaxParticipants, Layout: m.Layout, Presenting: cmp.Or(m.Presenting, "take-over"), Owner: m.Owner, Created: m.Created}
 	if live := s.Plan.Live.Running(m.Number); live != nil {
 		v.Participants, v.Waiting = live.Size()
 		_, v.Locked = live.Settings()
@@ -113,7 +117,7 @@ func (s *server) listMeetings(ctx context.Context, _ *nothing) (*body[[]meetingV
 func (s *server) addMeeting(ctx context.Context, in *body[meetingBody]) (*body[meetingView], error) {
 	b := in.Body
 	m := store.Meeting{Number: b.Number, Name: b.Name, Kind: b.Kind, Hidden: b.Hidden || b.Kind == "one-time", HostPasscode: b.HostPasscode,
-		GuestPasscode: b.GuestPasscode, Admission: b.Admission, EncryptedOnly: b.EncryptedOnly, MaxParticipants: b.MaxParticipants, Layout: b.Layout, Owner: userOf(ctx).ID}
+		GuestPasscode: b.GuestPasscode, Admission: b.Admission, EncryptedOnly: b.EncryptedOnly, MaxParticipants: b.MaxParticipants, Layout: b.Layout, Presenting: b.Presenting, Owner: userOf(ctx).ID}
 	if err := samePasscodes(m); err != nil {
 		return nil, err
 	}
@@ -151,6 +155,7 @@ func (s *server) changeMeeting(ctx context.Context, in *struct {
 	set(&m.EncryptedOnly, p.EncryptedOnly)
 	set(&m.MaxParticipants, p.MaxParticipants)
 	set(&m.Layout, p.Layout)
+	set(&m.Presenting, p.Presenting)
 	if err := samePasscodes(m); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type Meeting struct {
 	EncryptedOnly   bool
 	MaxParticipants int
 	Layout          string // of composed pictures; empty: as configured
+	Presenting      string // take-over or empty: who begins to present takes over; keep: who presents stays
 	Owner           string
 	Created         time.Time
 }
@@ -58,23 +59,23 @@ func (s *Store) insertMeeting(ctx context.Context, m Meeting) error {
 		time.Since(time.Unix(at, 0)) < retiredFor {
 		return ErrExists
 	}
-	return s.exec(ctx, `INSERT INTO meetings (number, name, kind, hidden, host_passcode, guest_passcode, admission, encrypted_only, max_participants, layout, owner, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULLIF(?, ''), ?)`, m.Number, m.Name, m.Kind, m.Hidden, s.seal.seal(m.HostPasscode), s.seal.seal(m.GuestPasscode),
-		m.Admission, m.EncryptedOnly, m.MaxParticipants, m.Layout, m.Owner, m.Created.Unix())
+	return s.exec(ctx, `INSERT INTO meetings (number, name, kind, hidden, host_passcode, guest_passcode, admission, encrypted_only, max_participants, layout, presenting, owner, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULLIF(?, ''), ?)`, m.Number, m.Name, m.Kind, m.Hidden, s.seal.seal(m.HostPasscode), s.seal.seal(m.GuestPasscode),
+		m.Admission, m.EncryptedOnly, m.MaxParticipants, m.Layout, m.Presenting, m.Owner, m.Created.Unix())
 }
 
 // UpdateMeeting changes a meeting; its number stays.
 func (s *Store) UpdateMeeting(ctx context.Context, m Meeting) error {
-	return s.exec(ctx, `UPDATE meetings SET name = ?, kind = ?, hidden = ?, host_passcode = ?, guest_passcode = ?, admission = ?, encrypted_only = ?, max_participants = ?, layout = ?
-		WHERE number = ?`, m.Name, m.Kind, m.Hidden, s.seal.seal(m.HostPasscode), s.seal.seal(m.GuestPasscode), m.Admission, m.EncryptedOnly, m.MaxParticipants, m.Layout, m.Number)
+	return s.exec(ctx, `UPDATE meetings SET name = ?, kind = ?, hidden = ?, host_passcode = ?, guest_passcode = ?, admission = ?, encrypted_only = ?, max_participants = ?, layout = ?, presenting = ?
+		WHERE number = ?`, m.Name, m.Kind, m.Hidden, s.seal.seal(m.HostPasscode), s.seal.seal(m.GuestPasscode), m.Admission, m.EncryptedOnly, m.MaxParticipants, m.Layout, m.Presenting, m.Number)
 }
 
-const meetingColumns = `number, name, kind, hidden, host_passcode, guest_passcode, admission, encrypted_only, max_participants, layout, COALESCE(owner, ''), created`
+const meetingColumns = `number, name, kind, hidden, host_passcode, guest_passcode, admission, encrypted_only, max_participants, layout, presenting, COALESCE(owner, ''), created`
 
 func (s *Store) scanMeeting(r row) (m Meeting, err error) {
 	var host, guest []byte
 	var created int64
-	if err = r.Scan(&m.Number, &m.Name, &m.Kind, &m.Hidden, &host, &guest, &m.Admission, &m.EncryptedOnly, &m.MaxParticipants, &m.Layout, &m.Owner, &created); err != nil {
+	if err = r.Scan(&m.Number, &m.Name, &m.Kind, &m.Hidden, &host, &guest, &m.Admission, &m.EncryptedOnly, &m.MaxParticipants, &m.Layout, &m.Presenting, &m.Owner, &created); err != nil {
 		return m, err
 	}
 	m.Created = time.Unix(created, 0).UTC()

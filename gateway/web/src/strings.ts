@@ -217,7 +217,7 @@ export const t = {
   notices: {
     "muted-microphone": "A host has muted your microphone.",
     "muted-camera": "A host has stopped your camera.",
-    "muted-screen": "A host has stopped your screen share.",
+    "muted-screen": "Your screen share has been stopped: a host wished it, or somebody else presents now.",
     unmute: "A host asks you to unmute.",
     dialling: "Calling …",
     dismiss: "Dismiss",
