@@ -40,16 +40,17 @@ const patience = 20 * time.Millisecond
 
 // turn waits for a turn and returns what ends it.
 func turn() (done func()) {
-	end := func() { <-turns }
+	all := turns
+	end := func() { <-all }
 	select {
-	case turns <- struct{}{}:
+	case all <- struct{}{}:
 		return end
 	default:
 	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
-	case turns <- struct{}{}:
+	case all <- struct{}{}:
 		return end
 	case <-late.C:
 		return func() {}
