@@ -124,7 +124,7 @@ func (s *Subscriber) switched(now time.Duration) *layer {
 		if src.key.party == s.party || src.key.kind == core.Screen && len(s.info.Content) > 0 {
 			continue
 		}
-		l := g.fits(now, src, int(s.stageRate.Load()))
+		l := g.fits(now, src, s.stageLimit())
 		if l == nil {
 			continue
 		}
@@ -157,6 +157,16 @@ func (s *Subscriber) claim(now time.Duration, key sourceKey) int {
 		return 1
 	}
 	return 0
+}
+
+// stageLimit is the bit rate of what the party can be sent on the stage: by what
+// it says, and by its level of H.264; 0: unknown.
+func (s *Subscriber) stageLimit() int {
+	bps, level := int(s.stageRate.Load()), s.stage.takes.MaxBR
+	if bps == 0 || level > 0 && level < bps {
+		return level
+	}
+	return bps
 }
 
 // pictures lists what is published.

@@ -253,9 +253,9 @@ func (s *Subscriber) withheld(err error) {
 // after a while.
 func (s *Subscriber) quality(now time.Duration) int {
 	g := &s.stage
-	bps := int(s.stageRate.Load())
+	bps := s.stageLimit()
 	best := 0
-	for best < len(compose.Qualities)-1 && !compose.Qualities[best].Fits(g.takes.MaxFS, g.takes.MaxMBPS, min(cmp.Or(bps, g.takes.MaxBR), g.takes.MaxBR)) {
+	for best < len(compose.Qualities)-1 && !compose.Qualities[best].Fits(g.takes.MaxFS, g.takes.MaxMBPS, bps) {
 		best++
 	}
 	switch {

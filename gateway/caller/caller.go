@@ -353,6 +353,7 @@ func seen(s *screen, ours *camera) (*Video, []byte) {
 	if s != nil {
 		s.mu.Lock()
 		v, stream = s.stats, slices.Clone(s.seen)
+		v.PictureMS = slices.Clone(v.PictureMS)
 		s.mu.Unlock()
 	}
 	if ours != nil {

@@ -20,10 +20,13 @@ type Video struct {
 	// FirstPictureMS is from the answer to the first whole picture.
 	FirstPictureMS float64 `json:"first_picture_ms"`
 	// LongestGapMS is the longest time from one whole picture to the next.
-	LongestGapMS    float64 `json:"longest_gap_ms"`
-	PacketsReceived int     `json:"packets_received"`
-	PacketsLost     int     `json:"packets_lost"`
-	PicturesSent    int     `json:"pictures_sent"`
+	LongestGapMS float64 `json:"longest_gap_ms"`
+	// PictureMS is when each whole picture came, from the answer on, where what
+	// is seen is kept.
+	PictureMS       []float64 `json:"picture_ms,omitempty"`
+	PacketsReceived int       `json:"packets_received"`
+	PacketsLost     int       `json:"packets_lost"`
+	PicturesSent    int       `json:"pictures_sent"`
 	// KeyframesAsked counts the far end's requests for a whole picture.
 	KeyframesAsked int `json:"keyframes_asked"`
 }
@@ -117,6 +120,9 @@ func (s *screen) picture() {
 		v.FPS = float64(v.Pictures-1) / (now - s.first).Seconds()
 	}
 	s.last = now
+	if s.keep && len(s.seen) < maxSeen {
+		v.PictureMS = append(v.PictureMS, float64((now-s.answered).Microseconds())/1000)
+	}
 	if key {
 		v.Keyframes++
 	}

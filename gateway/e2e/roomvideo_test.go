@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bridgehead/core/audio"
 )
 
 // colours of the bars of two parties' pictures, and how they are to look.
@@ -292,4 +294,105 @@ func TestContentGoesBetweenNetworks(t *testing.T) {
 		t.Error("the SIP room has not presented")
 	}
 	t.Logf("%d and %d whole pictures were presented", len(see(t, sipSaw).pictures), len(see(t, h323Saw).pictures))
+}
+
+// spell is a time for which one of two goes on, from its beginning.
+type spell struct {
+	who  int
+	from time.Duration
+}
+
+// spells finds who goes on when, in what is the one or the other (-1: neither)
+// at each step; what is shorter than three steps is noise.
+func spells(steps []int, each time.Duration) (list []spell) {
+	run := 0
+	for i, who := range steps {
+		if i > 0 && who == steps[i-1] {
+			run++
+		} else {
+			run = 1
+		}
+		if run == 3 && who >= 0 && (len(list) == 0 || list[len(list)-1].who != who) {
+			list = append(list, spell{who, time.Duration(i-2) * each})
+		}
+	}
+	return list
+}
+
+// Two speak in turn, four seconds each: a room system that watches is shown each
+// within a second of hearing it, at a whole picture, and nobody is asked for
+// whole pictures more than once a second.
+func TestWhoSpeaksIsShownWithinASecond(t *testing.T) {
+	g := serve(t)
+	g.meeting(map[string]any{"number": "7503", "layout": "switched"})
+	hz := []float64{2600, 3100} // where the prompts hide nothing
+	dir := t.TempDir()
+	var speakers []func() callReport
+	for i, bars := range [][]string{warm, cold} {
+		file := filepath.Join(dir, fmt.Sprintf("says%d.wav", i))
+		pcm := tone(16000, hz[i], 8*time.Second)
+		clear(pcm[(1-i)*len(pcm)/2 : (2-i)*len(pcm)/2])
+		writeSound(t, file, 16000, pcm)
+		speakers = append(speakers, startCall(t, "sips:7503@"+g.at["sips"], "--duration", "36s", "--play", file, "--video", film(t, bars)))
+	}
+	eventually(t, 15*time.Second, "both are in", func() bool { return len(g.participants("7503")) == 2 })
+	saw, heard := filepath.Join(dir, "saw.h264"), filepath.Join(dir, "heard.wav")
+	r := call(t, g.h323("7503"), "--duration", "26s", "--video", "test", "--record-video", saw, "--record", heard)
+	var reports []callReport
+	for _, s := range speakers {
+		reports = append(reports, s())
+	}
+	for i, s := range reports {
+		if s.Video == nil || s.Video.KeyframesAsked > 36 {
+			t.Errorf("speaker %d: %+v", i, s.Video)
+		} else {
+			t.Logf("speaker %d was asked for %d whole pictures in 36 s", i, s.Video.KeyframesAsked)
+		}
+	}
+	s := readWAV(t, heard)
+	const window = 100 * time.Millisecond
+	var sounds, pictures []int
+	for n := int(window.Seconds() * float64(s.rate)); len(s.pcm) >= n; s.pcm = s.pcm[n:] {
+		levels := audio.Spectrum(s.pcm[:n], s.rate, hz...)
+		switch {
+		case levels[0] > -40 && levels[0] > levels[1]+6:
+			sounds = append(sounds, 0)
+		case levels[1] > -40 && levels[1] > levels[0]+6:
+			sounds = append(sounds, 1)
+		default:
+			sounds = append(sounds, -1)
+		}
+	}
+	for _, p := range see(t, saw).pictures {
+		switch {
+		case whole(p, warm):
+			pictures = append(pictures, 0)
+		case whole(p, cold):
+			pictures = append(pictures, 1)
+		default:
+			pictures = append(pictures, -1)
+		}
+	}
+	said := spells(sounds, window)
+	shown := spells(pictures, 1) // by number
+	for i := range shown {
+		shown[i].from = time.Duration(r.Video.PictureMS[shown[i].from] * float64(time.Millisecond))
+	}
+	t.Logf("heard %v; first picture after %.0f ms, %.1f a second: shown %v", said, r.Video.FirstPictureMS, r.Video.FPS, shown)
+	checked := 0
+	for _, a := range said[1:] {
+		for _, p := range shown {
+			at := p.from
+			if p.who == a.who && at > a.from-500*time.Millisecond && at < a.from+3*time.Second {
+				checked++
+				if at-a.from > time.Second {
+					t.Errorf("speaker %d is shown %v after being heard", a.who, at-a.from)
+				}
+				break
+			}
+		}
+	}
+	if checked < 4 {
+		t.Errorf("%d changes of %d were shown", checked, len(said)-1)
+	}
 }
