@@ -29,6 +29,7 @@ type talk struct {
 	files []string
 	hz    []float64 // that each hears
 	stall func() time.Duration
+	cut   time.Duration // of the end that does not count, where a prompt may say that somebody has left
 }
 
 // newTalk brings two parties into the meeting for a time; each says a tone.
@@ -59,6 +60,7 @@ func (k *talk) mustGoOn(atLeast time.Duration) {
 			stall = k.stall()
 		}
 		s := readWAV(k.t, k.files[i])
+		s.pcm = s.pcm[:max(0, len(s.pcm)-int(k.cut.Seconds()*float64(s.rate)))]
 		gap, at, length := s.gap(k.hz[i])
 		k.t.Logf("party %d heard %.0f Hz for %v; longest gap %v, after %v; the machine stood still for %v", i, k.hz[i], length, gap, at, stall)
 		if gap > 60*time.Millisecond+stall {
