@@ -17,6 +17,9 @@ const (
 	// two may come sooner, so that a newcomer need not wait.
 	askEvery = time.Second
 	askAgain = 500 * time.Millisecond
+	// The media worker is no stranger: whoever is sent a composed picture anew need
+	// not wait.
+	askWorker = 200 * time.Millisecond
 	// idle is when a layer counts as paused by its sender.
 	idle = 1500 * time.Millisecond
 	// missed is when it does while another layer of the same picture comes: a
@@ -42,6 +45,8 @@ type layer struct {
 	params h264.Params // of an H.264 stream
 	parse  func([]byte) desc
 	ask    func(core.NeedKeyframe)
+	// composed: by the media worker.
+	composed bool
 	// outs take the packets. The slice is replaced, never changed.
 	outs   atomic.Pointer[[]*out]
 	closed atomic.Bool
@@ -210,7 +215,7 @@ func (s *source) askKeyframes(now time.Duration) {
 		if l.ask == nil || !l.need.Load() || len(*l.outs.Load()) == 0 {
 			continue
 		}
-		if l.asked[0] == 0 || now-l.asked[1] >= askAgain && now-l.asked[0] >= 2*askEvery {
+		if l.asked[0] == 0 || l.composed && now-l.asked[1] >= askWorker || now-l.asked[1] >= askAgain && now-l.asked[0] >= 2*askEvery {
 			l.asked = [2]time.Duration{l.asked[1], now}
 			l.ask(core.NeedKeyframe{Track: l.track})
 		}

@@ -273,7 +273,7 @@ func (s *studio) start(now time.Duration, key showKey) (*show, error) {
 	sh.spec = wire.Scene{Width: q.Width, Height: q.Height, Rate: q.Rate, BitsPerSec: q.BitsPerSec}
 	sh.spec = s.scene(now, sh)
 	src := &source{key: sourceKey{kind: core.Stage}}
-	sh.layer = &layer{router: s.router, source: src, rank: 2, parse: parseH264, params: h264.Fmtp(composed.Fmtp),
+	sh.layer = &layer{router: s.router, source: src, composed: true, rank: 2, parse: parseH264, params: h264.Fmtp(composed.Fmtp),
 		track: core.Track{Source: core.Stage, Codec: composed}}
 	sh.layer.outs.Store(new([]*out))
 	src.layers.Store(&[]*layer{sh.layer})
