@@ -225,6 +225,13 @@ func (r *room) Join(_ context.Context, l core.Leg) error {
 		return r.refuses
 	}
 	s := &seat{leg: l, left: make(chan core.Reason, 1), digits: make(chan core.Digit, 100), holds: make(chan bool, 10), screen: newProjection()}
+	// Seat and answer come together, however busy the machine is: else the edge
+	// would take the time between for ringing.
+	said := make(chan struct{})
+	defer close(said)
+	if x, ok := l.(*leg); ok {
+		x.box.Post(func() { <-said })
+	}
 	l.Sit(s)
 	if r.rings {
 		l.Signal(core.Ringing{})
