@@ -27,6 +27,7 @@ import (
 type browser struct {
 	n      int
 	voice  [][]byte // said in a loop; nil: its microphone is muted
+	turns  *turns   // with others; nil: it speaks all the time
 	camera bool
 
 	ws    *websocket.Conn
@@ -47,6 +48,7 @@ type browser struct {
 	film    film
 	key     atomic.Bool   // somebody waits for a keyframe
 	filmed  atomic.Uint64 // packets sent
+	said    atomic.Uint64 // packets of sound that others are due
 	micSeq  uint16
 	camSeq  uint16
 	micHead rtp.Header
@@ -68,6 +70,7 @@ type stream struct {
 	mix      bool
 	highest  atomic.Uint32 // sequence number
 	arrivals               // while measured
+	voiced   voiced        // where speakers take turns
 	pid      uint16
 	pictures uint64
 	skipped  uint64 // pictures, or parts of them
@@ -292,6 +295,15 @@ const (
 
 // speak sends the frame-th 20 ms.
 func (b *browser) speak(frame int) {
+	if b.turns != nil {
+		speaks, due := b.turns.has(b.n, frame)
+		if !speaks {
+			return
+		}
+		if due {
+			b.said.Add(1)
+		}
+	}
 	b.micSeq++
 	h := &b.micHead
 	h.SequenceNumber, h.Timestamp, h.Marker = b.micSeq, uint32(frame)*960, b.micSeq == 1
@@ -375,6 +387,9 @@ func (s *stream) Write(p []byte) (int, error) {
 	}
 	if !s.of.measures.Load() {
 		return len(p), nil
+	}
+	if t := s.of.turns; t != nil && !s.video && !s.mix && s.voiced.note(t, payload) {
+		s.arrivals.last = now // what is between two voices is no gap
 	}
 	s.note(seq, now)
 	if s.video {

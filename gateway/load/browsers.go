@@ -89,6 +89,7 @@ type browsers struct {
 	sounds   paced
 	pictures paced
 	list     []*browser
+	turns    *turns // of the speakers; nil: all at once
 	report   *Report
 	mu       sync.Mutex
 	setups   []time.Duration
@@ -142,13 +143,19 @@ func (r *browsers) make() error {
 			return err
 		}
 	}
+	if r.Turns {
+		var err error
+		if r.turns, err = newTurns(clips); err != nil {
+			return err
+		}
+	}
 	for n := range r.Calls {
 		var voice [][]byte
 		if n < r.Speakers {
 			voice = clips[n%len(clips)]
 		}
 		b := newBrowser(n, voice, n < r.Cameras)
-		b.line.loss = r.Loss / 100
+		b.turns, b.line.loss = r.turns, r.Loss/100
 		r.list = append(r.list, b)
 	}
 	return nil
@@ -184,7 +191,11 @@ func (r *browsers) joinOne(ctx context.Context, b *browser) {
 	ctx, cancel := context.WithTimeout(ctx, setupLimit)
 	defer cancel()
 	began := time.Now()
-	err := b.join(ctx, r.to, r.opt)
+	opt := r.opt
+	if !b.camera && !r.watches(b) {
+		opt.pictures = 0
+	}
+	err := b.join(ctx, r.to, opt)
 	took := time.Since(began)
 	if err == nil && r.Churn {
 		b.leave(ctx)
@@ -223,8 +234,16 @@ func (r *browsers) begin(ctx context.Context) error {
 	return nil
 }
 
+// watches tells whether a browser looks at cameras.
+func (r *browsers) watches(b *browser) bool {
+	return r.Watchers == 0 || b.n >= r.Cameras && b.n < r.Cameras+r.Watchers
+}
+
 // watched are the cameras that a browser looks at: the next ones after itself.
 func (r *browsers) watched(b *browser, cameras []*browser) (list []*browser) {
+	if !r.watches(b) {
+		return nil
+	}
 	for i := range cameras {
 		c := cameras[(b.n+1+i)%len(cameras)]
 		if c != b && len(list) < max(1, r.Watch) {
@@ -271,26 +290,31 @@ func (r *browsers) window(ctx context.Context, d time.Duration) (Report, error) 
 	filmed := make(map[*browser]uint64)
 	for _, b := range r.in {
 		for _, s := range b.streams {
-			s.arrivals, s.pictures, s.skipped, s.at = arrivals{}, 0, 0, 0
+			s.arrivals, s.voiced, s.pictures, s.skipped, s.at = arrivals{}, voiced{}, 0, 0, 0
 		}
 		b.measures.Store(true)
 		filmed[b] = b.filmed.Load()
 	}
-	before, began := cpuTime(r.PID), time.Now()
+	before, began, said := cpuTime(r.PID), time.Now(), r.spoken()
 	if err := sleep(ctx, d); err != nil {
 		return Report{}, err
 	}
 	took, cpu := time.Since(began), cpuTime(r.PID)-before
+	for k, n := range r.spoken() {
+		said[k] = n - said[k]
+	}
 	for _, b := range r.in {
 		b.measures.Store(false)
 		filmed[b] = b.filmed.Load() - filmed[b]
 	}
 	time.Sleep(2 * clock.Frame) // what had begun is done with
-	r.tally(took, cpu, filmed)
+	r.tally(took, cpu, filmed, said)
 	return *r.report, nil
 }
 
-func (r *browsers) tally(took, cpu time.Duration, filmed map[*browser]uint64) {
+// tally counts what came of the packets filmed by each camera, and said by each
+// speaker where they take turns.
+func (r *browsers) tally(took, cpu time.Duration, filmed map[*browser]uint64, said []uint64) {
 	rep := r.report
 	rep.Seconds = took.Seconds()
 	if suite := r.in[0].suite.Load(); suite != nil {
@@ -305,15 +329,17 @@ func (r *browsers) tally(took, cpu time.Duration, filmed map[*browser]uint64) {
 	if len(cameras) > 0 {
 		rep.Video = &Flow{}
 	}
-	heard := min(r.Speakers, speakerSlots)
-	rep.Sent = uint64(max(0, len(r.in)*heard-heard)) * uint64(took/clock.Frame)
+	if r.turns == nil {
+		heard := min(r.Speakers, speakerSlots)
+		rep.Sent = uint64(max(0, len(r.in)*heard-heard)) * uint64(took/clock.Frame)
+	}
 	for _, b := range r.in {
 		due := uint64(0)
 		for _, c := range r.watched(b, cameras) {
 			due += filmed[c]
 		}
 		rep.of(b, due)
-		wrong := b.hears(min(r.Speakers, len(voices)))
+		wrong := r.hears(b, said)
 		if wrong == "" {
 			wrong = b.sees(due)
 		}
@@ -327,6 +353,17 @@ func (r *browsers) tally(took, cpu time.Duration, filmed map[*browser]uint64) {
 		rep.CPU, rep.Memory = cpu.Seconds(), memory(r.PID)
 		rep.CPUCaller = cpu.Seconds() * 1000 / (float64(rep.Connected) * took.Seconds())
 	}
+}
+
+// hears is what is wrong with what a browser hears; it counts what it was due
+// where speakers take turns.
+func (r *browsers) hears(b *browser, said []uint64) (wrong string) {
+	if r.turns == nil {
+		return b.hears(min(r.Speakers, len(voices)))
+	}
+	due, wrong := r.turns.heard(b, said)
+	r.report.Sent += due
+	return wrong
 }
 
 // of counts what a browser got, of due packets of video.

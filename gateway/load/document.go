@@ -151,6 +151,16 @@ func (r *Results) PicturePackets() int { return picturePackets }
 // PacketSize: see PicturePackets.
 func (r *Results) PacketSize() int { return packetSize }
 
+// Large is the large meeting; nil if it was not measured.
+func (r *Results) Large() *Forward {
+	for i := range r.Forward {
+		if r.Forward[i].Watchers > 0 {
+			return &r.Forward[i]
+		}
+	}
+	return nil
+}
+
 // Floors are the sizes at which the echo in batches was measured.
 func (r *Results) Floors() (list []Cost) {
 	for _, c := range r.Cost {

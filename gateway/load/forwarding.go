@@ -13,6 +13,8 @@ type Forward struct {
 	Name                               string
 	Video                              bool
 	Senders, Listeners                 int
+	Watchers                           int // of a large meeting: senders speak in turn and show a camera, so many listeners look at one
+	Asked                              int // browsers that were too many for the machine; 0: none
 	Echo, Packet, Ratio                float64
 	Track                              float64 // ms of CPU per track forwarded and second
 	Suite                              string
@@ -23,8 +25,9 @@ type Forward struct {
 	Starved                            int
 }
 
-// forwardings are what is forwarded; the last is as large as two cores hold.
+// forwardings are what is forwarded.
 var forwardings = []Forward{
+	{Name: "audio 1→10", Senders: 1, Listeners: 10},
 	{Name: "audio 1→50", Senders: 1, Listeners: 50},
 	{Name: "audio 1→200", Senders: 1, Listeners: 200},
 	{Name: "audio 10→50", Senders: 10, Listeners: 50},
@@ -32,50 +35,97 @@ var forwardings = []Forward{
 	{Name: "video 1→100", Video: true, Senders: 1, Listeners: 100},
 }
 
+// The large meeting, of as many browsers as the machine holds: ten speak in turn
+// and show a camera, thirty look at one.
+const largeSenders, largeWatchers = 10, 30
+
+var largeSizes = []int{300, 200, 100}
+
+func largeMeeting(browsers int) Forward {
+	return Forward{Name: fmt.Sprintf("meeting of %d, %d cameras", browsers, largeSenders), Senders: largeSenders, Listeners: browsers - largeSenders, Watchers: largeWatchers}
+}
+
 // forwards measures an echo of the same packets and the gateway in turn.
 func (b *bench) forwards(ctx context.Context) error {
 	for _, f := range forwardings {
-		var echo, packet, ratio, track []float64
-		for range b.Rounds {
-			e, err := b.whole(&f.Starved, f.Name, func() (*Report, error) { return b.echoForward(ctx, &f) })
-			if err != nil {
-				return err
-			}
-			r, err := b.whole(&f.Starved, f.Name, func() (*Report, error) { return b.forward(ctx, &f) })
-			if err != nil {
-				return err
-			}
-			n := r.forwarded()
-			echo = append(echo, e.CPU*1e6/max(1, float64(e.Received)))
-			packet = append(packet, r.CPU*1e6/max(1, float64(n.Received)))
-			ratio = append(ratio, last(packet)/last(echo))
-			track = append(track, r.CPU*1000/(r.Seconds*f.tracks()))
-			f.Sent, f.Received, f.Lost = f.Sent+int(n.Sent), f.Received+int(n.Received), f.Lost+int(n.Lost)
-			f.Right, f.Wrong, f.Suite = f.Right+r.Right, f.Wrong+r.Calls-r.Right, r.Suite
-			f.Gapped += r.Gapped
-			f.MaxGapMS, f.Resident = max(f.MaxGapMS, n.MaxGapMS), r.Memory
+		if err := b.forwarding(ctx, &f); err != nil {
+			return err
 		}
-		f.Echo, f.Packet, f.Ratio, f.Track = median(echo), median(packet), median(ratio), median(track)
 		b.Forward = append(b.Forward, f)
 	}
 	return nil
 }
 
-// tracks is how many streams are forwarded.
-func (f *Forward) tracks() float64 {
-	if f.Video {
-		return float64(f.Listeners)
+// large has the meeting be as large as the machine holds.
+func (b *bench) large(ctx context.Context) error {
+	for i, size := range largeSizes {
+		f := largeMeeting(size)
+		if i > 0 {
+			f.Asked = largeSizes[0]
+		}
+		if err := b.forwarding(ctx, &f); err != nil {
+			return err
+		}
+		if f.Held() || i == len(largeSizes)-1 {
+			b.Forward = append(b.Forward, f)
+			break
+		}
+		b.opt.Progress(fmt.Sprintf("%s: %d of %d packets, %d wrong: too many for this machine", f.Name, f.Received, f.Sent, f.Wrong))
 	}
-	heard := min(f.Senders, speakerSlots)
-	return float64((f.Listeners+f.Senders)*heard - heard)
+	return nil
 }
 
-// forwarded is what was sent on unmixed: pictures if there were any.
-func (rep *Report) forwarded() Flow {
-	if rep.Video != nil {
-		return *rep.Video
+// Browsers are those in the meeting.
+func (f *Forward) Browsers() int { return f.Senders + f.Listeners }
+
+// Held tells whether everybody heard and saw right and nearly all packets came.
+func (f *Forward) Held() bool { return f.Wrong == 0 && float64(f.Received) >= whole*float64(f.Sent) }
+
+// forwarding measures one; of a large meeting no more rounds than it holds.
+func (b *bench) forwarding(ctx context.Context, f *Forward) error {
+	var echo, packet, ratio, track []float64
+	for round := 0; round < b.Rounds && (f.Watchers == 0 || f.Held()); round++ {
+		e, err := b.whole(&f.Starved, f.Name, func() (*Report, error) { return b.echoForward(ctx, f) })
+		if err != nil {
+			return err
+		}
+		r, err := b.whole(&f.Starved, f.Name, func() (*Report, error) { return b.forward(ctx, f) })
+		if err != nil {
+			return err
+		}
+		n := r.forwarded()
+		echo = append(echo, e.CPU*1e6/max(1, float64(e.Received)))
+		packet = append(packet, r.CPU*1e6/max(1, float64(n.Received)))
+		ratio = append(ratio, last(packet)/last(echo))
+		track = append(track, r.CPU*1000/(r.Seconds*float64(f.tracks()+f.Watchers)))
+		f.Sent, f.Received, f.Lost = f.Sent+int(n.Sent), f.Received+int(n.Received), f.Lost+int(n.Lost)
+		f.Right, f.Wrong, f.Suite = f.Right+r.Right, f.Wrong+r.Calls-r.Right, r.Suite
+		f.Gapped += r.Gapped
+		f.MaxGapMS, f.Resident = max(f.MaxGapMS, n.MaxGapMS), r.Memory
 	}
-	return Flow{rep.Sent, rep.Received, rep.Lost, rep.MaxGapMS}
+	f.Echo, f.Packet, f.Ratio, f.Track = median(echo), median(packet), median(ratio), median(track)
+	return nil
+}
+
+// tracks is how many streams are forwarded, in a large meeting of sound.
+func (f *Forward) tracks() int {
+	heard := min(f.Senders, speakerSlots)
+	switch {
+	case f.Video:
+		return f.Listeners
+	case f.Watchers > 0:
+		heard = 1 // they take turns
+	}
+	return (f.Listeners+f.Senders)*heard - heard
+}
+
+// forwarded is what was sent on unmixed.
+func (rep *Report) forwarded() Flow {
+	n := Flow{rep.Sent, rep.Received, rep.Lost, rep.MaxGapMS}
+	if v := rep.Video; v != nil {
+		n = Flow{n.Sent + v.Sent, n.Received + v.Received, n.Lost + v.Lost, max(n.MaxGapMS, v.MaxGapMS)}
+	}
+	return n
 }
 
 // echoForward has an echo answer as many packets of the same kind as there are
@@ -86,8 +136,11 @@ func (b *bench) echoForward(ctx context.Context, f *Forward) (*Report, error) {
 		return nil, err
 	}
 	defer p.stop()
-	o := b.load(p, int(f.tracks()))
-	o.Pictures, o.Suites = f.Video, []string{byGCM}
+	o := b.load(p, f.tracks()+f.Watchers)
+	o.Films, o.Suites = f.Watchers, []string{byGCM}
+	if f.Video {
+		o.Films = o.Calls
+	}
 	r, err := Run(ctx, o)
 	if err == nil {
 		b.opt.Progress(fmt.Sprintf("echo for %s: %.2f µs a packet, %d of %d", f.Name, r.CPU*1e6/max(1, float64(r.Received)), r.Received, r.Sent))
@@ -105,6 +158,9 @@ func (b *bench) forward(ctx context.Context, f *Forward) (*Report, error) {
 	o.To, o.PerSec, o.Speakers = []string{p.web}, 25, f.Senders
 	if f.Video {
 		o.Speakers, o.Cameras = 0, f.Senders
+	}
+	if f.Watchers > 0 {
+		o.Cameras, o.Watchers, o.Turns = f.Senders, f.Watchers, true
 	}
 	r, err := Run(ctx, o)
 	if err == nil {

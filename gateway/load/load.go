@@ -33,13 +33,16 @@ type Options struct {
 	// are one; Janus the API socket of a Janus whose AudioBridge is joined.
 	Echo  netip.AddrPort
 	Janus string
-	// Pictures has an echo answer the packets of a camera, not of a telephone.
-	Pictures bool
+	// Films has an echo answer the packets of so many cameras; the other calls
+	// send it those of telephones.
+	Films    int
 	Calls    int
 	PerSec   float64 // calls set up a second
 	Speakers int     // of each address's calls, up to len(Tones), of browsers up to len(voices)
 	Cameras  int     // browsers that send video
 	Watch    int     // cameras that each browser looks at; 0: one
+	Watchers int     // browsers that look at cameras, beside those that send; 0: all do
+	Turns    bool    // browsers speak one after the other, and send nothing between
 	Bursts   bool    // the first calls of each address say bursts in turn, to measure the delay
 	// Churn hangs each call up as soon as it is answered: what is measured is
 	// set-up and tear-down alone.
@@ -150,6 +153,7 @@ type run struct {
 	ports   *rtpio.Ports
 	clock   *clock.Clock // reads
 	pacer   paced        // writes
+	films   paced
 	ends    []end
 	parties []*Party
 	report  *Report
@@ -170,11 +174,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	o.Speakers = min(o.Speakers, len(Tones))
 	o.Codec = cmp.Or(o.Codec, "PCMU")
-	period := clock.Frame
-	if o.Pictures {
-		period = picturePeriod
-	}
-	r := &run{Options: o, clock: clock.New(o.Log), pacer: o.pacer(period), report: &Report{Calls: o.Calls, Failed: map[string]int{}}}
+	r := &run{Options: o, clock: clock.New(o.Log), pacer: o.pacer(clock.Frame), films: o.pacer(picturePeriod), report: &Report{Calls: o.Calls, Failed: map[string]int{}}}
 	var err error
 	if r.ports, err = rtpio.New(rtpio.Options{Bind: o.Bind, Log: o.Log}); err != nil {
 		return nil, err
@@ -186,6 +186,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	defer cancel()
 	go r.clock.Run(ctx)
 	go r.pacer.run(ctx)
+	if o.Films > 0 {
+		go r.films.run(ctx)
+	}
 	switch {
 	case o.Echo.IsValid():
 		err = r.echoFlows()
@@ -215,7 +218,7 @@ func (r *run) codec() core.Codec { return core.Codec{Name: r.Codec} }
 func (r *run) partyFor(n int) (*Party, error) {
 	place := n / max(1, len(r.To))
 	switch {
-	case r.Pictures:
+	case n < r.Films:
 		return &Party{film: &film{}}, nil
 	case r.Bursts && place == 0:
 		p, err := newParty(burster, 0, r.codec(), &bursts{})
@@ -414,7 +417,11 @@ func (r *run) flow(n int, codec core.Codec, where func(*rtpio.Session) (netip.Ad
 	var sink core.Sink = s
 	p.out.Store(&sink)
 	r.parties = append(r.parties, p)
-	r.pacer.add(n, p.step)
+	if p.film != nil {
+		r.films.add(n, p.step)
+	} else {
+		r.pacer.add(n, p.step)
+	}
 	return nil
 }
 

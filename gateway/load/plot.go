@@ -135,7 +135,7 @@ func (r *Results) plots() map[string]*plot {
 	forward := func(name string, video bool, of func(*Forward) float64) line {
 		l := line{name: name}
 		for i := range r.Forward {
-			if f := &r.Forward[i]; f.Video == video && f.Senders == 1 {
+			if f := &r.Forward[i]; f.Video == video && (f.Senders == 1 || f.Watchers > 0) {
 				l.points = append(l.points, [2]float64{float64(f.Listeners), of(f)})
 			}
 		}
@@ -150,7 +150,7 @@ func (r *Results) plots() map[string]*plot {
 		"ratios.svg": {title: "What a caller costs beside the echo", x: meeting, y: "× the echo of the same round",
 			limit: echoGoal, limitName: "goal", lines: []line{
 				callers("clear", func(c *Cost) float64 { return c.ClearRatio }), callers(byGCM, func(c *Cost) float64 { return c.GCMRatio })}},
-		"forwarding.svg": {title: "What a forwarded packet costs", x: "browsers that one browser is forwarded to", y: "µs of CPU a packet", lines: []line{
+		"forwarding.svg": {title: "What a forwarded packet costs", x: "browsers that are sent one at a time", y: "µs of CPU a packet", lines: []line{
 			forward("audio", false, packet), forward("video", true, packet), forward("echo, audio", false, echo), forward("echo, video", true, echo)}},
 	}
 }

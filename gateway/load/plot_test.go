@@ -16,7 +16,8 @@ func TestPlotsAreWholeAndLabelled(t *testing.T) {
 			{Meetings: 1, Callers: 1000, Echo: 0.35, Clear: 0.6, GCM: 0.87, ClearRatio: 1.7, GCMRatio: 2.4},
 			{Meetings: 200, Callers: 1000, Echo: 0.35, Clear: 7},
 		},
-		Forward: []Forward{{Senders: 1, Listeners: 50, Packet: 12, Echo: 8}, {Senders: 10, Listeners: 50, Packet: 99, Echo: 8}},
+		Forward: []Forward{{Senders: 1, Listeners: 50, Packet: 12, Echo: 8}, {Senders: 10, Listeners: 50, Packet: 99, Echo: 8},
+			{Senders: 10, Listeners: 290, Watchers: 30, Packet: 14, Echo: 13}},
 	}
 	dir := filepath.Join(t.TempDir(), "performance")
 	if err := r.WritePlots(dir); err != nil {
@@ -28,7 +29,7 @@ func TestPlotsAreWholeAndLabelled(t *testing.T) {
 	}{
 		"callers.svg":    {[]string{"What a caller costs", "ms of CPU a caller and second", "callers in one meeting", ">clear<", ">1000<"}, 6},
 		"ratios.svg":     {[]string{"× the echo", ">goal<", "stroke-dasharray"}, 4},
-		"forwarding.svg": {[]string{"µs of CPU a packet", ">audio<", ">echo, audio<"}, 2},
+		"forwarding.svg": {[]string{"µs of CPU a packet", ">audio<", ">echo, audio<", ">290<"}, 4},
 	} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
