@@ -35,6 +35,7 @@ type Results struct {
 	Janus                 string  // version; empty: not installed
 	Cost                  []Cost
 	Forward               []Forward
+	Rooms                 *Rooms // nil: not measured
 	Memory                []Memory
 	Storm                 []Storm
 	Delay                 []Delay
@@ -75,7 +76,7 @@ type bench struct {
 }
 
 // BenchParts are the parts of the benchmark, in their order.
-var BenchParts = []string{"idle", "callers", "forwarding", "large", "memory", "delay", "storm", "set-up", "browsers", "packets"}
+var BenchParts = []string{"idle", "callers", "forwarding", "large", "rooms", "memory", "delay", "storm", "set-up", "browsers", "packets"}
 
 // Bench measures all that docs/performance.md tells. It takes about half an
 // hour, eight minutes if quick.
@@ -98,7 +99,7 @@ func Bench(ctx context.Context, o BenchOptions) (*Results, error) {
 	}
 	b.Busy = busy
 	for i, measure := range []func(context.Context) error{
-		b.idle, b.costs, b.forwards, b.large, b.memories, b.delays, b.storms, b.setups, b.joins, b.paths,
+		b.idle, b.costs, b.forwards, b.large, b.rooms, b.memories, b.delays, b.storms, b.setups, b.joins, b.paths,
 	} {
 		if len(o.Only) > 0 && !slices.Contains(o.Only, BenchParts[i]) {
 			continue

@@ -61,6 +61,9 @@ const (
 	h323CPUGoal  = 10.0  // with the Diffie-Hellman exchange of every call
 	dialInGoal   = 64.0  // KiB a party
 	browserGoal  = 300.0 // KiB
+	composedGoal = 1.0   // times ffmpeg making the same picture
+	switchGoal   = 40.0  // ms, p99: a look at the sockets, and a late one
+	composeGoal  = 150.0 // ms, p99: the camera's picture, the next one made, and its way through the worker
 	idleGoal     = 1.0   // % of a core
 	connectGoal  = 0.999
 )
@@ -97,6 +100,7 @@ func (r *Results) Goals() (list []Goal) {
 			list = append(list, atMost("the same, a third of LiveKit's", "µs a packet", best/3, f.Packet))
 		}
 	}
+	list = append(list, r.Rooms.goals()...)
 	for _, m := range r.Memory {
 		list = append(list, atMost("memory, "+m.Name, "KiB", m.Goal, m.Each))
 	}
@@ -141,6 +145,9 @@ func (r *Results) hearing() (wrong, of int) {
 	}
 	for _, s := range r.Storm {
 		wrong, of = wrong+s.Inside-s.Right, of+s.Inside
+	}
+	if r.Rooms != nil {
+		wrong, of = wrong+r.Rooms.Wrong, of+r.Rooms.Right+r.Rooms.Wrong
 	}
 	return wrong, of
 }

@@ -121,15 +121,25 @@ const (
 // startGateway runs a gateway on loopback with one open meeting and two trunks
 // that lead to it, one in clear and one over TLS.
 func startGateway(ctx context.Context, program string, flags ...string) (*process, error) {
+	p, err := startEmpty(ctx, program, flags...)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.stock(ctx); err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// startEmpty runs one without meetings and trunks.
+func startEmpty(ctx context.Context, program string, flags ...string) (*process, error) {
 	dir, err := os.MkdirTemp("", "bridgehead-bench")
 	if err != nil {
 		return nil, err
 	}
 	p := &process{dir: dir}
-	if err = p.serve(ctx, program, flags); err == nil {
-		err = p.stock(ctx)
-	}
-	if err != nil {
+	if err := p.serve(ctx, program, flags); err != nil {
 		p.stop()
 		return nil, err
 	}
