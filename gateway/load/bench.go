@@ -262,7 +262,7 @@ func (b *bench) paths(ctx context.Context) error {
 		return nil
 	}
 	for _, p := range pathBenchmarks {
-		out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", p.match, "-benchmem", "-benchtime", b.span(time.Second).String(), "./"+p.pkg).CombinedOutput()
+		out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", p.match, "-benchmem", "-benchtime", b.span(500*time.Millisecond).String(), "./"+p.pkg).CombinedOutput()
 		if err != nil {
 			b.opt.Progress(fmt.Sprintf("benchmarks of %s left out: %v\n%s", p.pkg, err, out[max(0, len(out)-1000):]))
 		}

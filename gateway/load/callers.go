@@ -154,7 +154,7 @@ func (c *Cost) count(name string, r *Report) {
 
 // load is the part of a run's options that all scenarios share.
 func (b *bench) load(p *process, callers int) Options {
-	return Options{Calls: callers, PerSec: 200, Speakers: len(Tones), Settle: 1500 * time.Millisecond, Duration: b.span(5 * time.Second),
+	return Options{Calls: callers, PerSec: 200, Speakers: len(Tones), Settle: 1500 * time.Millisecond, Duration: b.span(4 * time.Second),
 		Clear: true, Bind: netip.MustParseAddr(loopback), PID: p.pid(), Echo: p.echo, Janus: p.janus}
 }
 

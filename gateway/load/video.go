@@ -36,8 +36,8 @@ const (
 	roomsWatch   = 20
 	roomsMore    = 10
 	composeFour  = 4
-	roomSettle   = 3 * time.Second
-	roomMeasures = 6 * time.Second
+	roomSettle   = 2 * time.Second
+	roomMeasures = 5 * time.Second
 )
 
 // lab is what the measurements of rooms share.
@@ -213,7 +213,7 @@ func (l *lab) composed(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f, err := ffmpegComposes(ctx, l.files, l.coding, int(l.span(roomMeasures).Seconds()))
+		f, err := ffmpegComposes(ctx, l.files, l.coding, int(roomMeasures.Seconds()))
 		if err != nil {
 			return err
 		}
@@ -295,7 +295,7 @@ func (l *lab) flashes(ctx context.Context) (delays []time.Duration, err error) {
 	}
 	defer p.stop()
 	settled := core.Now()
-	if err = sleep(ctx, 2*roomMeasures); err != nil {
+	if err = sleep(ctx, 3*roomMeasures); err != nil {
 		r.hangup()
 		return nil, err
 	}
