@@ -100,6 +100,7 @@ type WebRTC struct {
 // Video is the picture of those who show one only: SIP and H.323 systems.
 type Video struct {
 	Layout string `key:"layout" default:"speaker" check:"speaker|2x2|3x3|4x4|1+7|content|switched" help:"how it is composed in meetings that say nothing else; switched: who speaks, as they send it"`
+	Lines  int    `key:"lines" default:"720" check:"720-2160" help:"height of the largest pictures that SIP systems may send: 720, 1080 or 2160; those whose limits are lower then see them composed only"`
 	CPU    int    `key:"cpu" default:"50" check:"0-100" help:"share of all cores, in per cent, that composing may take; 0: nothing is composed"`
 	Worker string `key:"worker" help:"program that composes; bridgehead-media beside this one when empty"`
 }

@@ -40,6 +40,7 @@ type callOptions struct {
 	duration, ring                                               time.Duration
 	asJSON, insecure, clear, verbose                             bool
 	gatekeeper                                                   string
+	lines                                                        int
 	slow, separate, plain                                        bool
 }
 
@@ -62,6 +63,7 @@ func callCommand() *cobra.Command {
 	f.StringVar(&o.tone, "tone", "", "tone to play instead, such as 440 (Hz)")
 	f.StringVar(&o.record, "record", "", "WAV file to write what is heard to")
 	f.StringVar(&o.video, "video", "", "send video: test (a moving pattern), or an H.264 byte stream in a file")
+	f.IntVar(&o.lines, "lines", 720, "sip: height of the largest pictures taken: 720, 1080 or 2160")
 	f.StringVar(&o.present, "present", "", "present beside the video: test, or an H.264 byte stream in a file")
 	f.StringVar(&o.recordScreen, "record-screen", "", "file to write the H.264 that is presented to")
 	f.StringVar(&o.recordVideo, "record-video", "", "file to write the H.264 that is seen to")
@@ -200,7 +202,7 @@ func (o callOptions) phone(ctx context.Context, to string, party *caller.Caller)
 		}
 		context.AfterFunc(ctx, floor.Close)
 	}
-	e, err := sip.New(sip.Options{Ports: ports, Floor: floor, Legacy: true, Advertise: bind, Log: log})
+	e, err := sip.New(sip.Options{Ports: ports, Floor: floor, Lines: o.lines, Legacy: true, Advertise: bind, Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -145,7 +145,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	}
 	g.sip, err = sip.New(sip.Options{
 		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tls.Config { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
-		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Floor: g.floor, Devices: devices{g.store},
+		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Floor: g.floor, Lines: cfg.Video.Lines, Devices: devices{g.store},
 		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc,
 		MediaTimeout: time.Duration(cfg.Limits.MediaTimeout) * time.Second, HoldTimeout: time.Duration(cfg.Limits.HoldTimeout) * time.Second,
 		Trace: g.trace, Log: g.log,

@@ -70,6 +70,8 @@ type Options struct {
 	Codecs []string
 	// Suites of SRTP by name, of those that core/rtpio has; nil: all.
 	Suites []string
+	// Lines is the height of the largest pictures that endpoints may send; 0: 720.
+	Lines int
 	// MaxCalls bounds the calls at once, 0: 2000.
 	MaxCalls int
 	// CallsPerSource bounds the calls at once, and SetupsPerSource the new

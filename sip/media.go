@@ -39,7 +39,7 @@ func (l *leg) openMedia(f *flow, p sdp.Policy, codecs []core.Codec, remote netip
 			return s.Name != suites[0].Name && s.Name != "AES_CM_128_HMAC_SHA1_80"
 		})
 	}
-	l.agent = sdp.Agent{Addr: l.e.hostFor(f.local, f.remote), Port: s.Port(), Codecs: codecs, Digits: true, Policy: p, Suites: suites}
+	l.agent = sdp.Agent{Addr: l.e.hostFor(f.local, f.remote), Port: s.Port(), Codecs: codecs, Digits: true, Policy: p, Suites: suites, Lines: l.e.opt.Lines}
 	return nil
 }
 

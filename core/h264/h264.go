@@ -83,6 +83,17 @@ func onlyIf(ok bool, n int) int {
 	return 0
 }
 
+// LevelOf is the level_idc of pictures of 16:9 of so many lines, at 30 a second.
+func LevelOf(lines int) uint8 {
+	switch {
+	case lines > 1088:
+		return 51
+	case lines > 720:
+		return 40
+	}
+	return 31
+}
+
 // limit sets what the level allows; one unknown counts as the next below.
 func (p *Params) limit() {
 	for _, l := range levels {

@@ -39,6 +39,8 @@ type Agent struct {
 	Codecs []core.Codec
 	// VideoPort is where RTP of pictures arrives; 0: none are agreed to.
 	VideoPort int
+	// Lines is the height of the largest pictures that this side takes; 0: 720.
+	Lines int
 	// ContentPort is where that of content beside the picture arrives, and Floor
 	// how it is agreed who presents; 0 and nil: none is agreed to.
 	ContentPort int

@@ -10,14 +10,13 @@ import (
 	"bridgehead/core/h264"
 )
 
-// level is the H.264 level told as what this side takes: 720p30, which every
-// browser decodes. It is in profile-level-id's last octet.
-const level = 31
-
 // offered are the formats of H.264 (RFC 6184) that this side offers.
-var offered = []core.Codec{
-	{Name: "H264", ClockRate: 90000, PayloadType: 97, Fmtp: "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1"},
-	{Name: "H264", ClockRate: 90000, PayloadType: 98, Fmtp: "profile-level-id=42e01f;level-asymmetry-allowed=1"},
+func (a *Agent) offered() []core.Codec {
+	profile := fmt.Sprintf("profile-level-id=42e0%02x;", h264.LevelOf(a.Lines))
+	return []core.Codec{
+		{Name: "H264", ClockRate: 90000, PayloadType: 97, Fmtp: profile + "packetization-mode=1;level-asymmetry-allowed=1"},
+		{Name: "H264", ClockRate: 90000, PayloadType: 98, Fmtp: profile + "level-asymmetry-allowed=1"},
+	}
 }
 
 // Feedback that this side understands, as attributes.
@@ -89,7 +88,7 @@ func put(media []Media, place *int, m Media) []Media {
 // offerPicture describes pictures that arrive at a port.
 func (a *Agent) offerPicture(port int, proto string, attributes ...string) Media {
 	m := Media{Kind: "video", Port: port, Proto: proto, Addr: a.Addr, Direction: a.Hold}
-	for _, c := range offered {
+	for _, c := range a.offered() {
 		m.add(c)
 	}
 	m.Attributes = append([]string{"rtcp-fb:* " + fbPLI, "rtcp-fb:* " + fbFIR}, attributes...)
@@ -129,7 +128,7 @@ func (a *Agent) answerPicture(o *Media, port int, secure bool, attributes ...str
 	}
 	theirs := o.Codecs[best]
 	mine := theirs
-	mine.Fmtp = taken(theirs.Fmtp)
+	mine.Fmtp = a.taken(theirs.Fmtp)
 	m.add(mine)
 	g.Receive = []core.Codec{mine}
 	if g.picture(o, theirs) != nil {
@@ -147,11 +146,11 @@ func (a *Agent) answerPicture(o *Media, port int, secure bool, attributes ...str
 
 // taken is what this side takes of a format: the same profile and packetization
 // (RFC 6184 §8.2.2), the level its own if the two may differ.
-func taken(theirs string) string {
+func (a *Agent) taken(theirs string) string {
 	p := h264.Fmtp(theirs)
 	f := fmt.Sprintf("profile-level-id=%02x%02x", p.Profile, p.Constraints)
 	if strings.Contains(theirs, "level-asymmetry-allowed=1") {
-		f += fmt.Sprintf("%02x;level-asymmetry-allowed=1", level)
+		f += fmt.Sprintf("%02x;level-asymmetry-allowed=1", h264.LevelOf(a.Lines))
 	} else {
 		f += fmt.Sprintf("%02x", p.Level)
 	}
