@@ -92,6 +92,9 @@ func (r *Results) Goals() (list []Goal) {
 	}
 	list = append(list, r.callerGoals()...)
 	for _, f := range r.Forward {
+		if f.Small {
+			continue
+		}
 		list = append(list, atMost("forwarding "+f.Name, "× the echo that encrypts", forwardGoal, f.Ratio))
 		if f.Video {
 			list = append(list, atMost("the same, with segmentation offload", "× the echo that encrypts", gsoGoal, f.Ratio))
