@@ -41,10 +41,9 @@ type estimator struct {
 }
 
 type sentPacket struct {
-	at   time.Duration
-	size uint16
+	at   uint32 // µs; goes round after an hour
+	size uint16 // 0: nothing, or acknowledged
 	seq  uint16
-	used bool
 }
 
 type burst struct {
@@ -84,7 +83,7 @@ func (e *estimator) next(now time.Duration, size int) uint16 {
 	}
 	seq := e.seq
 	e.seq++
-	e.sent[seq%uint16(len(e.sent))] = sentPacket{now, uint16(size), seq, true}
+	e.sent[seq%uint16(len(e.sent))] = sentPacket{uint32(now.Microseconds()), uint16(max(1, size)), seq}
 	return seq
 }
 
@@ -110,6 +109,7 @@ func (e *estimator) feedback(fb *rtcp.TransportLayerCC, now time.Duration) {
 	seq, left := fb.BaseSequenceNumber, int(fb.PacketStatusCount)
 	deltas := fb.RecvDeltas
 	got, lost := 0, 0
+	us := now.Microseconds()
 	one := func(symbol uint16) {
 		if left == 0 {
 			return
@@ -121,11 +121,12 @@ func (e *estimator) feedback(fb *rtcp.TransportLayerCC, now time.Duration) {
 			deltas = deltas[1:]
 		}
 		p := &e.sent[seq%uint16(len(e.sent))]
-		if p.used && p.seq == seq {
+		if p.size > 0 && p.seq == seq {
 			if arrived {
 				got++
-				p.used = false
-				e.arrival(float64(p.at)/1e6, at, float64(p.size)*8)
+				sent := us - int64(uint32(us)-p.at)
+				e.arrival(float64(sent)/1e3, at, float64(p.size)*8)
+				p.size = 0
 			} else {
 				lost++
 			}

@@ -91,7 +91,9 @@ func (o *Outbox) flush() {
 	case c.segments:
 		o.fails = 0
 	}
-	o.spare = append(o.spare, c)
+	if len(o.spare) == 0 { // more are needed in a rush only
+		o.spare = append(o.spare, c)
+	}
 }
 
 // maxFails of segmentation, one after the other, are the network card's fault.
