@@ -30,6 +30,8 @@ import (
 	"bridgehead/core/udp"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v5"
+	"github.com/pion/transport/v5/stdnet"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -75,7 +77,8 @@ type Edge struct {
 	tcpMux ice.TCPMux
 	relay  *relay
 	cert   webrtc.Certificate
-	hosts  []netip.Addr // at which the media socket is reached
+	net    transport.Net // the system's interfaces, as they were at the start
+	hosts  []netip.Addr  // at which the media socket is reached
 
 	mu    sync.Mutex
 	plan  core.Dialplan // nil unless serving
@@ -134,6 +137,13 @@ func (e *Edge) listen() error {
 		return fmt.Errorf("webrtc: %w", err)
 	}
 	e.hosts = e.findHosts()
+	// One list of interfaces for all calls, which the library would have each ask
+	// the kernel for, twice, and keep.
+	std, err := stdnet.NewNet()
+	if err != nil {
+		return fmt.Errorf("webrtc: interfaces: %w", err)
+	}
+	e.net = struct{ transport.Net }{std}
 	// One socket takes what all browsers send: room for bursts of keyframes.
 	// The system may grant less.
 	_ = e.udp.SetReadBuffer(4 << 20)

@@ -85,6 +85,7 @@ func (e *Edge) newPeer(l *Leg) (*peer, error) {
 func (e *Edge) settings(p *peer) (webrtc.SettingEngine, error) {
 	s := webrtc.SettingEngine{LoggerFactory: logFactory{e.log}}
 	s.SetLite(true)
+	s.SetNet(e.net)
 	// The senders made here must share what the connection negotiates.
 	s.DisableMediaEngineCopy(true)
 	s.SetICEUDPMux(e.udpMux)
