@@ -479,10 +479,18 @@ func (l *Leg) tick(now time.Duration) {
 	}
 	l.tellBitrate(now)
 	if now >= l.statsDue {
-		l.statsDue = now + 2*time.Second
+		// In turns, many legs at once: each write to a socket has the runtime
+		// watch its system calls closely for some milliseconds.
+		l.statsDue = now.Truncate(statsEvery) + statsEvery + time.Duration(l.ssrc%statsTurns)*statsEvery/statsTurns
 		l.out.put(l.statistics())
 	}
 }
+
+// Statistics go to the client so often, to one leg in statsTurns at a time.
+const (
+	statsEvery = 2 * time.Second
+	statsTurns = 8
+)
 
 // tellBitrate passes the estimate on when it has moved by a twentieth, falls at
 // once and rises at most five times a second.
