@@ -30,8 +30,9 @@ type stage struct {
 
 const (
 	// takesOver is how long somebody must be the loudest to take the stage: a
-	// cough does not.
-	takesOver = 400 * time.Millisecond
+	// cough does not. It is looked at five times a second: this makes two looks,
+	// also where one comes a little early.
+	takesOver = 350 * time.Millisecond
 	// staysOn is how long a picture stays at least while it is there.
 	staysOn = 1500 * time.Millisecond
 	// losesOften bounds how often one party's losses cost everybody a keyframe.
