@@ -9,20 +9,15 @@ import (
 )
 
 // After a rush of calls, or the hashing of a password, the runtime keeps what
-// they needed for minutes, in case it is needed again, and between collections
-// lets as much garbage lie as there is in use. A gateway shares its machine: once
-// things are quiet, it collects early and several times, since each collection
-// halves a stack that has grown too large; what is free beyond what early
-// collections need, the runtime then gives back bit by bit. Only where nobody is
-// heard is it all given back at once: that stops everything for up to a tenth of
-// a second.
+// they needed for minutes, in case it is needed again. A gateway shares its
+// machine: once things are quiet, it collects what is more than a little, which
+// the runtime then gives back bit by bit. Only where nobody is heard is it all
+// given back at once: that stops everything for up to a tenth of a second.
 const (
-	trimLook    = 2 * time.Second
-	trimLeast   = 16 << 20 // octets to be had
-	trimQuiet   = 8 << 20  // octets allocated since the last look: things are quiet
-	trimEvery   = 30 * time.Second
-	trimRounds  = 3  // collections after a rush
-	trimPercent = 25 // garbage, of what is in use, while things are quiet
+	trimLook  = 5 * time.Second
+	trimLeast = 16 << 20 // octets to be had
+	trimQuiet = 16 << 20 // octets allocated since the last look: things are quiet
+	trimEvery = 30 * time.Second
 )
 
 // trimMemory runs until ctx ends.
@@ -31,23 +26,14 @@ func trimMemory(ctx context.Context, idle func() bool) {
 	defer look.Stop()
 	var allocated uint64
 	var last time.Time
-	usual, rounds, quiet := 0, 0, false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-look.C:
 			m := readMemory()
-			switch was := quiet; {
-			case m.quiet(allocated) && !was:
-				quiet, rounds = true, trimRounds
-				usual = debug.SetGCPercent(trimPercent)
-			case !m.quiet(allocated) && was:
-				quiet = false
-				debug.SetGCPercent(usual)
-			}
-			if quiet && (rounds > 0 || m.spare() && now.Sub(last) >= trimEvery) {
-				last, rounds = now, max(0, rounds-1)
+			if m.quiet(allocated) && now.Sub(last) >= trimEvery {
+				last = now
 				if runtime.GC(); idle() {
 					debug.FreeOSMemory()
 				}
@@ -60,11 +46,9 @@ func trimMemory(ctx context.Context, idle func() bool) {
 // memory is what the runtime holds, in octets.
 type memory struct{ allocated, live, objects, free uint64 }
 
-// quiet tells whether little was allocated since the last look.
-func (m memory) quiet(before uint64) bool { return m.allocated-before < trimQuiet }
-
-// spare tells whether there is something to give back.
-func (m memory) spare() bool { return m.objects+m.free > m.live+trimLeast }
+func (m memory) quiet(before uint64) bool {
+	return m.allocated-before < trimQuiet && m.objects+m.free > m.live+trimLeast
+}
 
 func readMemory() memory {
 	s := []metrics.Sample{
