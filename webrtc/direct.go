@@ -25,10 +25,12 @@ import (
 // a dozen objects for each of them, which with hundreds of subscribers costs as
 // much as the system's own part; here it is encrypted in its place in the batch
 // that is sent. It serves clients who have agreed on AES-GCM, once they are
-// connected; RTCP, and everything else, stays the library's.
+// connected; RTCP, and everything else, stays the library's. What they send is
+// taken in by an [intake].
 type direct struct {
-	keys atomic.Pointer[[]byte] // master key and salt toward the client; nil: not this way
-	path atomic.Pointer[path]   // nil: not connected
+	keys   atomic.Pointer[[]byte] // master key and salt toward the client; nil: not this way
+	theirs atomic.Pointer[[]byte] // those of what the client sends, see [intake]
+	path   atomic.Pointer[path]   // nil: not connected
 
 	// Of the handshake, until its keys are known.
 	random []byte // the server's
@@ -38,14 +40,16 @@ type direct struct {
 
 // path is where the client is.
 type path struct {
-	udp udp.Address
-	tcp net.PacketConn // nil: by UDP
-	to  net.Addr
+	from netip.AddrPort
+	udp  udp.Address
+	tcp  net.PacketConn // nil: by UDP
+	to   net.Addr
 }
 
 // serverHello notes what has been agreed on.
 func (d *direct) serverHello(h *handshake.MessageServerHello) {
 	d.keys.Store(nil)
+	d.theirs.Store(nil)
 	random := h.Random.MarshalFixed()
 	d.random, d.length = random[:], 0
 	if h.CipherSuiteID != nil {
@@ -85,21 +89,23 @@ func (d *direct) Write(line []byte) (int, error) {
 	default:
 		return len(line), nil
 	}
-	if keys := srtpKeys(secret, random, d.random, d.length, sum); keys != nil {
-		d.keys.Store(&keys)
+	if theirs, ours := srtpKeys(secret, random, d.random, d.length, sum); ours != nil {
+		d.theirs.Store(&theirs)
+		d.keys.Store(&ours)
 	}
 	return len(line), nil
 }
 
-// srtpKeys exports the server's master key and salt from the handshake (RFC
-// 5705, RFC 5764 §4.2): client key, server key, client salt, server salt.
-func srtpKeys(secret, client, server []byte, length int, sum func() hash.Hash) []byte {
+// srtpKeys exports the master keys and salts of both sides from the handshake
+// (RFC 5705, RFC 5764 §4.2): client key, server key, client salt, server salt.
+func srtpKeys(secret, client, server []byte, length int, sum func() hash.Hash) (theirs, ours []byte) {
 	seed := append(append([]byte("EXTRACTOR-dtls_srtp"), client...), server...)
 	all, err := prf.PHash(secret, seed, 2*(length+srtp.SaltLen), sum)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	return append(bytes.Clone(all[length:2*length]), all[2*length+srtp.SaltLen:]...)
+	salts := all[2*length:]
+	return append(bytes.Clone(all[:length]), salts[:srtp.SaltLen]...), append(bytes.Clone(all[length:2*length]), salts[srtp.SaltLen:]...)
 }
 
 // pathTo follows the pair of addresses that ICE has selected.
@@ -108,8 +114,19 @@ func (p *peer) pathTo(pair *webrtc.ICECandidatePair) {
 	if pair != nil && pair.Remote != nil && pair.Local != nil {
 		next = p.wayTo(pair.Local, pair.Remote)
 	}
-	if old := p.direct.path.Swap(next); old != nil && old.tcp != nil {
+	intake := p.leg.edge.udp
+	if next != nil && next.tcp == nil {
+		intake.follow(next.from, p)
+	}
+	switch old := p.direct.path.Swap(next); {
+	case old == nil:
+	case old.tcp != nil:
 		_ = old.tcp.Close()
+	case next == nil || next.from != old.from:
+		intake.leave(old.from, p)
+	}
+	if next != nil && p.isClosed() { // meanwhile
+		p.pathTo(nil)
 	}
 }
 
@@ -120,7 +137,8 @@ func (p *peer) wayTo(local, remote *webrtc.ICECandidate) *path {
 		return nil
 	}
 	if local.Protocol == webrtc.ICEProtocolUDP {
-		return &path{udp: e.udp.Address(netip.AddrPortFrom(ip, remote.Port))}
+		from := netip.AddrPortFrom(ip, remote.Port)
+		return &path{from: from, udp: e.udp.Address(from)}
 	}
 	own, err := netip.ParseAddr(local.Address)
 	params, err2 := p.pc.SCTP().Transport().ICETransport().GetLocalParameters()

@@ -71,7 +71,7 @@ type Options struct {
 type Edge struct {
 	o      Options
 	log    *slog.Logger
-	udp    *udp.Conn
+	udp    *intake
 	tcp    net.Listener
 	udpMux ice.UDPMux
 	tcpMux ice.TCPMux
@@ -130,12 +130,14 @@ func (e *Edge) listen() error {
 		return fmt.Errorf("webrtc: listen address %q: %w", e.o.Listen, err)
 	}
 	plain, err := net.ListenUDP("udp", addr)
-	if err == nil {
-		e.udp, err = udp.NewConn(plain)
-	}
 	if err != nil {
 		return fmt.Errorf("webrtc: %w", err)
 	}
+	conn, err := udp.NewConn(plain)
+	if err != nil {
+		return fmt.Errorf("webrtc: %w", err)
+	}
+	e.udp = newIntake(conn)
 	e.hosts = e.findHosts()
 	// One list of interfaces for all calls, which the library would have each ask
 	// the kernel for, twice, and keep.

@@ -27,10 +27,16 @@ type inbound struct {
 	remote  *webrtc.TrackRemote
 	lastPLI time.Duration // guarded by leg.mu
 
-	// Owned by the reading goroutine.
-	seat *seating
-	sink core.Sink
-	tape tape // of a picture's packets
+	libraryDue time.Duration // of the socket's reader, see [taker]
+
+	// reading guards what a packet needs: packets come by two ways.
+	reading sync.Mutex
+	header  rtp.Header
+	packet  core.Packet
+	seat    *seating
+	sink    core.Sink
+	tape    tape // of a picture's packets
+	over    bool
 
 	mu   sync.Mutex // guards what RTCP needs
 	recv receiver
@@ -56,8 +62,9 @@ func (p *peer) onTrack(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 	if !p.addInbound(in) {
 		return
 	}
-	defer p.removeInbound(in)
-	in.read()
+	in.read(p)
+	p.removeInbound(in)
+	in.end()
 }
 
 // maxInbound bounds the streams of one client: a microphone, three layers of
@@ -75,13 +82,12 @@ func (p *peer) addInbound(in *inbound) bool {
 	return true
 }
 
-// read passes packets to the room: no allocation and no lock of others.
-func (in *inbound) read() {
-	defer in.leave()
+// read takes what comes by the library until the stream ends. Once it has begun,
+// and if the client has agreed on AES-GCM, that is what its taker leaves to the
+// library.
+func (in *inbound) read(p *peer) {
 	buf := make([]byte, 2048)
-	var h rtp.Header
-	p := core.Packet{}
-	for {
+	for taken := false; ; {
 		n, _, err := in.remote.Read(buf)
 		if err != nil && in.interrupted(err) {
 			continue
@@ -89,34 +95,9 @@ func (in *inbound) read() {
 		if err != nil {
 			return
 		}
-		at, err := h.Unmarshal(buf[:n])
-		if err != nil {
-			continue // the rest of the call is not to suffer for it
-		}
-		end := n
-		if h.Padding {
-			end -= int(buf[n-1])
-		}
-		if end < at {
-			continue
-		}
-		if in.source.Kind() == core.Video && h.PayloadType != in.codec.PayloadType {
-			in.changed()
-		}
-		p.Header, p.Payload, p.Arrival = h, buf[at:end], core.Now()
-		p.Level = in.soundLevel(&h)
-		if in.source.Kind() == core.Video {
-			p.Kept = in.tape.keep(p.Payload)
-		}
-		in.mu.Lock()
-		fresh := in.recv.take(h.SequenceNumber, h.Timestamp, p.Arrival)
-		gap := in.nack.take(h.SequenceNumber, p.Arrival)
-		in.mu.Unlock()
-		if gap && in.source.Kind() == core.Video {
-			in.askAgain(p.Arrival)
-		}
-		if fresh {
-			in.pass(&p)
+		if in.process(buf[:n], core.Now()) && !taken {
+			taken = true
+			p.taker.add(in)
 		}
 	}
 }
@@ -126,6 +107,59 @@ func (in *inbound) changed() {
 	in.leave()
 	in.seat = nil
 	in.codec = coreCodec(in.remote.Codec())
+}
+
+// payloadType is that of the format taken up.
+func (in *inbound) payloadType() uint8 {
+	in.reading.Lock()
+	defer in.reading.Unlock()
+	return in.codec.PayloadType
+}
+
+// process passes a packet to the room: no allocation and no lock of others. It
+// is false if the packet is malformed.
+func (in *inbound) process(b []byte, now time.Duration) bool {
+	in.reading.Lock()
+	defer in.reading.Unlock()
+	h, p := &in.header, &in.packet
+	at, err := h.Unmarshal(b)
+	if err != nil || in.over {
+		return false // the rest of the call is not to suffer for it
+	}
+	end := len(b)
+	if h.Padding && end > 0 {
+		end -= int(b[end-1])
+	}
+	if end < at {
+		return false
+	}
+	if in.source.Kind() == core.Video && h.PayloadType != in.codec.PayloadType {
+		in.changed()
+	}
+	p.Header, p.Payload, p.Arrival = *h, b[at:end], now
+	p.Level = in.soundLevel(h)
+	if in.source.Kind() == core.Video {
+		p.Kept = in.tape.keep(p.Payload)
+	}
+	in.mu.Lock()
+	fresh := in.recv.take(h.SequenceNumber, h.Timestamp, p.Arrival)
+	gap := in.nack.take(h.SequenceNumber, p.Arrival)
+	in.mu.Unlock()
+	if gap && in.source.Kind() == core.Video {
+		in.askAgain(p.Arrival)
+	}
+	if fresh {
+		in.pass(p)
+	}
+	return true
+}
+
+// index is the number that the stream has come to, with the roll-overs before it
+// (RFC 3711, section 3.3.1).
+func (in *inbound) index() uint64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return uint64(in.recv.highest)
 }
 
 // interrupt has a share end although no packet of it comes any more.
@@ -138,6 +172,8 @@ func (in *inbound) interrupted(err error) bool {
 		return false
 	}
 	_ = in.remote.SetReadDeadline(time.Time{})
+	in.reading.Lock()
+	defer in.reading.Unlock()
 	if in.source == core.Screen && in.leg.screenOff.Load() {
 		in.leave()
 		in.seat = nil
@@ -171,6 +207,14 @@ func (in *inbound) pass(p *core.Packet) {
 	if in.sink != nil {
 		_ = in.sink.Write(p)
 	}
+}
+
+// end is the stream's: nothing is passed any more.
+func (in *inbound) end() {
+	in.reading.Lock()
+	defer in.reading.Unlock()
+	in.leave()
+	in.over = true
 }
 
 // leave ends the publication. A seat that was left has forgotten its sinks.

@@ -38,6 +38,7 @@ type peer struct {
 	arrivals arrivals
 	rids     rids
 	direct   direct
+	taker    taker
 }
 
 // profiles in order of preference: GCM costs a quarter of the others.
@@ -53,6 +54,7 @@ var suites = map[dtls.SRTPProtectionProfile]string{
 
 func (e *Edge) newPeer(l *Leg) (*peer, error) {
 	p := &peer{leg: l}
+	p.taker.peer = p
 	media, err := codecs()
 	if err != nil {
 		return nil, err
@@ -385,9 +387,16 @@ func (p *peer) audio() core.Codec {
 }
 
 func (p *peer) removeInbound(in *inbound) {
+	p.taker.remove(in)
 	p.leg.mu.Lock()
 	defer p.leg.mu.Unlock()
 	p.in = slices.DeleteFunc(p.in, func(x *inbound) bool { return x == in })
+}
+
+func (p *peer) isClosed() bool {
+	p.leg.mu.Lock()
+	defer p.leg.mu.Unlock()
+	return p.closed
 }
 
 func (p *peer) close() {

@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/srtp"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
@@ -556,4 +558,25 @@ func TestUsable(t *testing.T) {
 	if got := usable(in); !slices.Equal(got, want) {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
+}
+
+// The clear part of a packet and its authentication tag are within it.
+func FuzzHeaderSize(f *testing.F) {
+	f.Add(append([]byte{0x90, 111, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xc0, 0xde, 0, 1}, make([]byte, 24)...))
+	f.Add(append([]byte{0x91, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0xbe, 0xde, 0, 1}, make([]byte, 24)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < 12 || !isMedia(b) {
+			return
+		}
+		n, hidden := headerSize(b)
+		if n > 0 && n+srtp.TagLen > len(b) {
+			t.Fatalf("%d octets of %d", n, len(b))
+		}
+		if n > 0 && hidden {
+			reveal(b[12:])
+			if p := binary.BigEndian.Uint16(b[12:]); p != 0xbede && p != 0x1000 {
+				t.Errorf("profile %x", p)
+			}
+		}
+	})
 }

@@ -40,32 +40,21 @@ const (
 	maxSources = 8
 )
 
+// ErrSources leaves the packet as it was.
+var ErrSources = fmt.Errorf("SRTP: over %d SSRCs with one key", maxSources)
+
 var (
 	errReplayed     = errors.New("SRTP packet came before, or is too old to tell")
-	errSources      = fmt.Errorf("SRTP: over %d SSRCs with one key", maxSources)
 	errNotSRTP      = errors.New("SRTP packet is too short")
 	errNotAuthentic = errors.New("SRTP packet is not authentic")
 )
 
-// NewGCM derives the session key and salt (RFC 3711 §4.3, RFC 7714 §11) from a
-// master key of 16 or 32 octets with its salt behind.
+// NewGCM derives the session key and salt from a master key of 16 or 32 octets
+// with its salt behind.
 func NewGCM(master []byte) (*GCM, error) {
-	cut := len(master) - SaltLen
-	if cut != 16 && cut != 32 {
-		return nil, fmt.Errorf("SRTP key with %d octets: AES-GCM needs 28 or 44", len(master))
-	}
-	block, err := aes.NewCipher(master[:cut])
-	if err != nil {
-		return nil, err
-	}
 	g := &GCM{}
-	key := make([]byte, cut)
-	derive(block, master[cut:], 0, key)
-	derive(block, master[cut:], 2, g.salt[:])
-	if block, err = aes.NewCipher(key); err != nil {
-		return nil, err
-	}
-	g.aead, err = cipher.NewGCM(block)
+	var err error
+	g.aead, err = session(master, labelKey, labelSalt, &g.salt)
 	return g, err
 }
 
@@ -85,7 +74,7 @@ func (g *GCM) Seal(b []byte, header int) ([]byte, error) {
 		return nil, err
 	}
 	if s == nil {
-		s = g.add(b)
+		s = g.add(binary.BigEndian.Uint32(b[8:]), index)
 	}
 	s.index = max(s.index, index)
 	return g.aead.Seal(b[:header], g.nonce(s.ssrc, index), b[header:], b[:header]), nil
@@ -109,10 +98,18 @@ func (g *GCM) Open(b []byte, header int) ([]byte, error) {
 		return nil, errNotAuthentic
 	}
 	if s == nil {
-		s = g.add(b)
+		s = g.add(binary.BigEndian.Uint32(b[8:]), index)
 	}
 	s.note(index)
 	return plain, nil
+}
+
+// Follow says that a source's packets have come to this index, its roll-over
+// counter and number, with another context before.
+func (g *GCM) Follow(ssrc uint32, index uint64) {
+	if s, err := g.source(ssrc); s == nil && err == nil {
+		g.add(ssrc, index)
+	}
 }
 
 // nonce is made as RFC 7714 §8.1 says.
@@ -132,21 +129,30 @@ func (g *GCM) nonce(ssrc uint32, index uint64) []byte {
 // index.
 func (g *GCM) find(b []byte) (*source, uint64, error) {
 	ssrc, seq := binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint16(b[2:])
+	s, err := g.source(ssrc)
+	if s == nil {
+		return nil, uint64(seq), err
+	}
+	return s, s.nearest(seq), nil
+}
+
+// source finds one; nil if it is new.
+func (g *GCM) source(ssrc uint32) (*source, error) {
 	for i := range g.sources[:g.n] {
 		if s := &g.sources[i]; s.ssrc == ssrc {
-			return s, s.nearest(seq), nil
+			return s, nil
 		}
 	}
 	if g.n == maxSources {
-		return nil, 0, errSources
+		return nil, ErrSources
 	}
-	return nil, uint64(seq), nil
+	return nil, nil
 }
 
-func (g *GCM) add(b []byte) *source {
+func (g *GCM) add(ssrc uint32, index uint64) *source {
 	s := &g.sources[g.n]
 	g.n++
-	*s = source{ssrc: binary.BigEndian.Uint32(b[8:]), index: uint64(binary.BigEndian.Uint16(b[2:]))}
+	*s = source{ssrc: ssrc, index: index}
 	return s
 }
 

@@ -178,3 +178,88 @@ func mustAEAD(t testing.TB, key []byte) cipher.AEAD {
 func packet(payload string) []byte {
 	return append([]byte{0x80, 8, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3}, payload...)
 }
+
+// SRTCP against another implementation; replays and forgeries are refused.
+func TestRTCPAgainstAnotherImplementation(t *testing.T) {
+	master := make([]byte, 44)
+	_, _ = rand.Read(master)
+	other, err := srtp.CreateContext(master[:32], master[32:], srtp.ProtectionProfileAeadAes256Gcm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := NewRTCP(master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := []byte{0x80, 201, 0, 1, 1, 2, 3, 4, 0x81, 202, 0, 1, 1, 2, 3, 4}
+	for i := range 200 {
+		wire, err := other.EncryptRTCP(nil, plain, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, forged := bytes.Clone(wire), bytes.Clone(wire)
+		forged[10] ^= 1
+		if _, err := in.Open(forged); err == nil {
+			t.Fatalf("packet %d: a forgery was taken", i)
+		}
+		if got, err := in.Open(wire); err != nil || !bytes.Equal(got, plain) {
+			t.Fatalf("packet %d: %x (%v)", i, got, err)
+		}
+		if _, err := in.Open(again); err == nil {
+			t.Fatalf("packet %d was taken twice", i)
+		}
+	}
+	for n := range 28 {
+		if _, err := in.Open(make([]byte, n)); err == nil {
+			t.Fatalf("%d octets were taken", n)
+		}
+	}
+}
+
+// A context that takes a source over goes on after its roll-overs.
+func TestFollow(t *testing.T) {
+	master := make([]byte, 44)
+	in, out := mustGCM(t, master), mustGCM(t, master)
+	out.Follow(7, 3<<16+65535)
+	in.Follow(7, 3<<16+65535)
+	b := make([]byte, 20, 60)
+	b[0], b[11] = 0x80, 7 // number 0: the next roll-over
+	wire, err := out.Seal(b, 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := mustGCM(t, master)
+	if _, err := late.Open(bytes.Clone(wire), 12); err == nil {
+		t.Error("roll-overs make no difference")
+	}
+	if _, err := in.Open(wire, 12); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is not authentic is refused, whatever it is; what is comes out as it was.
+func FuzzRTCP(f *testing.F) {
+	f.Add([]byte{0x80, 201, 0, 1, 1, 2, 3, 4})
+	f.Add(make([]byte, 40))
+	master := make([]byte, 44)
+	other, err := srtp.CreateContext(master[:32], master[32:], srtp.ProtectionProfileAeadAes256Gcm)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in, err := NewRTCP(master)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := in.Open(bytes.Clone(b)); err == nil {
+			t.Fatalf("%x was taken as %x", b, got)
+		}
+		wire, err := other.EncryptRTCP(nil, b, nil)
+		if err != nil {
+			return // no RTCP
+		}
+		if got, err := in.Open(wire); err != nil || !bytes.Equal(got, b) {
+			t.Fatalf("%x came out as %x (%v)", b, got, err)
+		}
+	})
+}

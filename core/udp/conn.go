@@ -21,6 +21,9 @@ type Conn struct {
 	read func(fd uintptr) bool
 	next int // datagrams of in: the one to hand out, and how many there are
 	have int
+	// busy while the reader is: it sends what is written meanwhile.
+	busy    atomic.Bool
+	lingers bool
 
 	out    *Outbox
 	wake   chan struct{}
@@ -53,14 +56,33 @@ func NewConn(c *net.UDPConn) (*Conn, error) {
 // ReadFromAddrPort waits for a datagram. One goroutine reads.
 func (u *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	if u.next == u.have {
+		u.release()
 		u.next, u.have = 0, 0
 		if err := u.raw.Read(u.read); err != nil {
 			return 0, netip.AddrPort{}, err
 		}
+		u.busy.Store(true)
 	}
 	i := u.next
 	u.next++
 	return copy(b, u.in.Packet(i)), u.in.From(i), nil
+}
+
+// Linger, called by the reader, has what is written until its next batch wait for
+// more of it, up to Delay: parts of a picture for one place then go as one. Else
+// the reader sends it itself once it has done with a batch, and nobody need wake
+// up for it.
+func (u *Conn) Linger() { u.lingers = true }
+
+// release sends what was written while the reader was busy, or sees that it is.
+func (u *Conn) release() {
+	u.busy.Store(false) // before Flush: what comes after it, wakes the sender
+	if u.lingers {
+		u.lingers = false
+		u.wakeSender()
+		return
+	}
+	u.out.Flush()
 }
 
 // ReadFrom is ReadFromAddrPort for those who want a net.Addr.
@@ -91,11 +113,15 @@ func (u *Conn) Begin() []byte { return u.out.Begin() }
 
 // End takes it, as [Outbox.End] does.
 func (u *Conn) End(n int, to *Address) {
-	if u.out.End(n, to) {
-		select {
-		case u.wake <- struct{}{}:
-		default:
-		}
+	if u.out.End(n, to) && !u.busy.Load() {
+		u.wakeSender()
+	}
+}
+
+func (u *Conn) wakeSender() {
+	select {
+	case u.wake <- struct{}{}:
+	default:
 	}
 }
 
