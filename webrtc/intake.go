@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -75,7 +76,7 @@ func (t *intake) leave(from netip.AddrPort, p *peer) {
 func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 // take deals with a packet; false: it is for the library.
-func (t *intake) take(b []byte, from netip.AddrPort) bool {
+func (t *intake) take(b []byte, from netip.AddrPort) (mine bool) {
 	if len(b) < 12 || !isMedia(b) {
 		return false
 	}
@@ -85,7 +86,14 @@ func (t *intake) take(b []byte, from netip.AddrPort) bool {
 	if p == nil {
 		return false
 	}
-	in, mine := p.taker.take(b, t.spare[:], core.Now(), p.direct.theirs.Load())
+	defer func() { // all browsers' packets come by here
+		if r := recover(); r != nil {
+			p.leg.log.Error("fault in a browser's packet", "panic", r, "stack", string(debug.Stack()))
+			mine = true
+		}
+	}()
+	var in *inbound
+	in, mine = p.taker.take(b, t.spare[:], core.Now(), p.direct.theirs.Load())
 	if in != nil && in.source.Kind() == core.Video {
 		t.Linger() // the picture's other packets are about to come
 	}
