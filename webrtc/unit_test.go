@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"net"
@@ -573,8 +574,9 @@ func FuzzHeaderSize(f *testing.F) {
 			t.Fatalf("%d octets of %d", n, len(b))
 		}
 		if n > 0 && hidden {
-			reveal(b[12:])
-			if p := binary.BigEndian.Uint16(b[12:]); p != 0xbede && p != 0x1000 {
+			extension := bytes.Clone(b[12:])
+			reveal(extension)
+			if p := binary.BigEndian.Uint16(extension); p != 0xbede && p != 0x1000 {
 				t.Errorf("profile %x", p)
 			}
 		}
