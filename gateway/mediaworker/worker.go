@@ -15,8 +15,11 @@ import (
 const (
 	tick        = time.Second / wire.MaxRate
 	healthEvery = 6 // ticks
-	maxSources  = 256
-	maxScenes   = 256
+	// idle is how often it says so where there is nothing to draw: each time
+	// wakes two processes up.
+	idle       = 500 * time.Millisecond
+	maxSources = 256
+	maxScenes  = 256
 )
 
 // worker has all sources and scenes. One goroutine reads what the gateway
@@ -26,6 +29,7 @@ type worker struct {
 	sources map[uint32]*source
 	scenes  map[uint32]*scene
 	pixels  atomic.Int64
+	wake    chan struct{} // there is something to draw
 
 	out    sync.Mutex
 	to     *bufio.Writer
@@ -34,7 +38,7 @@ type worker struct {
 }
 
 func newWorker(to *bufio.Writer) *worker {
-	return &worker{sources: map[uint32]*source{}, scenes: map[uint32]*scene{}, to: to}
+	return &worker{sources: map[uint32]*source{}, scenes: map[uint32]*scene{}, wake: make(chan struct{}, 1), to: to}
 }
 
 // serve works until the gateway closes the socket, or breaks a frame.
@@ -132,6 +136,10 @@ func (w *worker) set(spec wire.Scene) error {
 	w.scenes[spec.ID] = s
 	go s.run()
 	s.ticks <- time.Now() // the first picture is waited for
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
@@ -150,15 +158,21 @@ func (w *worker) tick(stop chan struct{}) {
 		select {
 		case <-stop:
 			return
+		case <-w.wake:
+			t.Reset(tick)
 		case now := <-t.C:
-			if w.beat(now) && n%healthEvery == 0 {
+			well, nothing := w.beat(now)
+			if nothing {
+				t.Reset(idle)
+			}
+			if well && (nothing || n%healthEvery == 0) {
 				w.health()
 			}
 		}
 	}
 }
 
-func (w *worker) beat(now time.Time) (well bool) {
+func (w *worker) beat(now time.Time) (well, nothing bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	well = true
@@ -172,7 +186,7 @@ func (w *worker) beat(now time.Time) (well bool) {
 	for _, s := range w.sources {
 		well = well && !s.busy.stuck(now)
 	}
-	return well
+	return well, len(w.scenes) == 0
 }
 
 func (w *worker) health() {
