@@ -132,17 +132,7 @@ func (l *leg) beginFloor(f *sdp.Floor) {
 }
 
 func (l *leg) endFloor() {
-	c := &l.content
-	if c.cancel != nil {
-		c.cancel()
-	}
-	if c.session != nil {
-		c.session.Close()
-	}
-	if c.conn != nil {
-		c.conn.Close()
-	}
-	c.cancel, c.session, c.conn, c.floor, c.asking = nil, nil, nil, nil, false
+	l.content.disconnect()
 	l.Theirs(false)
 	l.Ours(false)
 }
@@ -375,7 +365,8 @@ func (l *leg) askContent() {
 	c.media.AskPicture(!c.agreed.PLI && c.agreed.FIR)
 }
 
-func (c *content) close() {
+// disconnect ends floor control, and waits for no connection any more.
+func (c *content) disconnect() {
 	if c.cancel != nil {
 		c.cancel()
 	}
@@ -385,6 +376,11 @@ func (c *content) close() {
 	if c.conn != nil {
 		c.conn.Close()
 	}
+	c.cancel, c.session, c.conn, c.floor, c.asking = nil, nil, nil, nil, false
+}
+
+func (c *content) close() {
+	c.disconnect()
 	if c.out != nil {
 		c.out.over.Store(true)
 	}

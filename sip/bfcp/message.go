@@ -59,7 +59,6 @@ const (
 	unknownPrimitive = 3
 	invalidFloor     = 6
 	noRequest        = 7
-	unparsable       = 10
 )
 
 // attribute types (RFC 8855, table 2).
