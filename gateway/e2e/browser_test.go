@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -34,7 +33,7 @@ type answer struct {
 
 func newDriver(t testing.TB) *driver {
 	t.Helper()
-	cmd := exec.Command("node", "driver.mjs")
+	cmd := command(t, "node", "driver.mjs")
 	cmd.Dir = "browser"
 	in, err := cmd.StdinPipe()
 	if err != nil {

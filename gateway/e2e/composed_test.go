@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -30,7 +29,7 @@ const sightW, sightH = 64, 36
 // see decodes what a party kept; no picture may be damaged.
 func see(t *testing.T, file string) sight {
 	t.Helper()
-	cmd := exec.Command("ffmpeg", "-v", "warning", "-err_detect", "explode", "-i", file, "-vf", fmt.Sprintf("scale=%d:%d:flags=area", sightW, sightH),
+	cmd := command(t, "ffmpeg", "-v", "warning", "-err_detect", "explode", "-i", file, "-vf", fmt.Sprintf("scale=%d:%d:flags=area", sightW, sightH),
 		"-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints

@@ -52,7 +52,7 @@ func (g *gateway) start(flags ...string) {
 	for _, l := range []string{"https", "webrtc", "webrtc_tcp", "sips", "sip", "turn", "h323", "h323_tls", "ras", "bfcp"} {
 		args = append(args, "--listen."+l, "127.0.0.1:0")
 	}
-	g.cmd = exec.Command(program, append(args, flags...)...)
+	g.cmd = command(g.t, program, append(args, flags...)...)
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
 	if err := g.cmd.Start(); err != nil {
 		g.t.Fatalf("start the gateway (make build makes it): %v", err)
@@ -241,7 +241,7 @@ func eventually(t testing.TB, within time.Duration, what string, ok func() bool)
 // bridgehead runs the command line and gives back what it prints.
 func bridgehead(t testing.TB, args ...string) (string, error) {
 	t.Helper()
-	out, err := exec.Command(program, args...).CombinedOutput()
+	out, err := command(t, program, args...).CombinedOutput()
 	return string(out), err
 }
 
@@ -266,7 +266,7 @@ type callReport struct {
 func call(t testing.TB, to string, args ...string) (r callReport) {
 	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.Command(program, append([]string{"call", to, "--json", "--insecure", "--bind", "127.0.0.1"}, args...)...)
+	cmd := command(t, program, append([]string{"call", to, "--json", "--insecure", "--bind", "127.0.0.1"}, args...)...)
 	cmd.Stderr = &stderr
 	out, _ := cmd.Output()
 	if err := json.Unmarshal(out, &r); err != nil {

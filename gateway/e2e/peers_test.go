@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -18,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,11 +125,31 @@ func (s sound) mustHear(t testing.TB, who string, yes, no []float64) {
 	}
 }
 
+// patience is more than any program of a test needs.
+const patience = 4 * time.Minute
+
+// command is a program that no test waits for without end: when patience is
+// over it is asked what it does (ours then print their goroutines) and ended,
+// children that hold its output included.
+func command(t testing.TB, name string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = 10 * time.Second
+	cmd.Cancel = func() error {
+		if ctx.Err() == context.DeadlineExceeded {
+			t.Errorf("%s %s has not ended in %v", name, strings.Join(args, " "), patience)
+		}
+		return cmd.Process.Signal(syscall.SIGQUIT)
+	}
+	return cmd
+}
+
 // run starts a program that is ended with the test.
 func run(t testing.TB, stdin io.Reader, name string, args ...string) (*exec.Cmd, *buffer) {
 	t.Helper()
 	out := &buffer{}
-	cmd := exec.Command(name, args...)
+	cmd := command(t, name, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%s (make setup-test installs it): %v", name, err)
@@ -159,7 +181,7 @@ func (b *baresip) seen() []byte {
 	fmt.Fprintf(b.keys, "/snapshot_recv %s\n", file)
 	var picture []byte
 	eventually(b.t, 5*time.Second, "baresip keeps what it sees", func() bool {
-		out, err := exec.Command("ffmpeg", "-v", "error", "-i", file, "-vf", fmt.Sprintf("scale=%d:%d:flags=area", sightW, sightH), "-f", "rawvideo", "-pix_fmt", "rgb24", "-").Output()
+		out, err := command(b.t, "ffmpeg", "-v", "error", "-i", file, "-vf", fmt.Sprintf("scale=%d:%d:flags=area", sightW, sightH), "-f", "rawvideo", "-pix_fmt", "rgb24", "-").Output()
 		picture = out
 		return err == nil && len(out) == sightW*sightH*3
 	})
@@ -467,7 +489,7 @@ func (c *capture) fields(display string, decodeAs []string, fields ...string) []
 	for _, f := range fields {
 		args = append(args, "-e", f)
 	}
-	out, err := exec.Command("tshark", args...).Output()
+	out, err := command(c.t, "tshark", args...).Output()
 	if err != nil {
 		c.t.Fatalf("tshark: %v", err)
 	}

@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,7 +37,7 @@ func film(t *testing.T, bars []string) string {
 		"-filter_complex", `[0][1][2]hstack=3[t];[t][3]vstack[p];[p][4]overlay=x='mod(n*24\,1200)':y=620`, "-frames:v", "50",
 		"-pix_fmt", "yuv420p", "-c:v", "libx264", "-profile:v", "baseline", "-level", "3.1",
 		"-x264-params", "keyint=25:min-keyint=25:scenecut=0:repeat-headers=1:threads=1", "-qp", "12", file)
-	if out, err := exec.Command("ffmpeg", args...).CombinedOutput(); err != nil {
+	if out, err := command(t, "ffmpeg", args...).CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg: %v\n%s", err, out)
 	}
 	return file
@@ -55,7 +54,7 @@ func cameraFile(t *testing.T, bars []string) string {
 	args = append(args, "-f", "lavfi", "-i", "color=black:s=640x60:r=25", "-f", "lavfi", "-i", "color=white:s=40x40:r=25",
 		"-filter_complex", `[0][1][2]hstack=3[t];[t][3]vstack[p];[p][4]overlay=x='mod(n*12\,600)':y=310`, "-frames:v", "50",
 		"-pix_fmt", "yuv420p", file)
-	if out, err := exec.Command("ffmpeg", args...).CombinedOutput(); err != nil {
+	if out, err := command(t, "ffmpeg", args...).CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg: %v\n%s", err, out)
 	}
 	return file
@@ -406,7 +405,7 @@ func TestP1LargePicturesGoUnchanged(t *testing.T) {
 	g.meeting(map[string]any{"number": "7504", "layout": "switched"})
 	dir := t.TempDir()
 	large, saw := filepath.Join(dir, "large.h264"), filepath.Join(dir, "saw.h264")
-	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "smptebars=s=3840x2160:r=25", "-frames:v", "25", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast",
+	if out, err := command(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "smptebars=s=3840x2160:r=25", "-frames:v", "25", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast",
 		"-profile:v", "baseline", "-level", "5.1", "-b:v", "8M", "-maxrate", "8M", "-bufsize", "4M", "-x264-params", "keyint=25:scenecut=0:repeat-headers=1:slice-max-size=1100:sei=0", "-bsf:v", "filter_units=remove_types=6", large).CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg: %v\n%s", err, out)
 	}

@@ -5,7 +5,6 @@ package e2e
 import (
 	"encoding/base64"
 	"encoding/json"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,7 +51,7 @@ func shown(t *testing.T, what string, picture func() []byte, ok func([]byte) boo
 func mp4(t *testing.T, bars []string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "film.mp4")
-	out, err := exec.Command("ffmpeg", "-v", "error", "-stream_loop", "40", "-r", "25", "-i", film(t, bars), "-c", "copy", file).CombinedOutput()
+	out, err := command(t, "ffmpeg", "-v", "error", "-stream_loop", "40", "-r", "25", "-i", film(t, bars), "-c", "copy", file).CombinedOutput()
 	if err != nil {
 		t.Fatalf("ffmpeg: %v\n%s", err, out)
 	}
