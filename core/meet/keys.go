@@ -43,7 +43,9 @@ func (m *Meeting) press(p *party, key byte) {
 	}
 	switch typed {
 	case "*6":
-		m.muteSelf(p, core.Mute{Source: core.Microphone, On: !p.muted()})
+		e := core.Mute{Source: core.Microphone, On: !p.muted()}
+		m.muteSelf(p, e)
+		p.leg.Signal(e) // who has a button, too, sees it pressed
 	case "*3":
 		m.hand(p, !p.hand)
 	case "*4":

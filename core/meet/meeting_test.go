@@ -278,6 +278,33 @@ func TestUnfinishedCommandIsForgotten(t *testing.T) {
 	}
 }
 
+// A browser that has said "muted" while its microphone was being opened, and
+// "unmuted" after, must not be muted by its own words coming back.
+func TestPartiesAreNotToldTheirOwnMutes(t *testing.T) {
+	run(t, nil, func(h *hall) {
+		p := coretest.New(0, nil)
+		h.mustJoin(core.Guest, p)
+		told := func() (n int) {
+			h.settle()
+			for _, e := range p.Told() {
+				if _, ok := e.(core.Mute); ok {
+					n++
+				}
+			}
+			return n
+		}
+		p.Seat().Signal(core.Mute{Source: core.Microphone, On: true})
+		p.Seat().Signal(core.Mute{Source: core.Microphone})
+		if n := told(); n != 0 {
+			t.Errorf("told %d times of its own mute", n)
+		}
+		p.Press("*6")
+		if told() != 1 {
+			t.Error("not told that the keys have muted it")
+		}
+	})
+}
+
 func TestMuteAllHoldsForLatecomers(t *testing.T) {
 	run(t, nil, func(h *hall) {
 		host, late := coretest.New(0, nil), coretest.New(700, nil)

@@ -75,14 +75,15 @@ func (m *Meeting) muteSelf(p *party, e core.Mute) {
 	m.say(p, map[bool]string{true: "muted", false: "unmuted"}[e.On])
 }
 
-// mute sets a microphone's mute; by names who did it, if not the party.
+// mute sets a microphone's mute; by names who did it, if not the party. What a
+// party has done itself it is not told: by then it may have done otherwise.
 func (m *Meeting) mute(p *party, on bool, by string) {
 	p.seat.mute(on)
 	if by != "" {
 		p.mutedBy = map[bool]string{true: by}[on]
 		m.say(p, map[bool]string{true: "muted-by-host", false: "unmuted-by-host"}[on])
+		p.leg.Signal(core.Mute{Source: core.Microphone, On: on, By: by})
 	}
-	p.leg.Signal(core.Mute{Source: core.Microphone, On: on, By: by})
 	m.changed("changed", p, core.Reason{})
 }
 

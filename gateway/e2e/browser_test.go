@@ -229,7 +229,7 @@ func (b *browser) mustHear(yes, no []float64) {
 	levels := b.listen(append(append([]float64{}, yes...), no...)...)
 	for _, hz := range yes {
 		if levels[hz] < there {
-			b.d.t.Errorf("browser %s hears %.0f Hz at %.0f dB, want it heard", b.id, hz, levels[hz])
+			b.d.t.Errorf("browser %s hears %.0f Hz at %.0f dB, want it heard; it receives %+v", b.id, hz, levels[hz], b.slots())
 		}
 	}
 	for _, hz := range no {
