@@ -132,6 +132,7 @@ const patience = 4 * time.Minute
 // over it is asked what it does (ours then print their goroutines) and ended,
 // children that hold its output included.
 func command(t testing.TB, name string, args ...string) *exec.Cmd {
+	running.Store(&step{t.Name(), name, time.Now()})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
