@@ -189,7 +189,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	g.register(metrics)
 	g.handler = api.New(api.Options{
 		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Health: g.health, Registrations: g.registrations,
-		RevokeDevice: g.revoke, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check,
+		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check,
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
 	})
 	if cfg.Listen.HTTPS == "" {
@@ -335,6 +335,13 @@ func (g *gateway) changedOutside(ctx context.Context) {
 			g.revoke(r.User)
 		}
 	}
+	if g.webrtc != nil {
+		for _, id := range g.webrtc.Users() {
+			if _, err := g.store.User(ctx, id); errors.Is(err, store.ErrNotFound) {
+				g.webrtc.Revoke(id)
+			}
+		}
+	}
 	for _, m := range g.plan.Live.All() {
 		kept, err := g.store.Meeting(ctx, m.Name())
 		if errors.Is(err, store.ErrNotFound) {
@@ -422,6 +429,13 @@ func (g *gateway) revoke(user string) {
 		g.ras.Revoke(user)
 	}
 	g.h323.Drop(user)
+}
+
+// revokeUser ends the calls of an account at once.
+func (g *gateway) revokeUser(id string) {
+	if g.webrtc != nil {
+		g.webrtc.Revoke(id)
+	}
 }
 
 func (g *gateway) close() {

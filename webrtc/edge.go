@@ -299,6 +299,25 @@ func (e *Edge) admit(l *Leg, src netip.Addr) error {
 	return nil
 }
 
+// Users lists the accounts that are in a call.
+func (e *Edge) Users() (ids []string) {
+	for _, l := range e.all() {
+		if id := l.Info().User; id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Revoke ends the calls of an account.
+func (e *Edge) Revoke(user string) {
+	for _, l := range e.all() {
+		if user != "" && l.Info().User == user {
+			l.Hangup(core.Reason{Code: core.Revoked, Say: "Your account has been revoked.", Detail: "account revoked"})
+		}
+	}
+}
+
 func (e *Edge) forget(l *Leg) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -62,6 +62,8 @@ type Options struct {
 	// Registrations and RevokeDevice reach the registrars.
 	Registrations func() []Registration
 	RevokeDevice  func(user string)
+	// RevokeUser ends the calls of an account that is no more.
+	RevokeUser func(id string)
 	// TrunksChanged is called when trunks or numbers were changed.
 	TrunksChanged func()
 	TrunkState    func(name string) TrunkState
@@ -98,6 +100,7 @@ func New(o Options) http.Handler {
 	s.moderation(api)
 	s.calls(api)
 	s.lines(api)
+	describeEvents(api)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))

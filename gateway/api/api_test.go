@@ -58,6 +58,7 @@ func newDesk(t *testing.T) *desk {
 		},
 		Registrations: func() []Registration { return []Registration{{User: "room1", Protocol: "sip"}} },
 		RevokeDevice:  func(u string) { d.revoke = append(d.revoke, u) }, TrunksChanged: func() {},
+		RevokeUser: func(id string) { d.revoke = append(d.revoke, id) },
 		TrunkState: func(string) TrunkState { return TrunkState{State: "up"} },
 		CheckTrunk: nil, Web: fstest.MapFS{"index.html": {Data: []byte("<title>app</title>")}, "assets/a.js": {Data: []byte("x")}},
 	}))

@@ -277,5 +277,9 @@ func (s *server) removeUser(ctx context.Context, in *ByID) (*nothing, error) {
 	if err := s.notLast(ctx, u); err != nil {
 		return nil, fail(err)
 	}
-	return nil, fail(s.Store.RemoveUser(ctx, u.ID))
+	if err := s.Store.RemoveUser(ctx, u.ID); err != nil {
+		return nil, fail(err)
+	}
+	s.RevokeUser(u.ID)
+	return nil, nil
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"bridgehead/gateway/store"
 )
 
@@ -27,6 +29,7 @@ const (
 	hubBuffer    = 256
 	hubListeners = 1000
 	heartbeat    = 15 * time.Second
+	recheck      = 2 * time.Second // of the right to listen
 )
 
 // NewHub returns a hub without listeners.
@@ -86,16 +89,20 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	out := http.NewResponseController(w)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	look := time.NewTicker(recheck)
+	defer look.Stop()
 	fmt.Fprint(w, ": connected\n\n")
 	_ = out.Flush()
 	for {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-beat.C:
-			if _, err := s.Store.User(r.Context(), user.ID); err != nil {
-				return // revoked meanwhile
+		case <-look.C:
+			if !s.operator(r) {
+				return // revoked or demoted meanwhile
 			}
+			continue
+		case <-beat.C:
 			fmt.Fprint(w, ": still here\n\n")
 		case e, ok := <-events:
 			if !ok {
@@ -111,6 +118,22 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// operator tells whether the request's sign-in still stands for one who may
+// listen.
+func (s *server) operator(r *http.Request) bool {
+	user, err := s.signedIn(r.Context(), r.Header.Get("Authorization"), r.Header.Get("Cookie"))
+	return err == nil && allowed(user.Role, store.RoleSuperuser)
+}
+
+// describeEvents puts the stream into the description of the API, which knows
+// only what answers once.
+func describeEvents(api huma.API) {
+	o := operation("GET", "/events", "events", "Every change of meetings, participants and calls, as server-sent events", store.RoleSuperuser, "Calls")
+	o.Description = "Topics: meeting, participant, call. The stream ends when the right to it does."
+	o.Responses = map[string]*huma.Response{"200": {Description: "the events, for as long as the connection lasts", Content: map[string]*huma.MediaType{"text/event-stream": {}}}}
+	api.OpenAPI().AddOperation(&o)
 }
 
 func problem(w http.ResponseWriter, status int, detail string) {
