@@ -123,8 +123,18 @@ func (g *gateway) killWorker(times int) {
 // startCall begins a test call; report gives what it says at the end.
 func startCall(t *testing.T, to string, args ...string) (report func() callReport) {
 	done := make(chan callReport, 1)
-	go func() { done <- call(t, to, args...) }()
-	return func() callReport { return <-done }
+	go func() {
+		defer close(done) // a call that fails reports nothing
+		done <- call(t, to, args...)
+	}()
+	return func() callReport {
+		t.Helper()
+		r, ok := <-done
+		if !ok {
+			t.Fatalf("the call to %s has given no report", to)
+		}
+		return r
+	}
 }
 
 // A SIP and an H.323 system see each other in a composed picture, in the right

@@ -140,14 +140,11 @@ func TestRoomSystemsSeeEachOther(t *testing.T) {
 	g.meeting(map[string]any{"number": "7500", "layout": "switched"})
 	dir := t.TempDir()
 	sipSaw, h323Saw := filepath.Join(dir, "sip.h264"), filepath.Join(dir, "h323.h264")
-	done := make(chan callReport, 1)
-	go func() {
-		done <- call(t, "sips:7500@"+g.at["sips"], "--duration", "14s", "--tone", "2600", "--video", "test", "--record-video", sipSaw)
-	}()
+	done := startCall(t, "sips:7500@"+g.at["sips"], "--duration", "14s", "--tone", "2600", "--video", "test", "--record-video", sipSaw)
 	g.waitFor("7500", "sip", "joined")
 	time.Sleep(2 * time.Second) // its prompt
 	room := call(t, g.h323("7500"), "--duration", "8s", "--tone", "3100", "--video", film(t, cold), "--record-video", h323Saw)
-	phone := <-done
+	phone := done()
 	for name, r := range map[string]callReport{"SIP": phone, "H.323": room} {
 		if !r.Answered || r.Video == nil {
 			t.Fatalf("%s: %+v", name, r)
@@ -195,16 +192,13 @@ func TestBrowsersAndRoomSystemsSeeEachOther(t *testing.T) {
 	bob.watchGaps()
 	dir := t.TempDir()
 	files := map[string]string{"SIP": filepath.Join(dir, "sip.h264"), "H.323": filepath.Join(dir, "h323.h264")}
-	reports := make(chan callReport, 1)
-	go func() {
-		reports <- call(t, "sips:7501@"+g.at["sips"], "--duration", "20s", "--video", film(t, cold), "--record-video", files["SIP"], "--name", "Room")
-	}()
+	report := startCall(t, "sips:7501@"+g.at["sips"], "--duration", "20s", "--video", film(t, cold), "--record-video", files["SIP"], "--name", "Room")
 	eventually(t, 20*time.Second, "Alice sends H.264", func() bool { sent, _ := alice.formats(); return sent == "H264" })
 	eventually(t, 20*time.Second, "Bob gets H.264", func() bool { _, received := bob.formats(); return strings.Contains(received, "H264") })
 	eventually(t, 20*time.Second, "Bob sees the room", func() bool { return bob.camera("Room").FramesDecoded > 20 })
 	h := call(t, g.h323("7501"), "--duration", "6s", "--video", film(t, cold), "--record-video", files["H.323"])
 	gap := bob.gap()
-	s := <-reports
+	s := report()
 	for name, r := range map[string]callReport{"SIP": s, "H.323": h} {
 		v := r.Video
 		if !r.Answered || v == nil {
