@@ -170,7 +170,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 		Listen: cfg.Listen.WebRTC, ListenTCP: cfg.Listen.WebRTCTCP, TURN: cfg.Listen.TURN, TURNS: cfg.Listen.TURNS, TLS: g.cert.config(),
 		Advertise: advertised(cfg), Origins: cfg.WebRTC.Origins, PublicHost: cfg.Domain, MaxLegs: cfg.Limits.Calls,
 		MaxPerSource: cfg.Limits.CallsPerSrc, Log: g.log,
-		Authenticate: func(ctx context.Context, token string) (string, error) {
+		Cookie: api.Cookie, Authenticate: func(ctx context.Context, token string) (string, error) {
 			u, err := g.store.Authenticate(ctx, token)
 			return u.ID, err
 		},

@@ -56,6 +56,9 @@ type Options struct {
 	// Authenticate finds the account of a signed-in user's token; nil:
 	// tokens are refused.
 	Authenticate func(ctx context.Context, token string) (user string, err error)
+	// Cookie is the name of the cookie in which the pages of the gateway bring
+	// the token; empty: none.
+	Cookie string
 	// Clear says that signalling is not under TLS, neither here nor at a
 	// proxy in front; a leg's Info then shows it.
 	Clear bool

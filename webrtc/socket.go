@@ -57,8 +57,10 @@ type socket struct {
 	cancel context.CancelFunc
 	source netip.Addr
 	info   core.Info
-	msgs   *rate.Limiter
-	offers *rate.Limiter
+	// session is the token that the page's cookie brought; empty: none.
+	session string
+	msgs    *rate.Limiter
+	offers  *rate.Limiter
 
 	// What the client knows of who is here; the writer's own.
 	told  bool
@@ -112,6 +114,9 @@ func (e *Edge) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s := &socket{
 		edge: e, conn: conn, source: source, info: info, ending: make(chan struct{}),
 		msgs: rate.NewLimiter(20, 60), offers: rate.NewLimiter(1, 10),
+	}
+	if c, err := r.Cookie(e.o.Cookie); err == nil {
+		s.session = c.Value
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	defer s.cancel()
@@ -242,6 +247,10 @@ func (s *socket) join() (*Leg, core.Reason) {
 func (s *socket) enter(m request) (*Leg, error) {
 	info := s.info
 	info.Name = m.Name
+	if m.Token == "" && s.edge.o.Authenticate != nil && s.session != "" {
+		// One that has run out makes a stranger, who may come in all the same.
+		info.User, _ = s.edge.o.Authenticate(s.ctx, s.session)
+	}
 	if m.Token != "" {
 		if s.edge.o.Authenticate == nil {
 			return nil, core.Reason{Code: core.Unauthorized}

@@ -17,7 +17,8 @@ import (
 // who is the key of the signed-in user in a context.
 type who struct{}
 
-const cookie = "bridgehead_session"
+// Cookie is the name of the cookie that holds the token of a web session.
+const Cookie = "bridgehead_session"
 
 // rank orders the roles.
 var rank = []store.Role{store.RoleUser, store.RoleSuperuser, store.RoleAdministrator}
@@ -53,7 +54,7 @@ func (s *server) signedIn(ctx context.Context, authorization, cookies string) (s
 	if !ok {
 		jar, _ := http.ParseCookie(cookies)
 		for _, c := range jar {
-			if c.Name == cookie {
+			if c.Name == Cookie {
 				token = c.Value
 			}
 		}
@@ -144,7 +145,7 @@ func (s *server) login(ctx context.Context, in *loginInput) (*loginOutput, error
 		return nil, fail(err)
 	}
 	return &loginOutput{
-		SetCookie: http.Cookie{Name: cookie, Value: secret, Path: "/", Expires: t.Expires, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode},
+		SetCookie: http.Cookie{Name: Cookie, Value: secret, Path: "/", Expires: t.Expires, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode},
 		Body:      session{Token: secret, Role: u.Role, Expires: t.Expires},
 	}, nil
 }
@@ -163,13 +164,13 @@ func (s *server) logout(ctx context.Context, in *logoutInput) (*logoutOutput, er
 	if !ok {
 		jar, _ := http.ParseCookie(in.Cookie)
 		for _, c := range jar {
-			if c.Name == cookie {
+			if c.Name == Cookie {
 				token = c.Value
 			}
 		}
 	}
 	_ = s.Store.RemoveToken(ctx, token)
-	return &logoutOutput{http.Cookie{Name: cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}}, nil
+	return &logoutOutput{http.Cookie{Name: Cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}}, nil
 }
 
 type userBody struct {

@@ -164,7 +164,7 @@ func TestDevicesHaveNoRights(t *testing.T) {
 	for _, show := range []func(*http.Request){
 		func(r *http.Request) { r.SetBasicAuth("room1", "secret of the room") },
 		func(r *http.Request) { r.Header.Set("Authorization", "Bearer secret of the room") },
-		func(r *http.Request) { r.AddCookie(&http.Cookie{Name: cookie, Value: "secret of the room"}) },
+		func(r *http.Request) { r.AddCookie(&http.Cookie{Name: Cookie, Value: "secret of the room"}) },
 	} {
 		for _, path := range []string{"/me", "/meetings", "/devices", "/events", "/calls"} {
 			req, err := http.NewRequest("GET", d.server.URL+"/api/v1"+path, nil)

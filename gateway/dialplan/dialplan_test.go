@@ -379,3 +379,45 @@ func TestOverCapacityCallersAreTold(t *testing.T) {
 		t.Errorf("afterwards: %v, %d still spoken to", err, b.Plan.speaking.Load())
 	}
 }
+
+// Who has made a meeting is its host by having signed in, even while the
+// address it comes from is stopped for guessing.
+func TestP42OwnersAreHosts(t *testing.T) {
+	b := newBench(t)
+	ctx := t.Context()
+	u, err := b.store.AddUser(ctx, store.User{Email: "owner@example.org", Role: store.RoleUser}, "a good password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.store.AddMeeting(ctx, store.Meeting{Number: "7100", Kind: "permanent", Admission: "accept", GuestPasscode: "1234", Owner: u.ID}); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		_, _ = b.Route(ctx, core.Call{To: "7100**0000", Info: info(core.WebRTC, "192.0.2.7")})
+	}
+	for _, c := range []struct {
+		protocol core.Protocol
+		user     string
+		host     bool
+	}{{core.WebRTC, u.ID, true}, {core.WebRTC, "", false}, {core.WebRTC, "somebody else", false}, {core.SIP, u.ID, false}} {
+		i := info(c.protocol, "192.0.2.7")
+		i.User = c.user
+		room, err := b.Route(ctx, core.Call{To: "7100", Info: i})
+		if !c.host {
+			if err == nil && room.Name() == "7100" {
+				t.Errorf("%s %q was let in", c.protocol, c.user)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("the owner: %v", err)
+		}
+		leg := coretest.New(0, func(x *core.Info) { *x = i })
+		if err := room.Join(ctx, leg); err != nil {
+			t.Fatal(err)
+		}
+		if p := b.Live.Running("7100").Participants(); len(p) != 1 || p[0].Role != core.Host || p[0].State != core.Joined {
+			t.Errorf("the owner is %+v", p)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,11 +29,9 @@ func TestShellAndReloadWhileACallGoesOn(t *testing.T) {
 	if out, err := bridgehead(t, "meeting", "add", "7001", "--data", g.dir, "--name", "From the shell", "--guest-passcode", "1234", "--json"); err != nil || strings.Contains(out, "1234") {
 		t.Fatalf("%v: %s", err, out)
 	}
-	ended := make(chan callReport, 1)
-	go func() { ended <- call(t, "sips:7001**1234@"+g.at["sips"], "--tone", "440", "--duration", "12s") }()
+	talks := startCall(t, "sips:7001**1234@"+g.at["sips"], "--tone", "440", "--duration", "12s")
 	g.waitFor("7001", "sip", "joined")
-	hears := make(chan callReport, 1)
-	go func() { hears <- call(t, "sips:7001**1234@"+g.at["sips"], "--duration", "9s") }()
+	hears := startCall(t, "sips:7001**1234@"+g.at["sips"], "--duration", "9s")
 	time.Sleep(time.Second)
 	write("log:\n  level: debug\npasscode:\n  tries: 5\n")
 	g.signal(syscall.SIGHUP)
@@ -42,24 +41,19 @@ func TestShellAndReloadWhileACallGoesOn(t *testing.T) {
 	eventually(t, 5*time.Second, "a faulty configuration is refused, with its key", func() bool {
 		return strings.Contains(g.log.String(), "log.level") && strings.Contains(g.log.String(), "not reloaded")
 	})
-	if r := <-hears; !r.hears(440) || r.Audio.PacketsLost > 0 {
+	if r := hears(); !r.hears(440) || r.Audio.PacketsLost > 0 {
 		t.Errorf("during the reloads: %s, lost %d", r, r.Audio.PacketsLost)
 	}
-	if r := <-ended; !r.Answered || r.Code != "normal" {
+	if r := talks(); !r.Answered || r.Code != "normal" {
 		t.Errorf("the call ended: %s", r)
 	}
-	go func() { ended <- call(t, "sips:7001**1234@"+g.at["sips"], "--duration", "30s") }()
+	removed := startCall(t, "sips:7001**1234@"+g.at["sips"], "--duration", "30s")
 	g.waitFor("7001", "sip", "joined")
 	if out, err := bridgehead(t, "meeting", "remove", "7001", "--data", g.dir); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	select {
-	case r := <-ended:
-		if r.Code != "normal" && r.Code != "ended" {
-			t.Errorf("the call of the removed meeting ended: %s", r)
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("the removed meeting goes on")
+	if at, r := time.Now(), removed(); r.Code != "normal" && r.Code != "ended" || time.Since(at) > 10*time.Second {
+		t.Errorf("the call of the removed meeting ended after %v: %s", time.Since(at), r)
 	}
 }
 
@@ -123,27 +117,78 @@ func TestEverythingOutlivesARestart(t *testing.T) {
 func TestEventsTellWhatHappens(t *testing.T) {
 	g := serve(t)
 	g.meeting(map[string]any{"number": "7001"})
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+g.at["https"]+"/api/v1/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+g.login.Token)
-	client := &http.Client{Transport: g.http.Transport}
-	res, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	seen := &buffer{}
-	go func() {
-		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-			_, _ = seen.Write(append(lines.Bytes(), '\n'))
-		}
-	}()
+	seen := g.stream("/events")
 	if r := call(t, "sips:7001@"+g.at["sips"], "--duration", "1s"); !r.Answered {
 		t.Fatalf("call: %s", r)
 	}
 	for _, want := range []string{"event: call", "event: participant", `"what":"joined"`, `"what":"left"`, `"code":"normal"`} {
 		eventually(t, 5*time.Second, "the events hold "+want, func() bool { return strings.Contains(seen.String(), want) })
 	}
+}
+
+// A person whose account is removed is out of the call and of the pages within
+// five seconds; till then it is the host of its own meeting, without a passcode.
+func TestP39RevokedPersonIsOutWithinFiveSeconds(t *testing.T) {
+	g := serve(t)
+	const password = "correct horse battery"
+	var user struct{ ID string }
+	g.api("POST", "/users", map[string]any{"email": "alice@example.org", "display_name": "Alice", "password": password, "role": "superuser"}, &user)
+	admin := g.login.Token
+	var session struct{ Token string }
+	g.api("POST", "/login", map[string]any{"user": "alice@example.org", "password": password}, &session)
+	g.login.Token = session.Token
+	g.meeting(map[string]any{"number": "7001", "guest_passcode": "24681357", "admission": "accept"})
+	stream := g.stream("/events")
+	g.login.Token = admin
+	alice := newDriver(t).open("alice", 440, nil)
+	alice.do("goto", map[string]any{"url": "https://" + g.at["https"] + "/signin"})
+	alice.do("fill", map[string]any{"label": "E-mail address", "value": "alice@example.org"})
+	alice.do("fill", map[string]any{"label": "Password", "value": password})
+	alice.click("Sign in")
+	alice.sees("Sign out")
+	alice.join(g, "7001", "Alice", "")
+	if p := g.waitFor("7001", "webrtc", "joined"); p.Role != "host" {
+		t.Errorf("the owner is %s", p.Role)
+	}
+	g.api("DELETE", "/users/"+user.ID, nil, nil)
+	eventually(t, 5*time.Second, "nobody is in the meeting", func() bool { return len(g.participants("7001")) == 0 })
+	eventually(t, 5*time.Second, "the stream of events has ended", stream.ended)
+	alice.sees("Your account was revoked")
+	g.login.Token = session.Token
+	if status, _ := g.raw("GET", "/me", nil); status != http.StatusUnauthorized {
+		t.Errorf("the session of one who is gone is answered with %d", status)
+	}
+}
+
+// stream is what has come of an answer that goes on.
+type stream struct {
+	buffer
+	over atomic.Bool
+}
+
+func (s *stream) ended() bool { return s.over.Load() }
+
+func (g *gateway) stream(path string) *stream {
+	g.t.Helper()
+	req, err := http.NewRequestWithContext(g.t.Context(), "GET", "https://"+g.at["https"]+"/api/v1"+path, nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+g.login.Token)
+	res, err := (&http.Client{Transport: g.http.Transport}).Do(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		g.t.Fatalf("GET %s: %d", path, res.StatusCode)
+	}
+	s := &stream{}
+	go func() {
+		defer s.over.Store(true)
+		defer res.Body.Close()
+		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+			_, _ = s.Write(append(lines.Bytes(), '\n'))
+		}
+	}()
+	return s
 }
