@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -30,6 +31,8 @@ type desk struct {
 	tokens map[store.Role]string
 	store  *store.Store
 	hub    *Hub
+	plan   *dialplan.Plan
+	ids    map[store.Role]string
 	revoke []string
 }
 
@@ -44,9 +47,10 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	d := &desk{t: t, store: s, tokens: map[store.Role]string{}, hub: NewHub()}
+	d := &desk{t: t, store: s, tokens: map[store.Role]string{}, hub: NewHub(), ids: map[store.Role]string{}}
 	guard, book := dialplan.NewGuard(10, time.Minute), records.New(s, log)
 	plan := dialplan.New(dialplan.Options{Store: s, Clock: clock.New(log), Voice: voice, Guard: guard, Book: book, Notify: func(meet.Change) {}, Log: log})
+	d.plan = plan
 	healthy := true
 	d.server = httptest.NewTLSServer(New(Options{
 		Store: s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Metrics: prometheus.NewRegistry(), Log: log,
@@ -60,7 +64,7 @@ func newDesk(t *testing.T) *desk {
 		RevokeDevice:  func(u string) { d.revoke = append(d.revoke, u) }, TrunksChanged: func() {},
 		RevokeUser: func(id string) { d.revoke = append(d.revoke, id) },
 		TrunkState: func(string) TrunkState { return TrunkState{State: "up"} },
-		CheckTrunk: nil, Web: fstest.MapFS{"index.html": {Data: []byte("<title>app</title>")}, "assets/a.js": {Data: []byte("x")}},
+		CheckTrunk: func(context.Context, store.Trunk) []CheckLine { return []CheckLine{{What: "resolution", OK: true}} }, Web: fstest.MapFS{"index.html": {Data: []byte("<title>app</title>")}, "assets/a.js": {Data: []byte("x")}},
 	}))
 	t.Cleanup(func() { d.server.Close(); s.Close() })
 	for _, role := range []store.Role{store.RoleUser, store.RoleSuperuser, store.RoleAdministrator} {
@@ -68,6 +72,7 @@ func newDesk(t *testing.T) *desk {
 		if err != nil {
 			t.Fatal(err)
 		}
+		d.ids[role] = u.ID
 		if d.tokens[role], _, err = s.AddToken(t.Context(), u.ID, "test", 0); err != nil {
 			t.Fatal(err)
 		}
@@ -90,6 +95,9 @@ func (d *desk) do(role store.Role, method, path, body string) (int, string) {
 		d.t.Fatal(err)
 	}
 	defer res.Body.Close()
+	if res.Header.Get("Content-Type") == "text/event-stream" {
+		return res.StatusCode, "" // which does not end
+	}
 	data, err := io.ReadAll(res.Body)
 	if err != nil {
 		d.t.Fatal(err)

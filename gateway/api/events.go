@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -21,15 +22,15 @@ type Hub struct {
 
 // Event is a change of meetings, participants or calls.
 type Event struct {
-	Topic string // meeting, participant, call
-	Data  any
+	Topic   string // meeting, participant, call
+	Meeting string // its number; empty: of none
+	Data    any
 }
 
 const (
 	hubBuffer    = 256
 	hubListeners = 1000
-	heartbeat    = 15 * time.Second
-	recheck      = 2 * time.Second // of the right to listen
+	heartbeat    = 2 * time.Second // after which a revoked listener is gone, too
 )
 
 // NewHub returns a hub without listeners.
@@ -67,15 +68,13 @@ func (h *Hub) listen() (events chan Event, stop func(), ok bool) {
 	}, true
 }
 
-// events serves server-sent events (HTML Living Standard §9.2) to operators.
+// events serves server-sent events (HTML Living Standard §9.2): to superusers
+// all of them, to users what happens in their own meetings.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
-	user, err := s.signedIn(r.Context(), r.Header.Get("Authorization"), r.Header.Get("Cookie"))
-	switch {
-	case err != nil:
+	authorization, cookies := r.Header.Get("Authorization"), r.Header.Get("Cookie")
+	user, err := s.signedIn(r.Context(), authorization, cookies)
+	if err != nil {
 		problem(w, http.StatusUnauthorized, "Sign in first, or send a valid token.")
-		return
-	case !allowed(user.Role, store.RoleSuperuser):
-		problem(w, http.StatusForbidden, "Your role does not allow this.")
 		return
 	}
 	events, stop, ok := s.Hub.listen()
@@ -87,26 +86,26 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := http.NewResponseController(w)
+	owned := map[string]bool{}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	look := time.NewTicker(recheck)
-	defer look.Stop()
 	fmt.Fprint(w, ": connected\n\n")
 	_ = out.Flush()
 	for {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-look.C:
-			if !s.operator(r) {
-				return // revoked or demoted meanwhile
-			}
-			continue
 		case <-beat.C:
+			if user, err = s.signedIn(r.Context(), authorization, cookies); err != nil {
+				return // revoked meanwhile
+			}
 			fmt.Fprint(w, ": still here\n\n")
 		case e, ok := <-events:
 			if !ok {
 				return
+			}
+			if !s.concerns(r.Context(), user, e, owned) {
+				continue
 			}
 			data, err := json.Marshal(e.Data)
 			if err != nil {
@@ -120,18 +119,26 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// operator tells whether the request's sign-in still stands for one who may
-// listen.
-func (s *server) operator(r *http.Request) bool {
-	user, err := s.signedIn(r.Context(), r.Header.Get("Authorization"), r.Header.Get("Cookie"))
-	return err == nil && allowed(user.Role, store.RoleSuperuser)
+// concerns tells whether a listener may know of an event. owned keeps whose
+// meetings were, for the last word of those deleted.
+func (s *server) concerns(ctx context.Context, u store.User, e Event, owned map[string]bool) bool {
+	if allowed(u.Role, store.RoleSuperuser) {
+		return true
+	}
+	if e.Topic == "call" || e.Meeting == "" {
+		return false
+	}
+	if m, err := s.Store.Meeting(ctx, e.Meeting); err == nil {
+		owned[e.Meeting] = m.Owner == u.ID
+	}
+	return owned[e.Meeting]
 }
 
 // describeEvents puts the stream into the description of the API, which knows
 // only what answers once.
 func describeEvents(api huma.API) {
-	o := operation("GET", "/events", "events", "Every change of meetings, participants and calls, as server-sent events", store.RoleSuperuser, "Calls")
-	o.Description = "Topics: meeting, participant, call. The stream ends when the right to it does."
+	o := operation("GET", "/events", "events", "Every change of meetings, participants and calls, as server-sent events", store.RoleUser, "Calls")
+	o.Description = "Topics: meeting, participant, call. Users are told of their own meetings, superusers of all and of calls. The stream ends when the right to it does."
 	o.Responses = map[string]*huma.Response{"200": {Description: "the events, for as long as the connection lasts", Content: map[string]*huma.MediaType{"text/event-stream": {}}}}
 	api.OpenAPI().AddOperation(&o)
 }

@@ -77,14 +77,17 @@ type ByNumber struct {
 }
 
 // mine finds a meeting that the caller may manage: its own, or any for
-// superusers and administrators.
+// superusers and administrators. Of others' hidden ones a user learns nothing.
 func (s *server) mine(ctx context.Context, number string) (store.Meeting, error) {
 	m, err := s.Store.Meeting(ctx, number)
 	if err != nil {
 		return m, fail(err)
 	}
 	if u := userOf(ctx); m.Owner != u.ID && !allowed(u.Role, store.RoleSuperuser) {
-		return m, huma.Error403Forbidden("This meeting belongs to somebody else.")
+		if m.Hidden || m.OneTime() {
+			return store.Meeting{}, fail(store.ErrNotFound)
+		}
+		return store.Meeting{}, huma.Error403Forbidden("This meeting belongs to somebody else.")
 	}
 	return m, nil
 }
