@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"bridgehead/gateway/api"
 	"bridgehead/gateway/store"
@@ -53,9 +54,26 @@ func with(f func(ctx context.Context, s *store.Store, args []string) (any, error
 		if err != nil {
 			return fmt.Errorf("%s: %w", cmd.CommandPath(), plain(err))
 		}
+		if cmd.Name() != "list" {
+			if err := s.Audit(cmd.Context(), act(cmd, args)); err != nil {
+				return fmt.Errorf("%s is done, but not in the audit log: %w", cmd.CommandPath(), err)
+			}
+		}
 		asJSON, _ := cmd.Flags().GetBool("json")
 		return show(cmd, v, asJSON)
 	}
+}
+
+// act is a command's entry in the audit log: flags by their names only, since
+// some are secret.
+func act(cmd *cobra.Command, args []string) store.Act {
+	var flags []string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name != "data" && f.Name != "json" {
+			flags = append(flags, f.Name)
+		}
+	})
+	return store.Act{Name: "command line", Act: cmd.Name() + "-" + cmd.Parent().Name(), Object: strings.Join(args, " "), Detail: strings.Join(flags, " ")}
 }
 
 // plain makes an API problem a line of text.

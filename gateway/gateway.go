@@ -317,10 +317,19 @@ func (g *gateway) housekeep(ctx context.Context) error {
 			g.plan.Live.EndLong(time.Duration(g.cfg.Load().Limits.MaxCallMinute) * time.Minute)
 			g.book.Sweep(2 * time.Minute) // longer than anybody is let ring
 		case <-purge.C:
-			if err := g.store.PurgeCalls(ctx, time.Now().AddDate(0, 0, -g.cfg.Load().Records.Days)); err != nil {
-				g.log.Error("old call records not deleted", "error", err)
-			}
+			g.purge(ctx)
 		}
+	}
+}
+
+// auditDays is how long the audit log is kept.
+const auditDays = 30
+
+func (g *gateway) purge(ctx context.Context) {
+	now := time.Now()
+	err := errors.Join(g.store.PurgeCalls(ctx, now.AddDate(0, 0, -g.cfg.Load().Records.Days)), g.store.PurgeActs(ctx, now.AddDate(0, 0, -auditDays)))
+	if err != nil {
+		g.log.Error("old records not deleted", "error", err)
 	}
 }
 

@@ -94,13 +94,14 @@ func New(o Options) http.Handler {
 		"bearer": {Type: "http", Scheme: "bearer", Description: "A token from POST /api/v1/login or `bridgehead token add`."},
 	}
 	api := humago.New(mux, config)
-	api.UseMiddleware(s.authenticate(api))
+	api.UseMiddleware(s.authenticate(api), s.audit)
 	s.people(api)
 	s.meetings(api)
 	s.moderation(api)
 	s.calls(api)
 	s.lines(api)
 	describeEvents(api)
+	s.auditLog(api)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))

@@ -75,6 +75,8 @@ var matrix = map[string]right{
 	"GET /calls/{id}":        {"", super200},
 	"GET /calls/{id}/ladder": {"", super200},
 
+	"GET /audit": {"", super200},
+
 	"GET /trunks":              {"", admin200},
 	"GET /trunks/{id}":         {"", admin200},
 	"POST /trunks":             {`{"name":"new","transport":"udp"}`, admin200},

@@ -219,3 +219,18 @@ func TestWritersDoNotFail(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestP81AuditLogIsPurged(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Audit(t.Context(), Act{Act: "add-user"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, before := range []time.Duration{-time.Hour, time.Hour} {
+		if err := s.PurgeActs(t.Context(), time.Now().Add(before)); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := s.Acts(t.Context(), 0, 10); err != nil || len(list) != 1-i {
+			t.Errorf("purged of what is older than %v: %v, %v", before, list, err)
+		}
+	}
+}
