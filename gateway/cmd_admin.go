@@ -181,7 +181,16 @@ func userCommand() *cobra.Command {
 	add.Flags().StringVar(&role, "role", "user", "user, superuser or administrator")
 	return group("user", "Accounts that sign in", add,
 		&cobra.Command{Use: "list", Short: "List accounts", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Users(ctx) })},
-		remove("EMAIL", "Remove an account", (*store.Store).RemoveUser))
+		&cobra.Command{Use: "remove EMAIL", Short: "Remove an account and erase what is kept about it", Args: cobra.ExactArgs(1), RunE: with(removeUser)})
+}
+
+func removeUser(ctx context.Context, s *store.Store, args []string) (any, error) {
+	u, err := s.User(ctx, args[0])
+	if err != nil {
+		return nil, err
+	}
+	args[0] = u.ID // the audit log is not to hold the address that is erased
+	return nil, s.RemoveUser(ctx, u.ID)
 }
 
 func remove(what, short string, f func(*store.Store, context.Context, string) error) *cobra.Command {

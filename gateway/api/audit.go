@@ -39,13 +39,12 @@ func (s *server) audit(ctx huma.Context, next func(huma.Context)) {
 	if ctx.Status() >= 400 {
 		return
 	}
-	u := userOf(ctx.Context())
 	object, detail := told(body)
 	if strings.Contains(o.Path, "{") {
 		object = strings.TrimPrefix(ctx.URL().Path, "/api/v1/")
 	}
 	source, _ := netip.ParseAddrPort(ctx.RemoteAddr())
-	act := store.Act{Actor: u.ID, Name: u.Email, Source: source.Addr().Unmap().String(), Act: o.OperationID, Object: object, Detail: detail}
+	act := store.Act{Actor: userOf(ctx.Context()).ID, Source: source.Addr().Unmap().String(), Act: o.OperationID, Object: object, Detail: detail}
 	if err := s.Store.Audit(context.WithoutCancel(ctx.Context()), act); err != nil {
 		s.Log.Error("act not written to the audit log", "act", o.OperationID, "error", err)
 	}

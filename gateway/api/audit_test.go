@@ -77,3 +77,31 @@ func TestP81AuditLogTellsNoSecret(t *testing.T) {
 		t.Errorf("the second page is %+v", page)
 	}
 }
+
+func TestP78WhoRemovesItselfIsErasedFromTheAuditLog(t *testing.T) {
+	d := newDesk(t)
+	u, err := d.store.AddUser(t.Context(), store.User{Email: "leaving@example.org", Role: store.RoleSuperuser}, "a good password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := d.tokens[store.RoleSuperuser]
+	d.tokens[store.RoleSuperuser], _, err = d.store.AddToken(t.Context(), u.ID, "t", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		method, path, body string
+		want               int
+	}{
+		{"POST", "/meetings", "{}", 200}, {"DELETE", "/users/leaving@example.org", "", 404}, {"DELETE", "/users/" + u.ID, "", 204}, {"GET", "/me", "", 401},
+	} {
+		if s, text := d.do(store.RoleSuperuser, c.method, "/api/v1"+c.path, c.body); s != c.want {
+			t.Fatalf("%s %s: %d %s", c.method, c.path, s, text)
+		}
+	}
+	d.tokens[store.RoleSuperuser] = mine
+	list := d.acts("")
+	if len(list) != 2 || strings.Contains(fmt.Sprint(list), "leaving") || list[0].Actor != u.ID || list[0].Object != "users/"+u.ID {
+		t.Errorf("left: %+v", list)
+	}
+}

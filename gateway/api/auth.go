@@ -211,8 +211,12 @@ func (s *server) addUser(ctx context.Context, in *body[userBody]) (*body[store.U
 }
 
 // touchable finds an account that the caller may change: nobody above itself.
+// It goes by its id only, so that no path in a log holds an e-mail address.
 func (s *server) touchable(ctx context.Context, id string) (store.User, error) {
 	u, err := s.Store.User(ctx, id)
+	if err == nil && u.ID != id {
+		err = store.ErrNotFound
+	}
 	if err != nil {
 		return u, fail(err)
 	}

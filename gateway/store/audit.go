@@ -18,9 +18,11 @@ type Act struct {
 	Detail string    `json:"detail" doc:"the fields that were given"`
 }
 
-// Audit writes an entry; ID and At are set here.
+// Audit writes an entry; ID and At are set here, and the Name of an account: by
+// then one that removed itself has none.
 func (s *Store) Audit(ctx context.Context, a Act) error {
-	return s.exec(ctx, `INSERT INTO audit (at, actor, name, source, act, object, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	return s.exec(ctx, `INSERT INTO audit (at, actor, name, source, act, object, detail) 
+		VALUES (?1, ?2, CASE ?2 WHEN '' THEN ?3 ELSE COALESCE((SELECT email FROM users WHERE id = ?2), '') END, ?4, ?5, ?6, ?7)`,
 		time.Now().Unix(), a.Actor, a.Name, a.Source, a.Act, a.Object, a.Detail)
 }
 

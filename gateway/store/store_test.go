@@ -3,8 +3,10 @@ package store
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -232,5 +234,70 @@ func TestP81AuditLogIsPurged(t *testing.T) {
 		if list, err := s.Acts(t.Context(), 0, 10); err != nil || len(list) != 1-i {
 			t.Errorf("purged of what is older than %v: %v, %v", before, list, err)
 		}
+	}
+}
+
+// tables lists the rows of every table as text.
+func tables(t *testing.T, s *Store) (text string) {
+	t.Helper()
+	names, err := rows(t.Context(), s, func(r row) (n string, err error) { return n, r.Scan(&n) }, `SELECT name FROM sqlite_master WHERE type = 'table'`)
+	if err != nil || len(names) < 9 {
+		t.Fatalf("tables %v, %v", names, err)
+	}
+	for _, name := range names {
+		r, err := s.db.QueryContext(t.Context(), `SELECT * FROM "`+name+`"`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, _ := r.Columns()
+		for r.Next() {
+			fields := make([]any, len(columns))
+			for i := range fields {
+				fields[i] = new(any)
+			}
+			if err := r.Scan(fields...); err != nil {
+				t.Fatal(err)
+			}
+			text += name
+			for _, f := range fields {
+				text += fmt.Sprintf(" %v", *f.(*any))
+			}
+			text += "\n"
+		}
+		r.Close()
+	}
+	return text
+}
+
+func TestP78ErasureLeavesNothingOfThePerson(t *testing.T) {
+	s := open(t, t.TempDir())
+	ctx := t.Context()
+	u, err := s.AddUser(ctx, User{Email: "Ann.Example@example.org", DisplayName: "Ann Example", Role: RoleUser}, "a good password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err1 := s.AddToken(ctx, u.ID, "phone of Ann Example", 0)
+	_, err2 := s.AddMeeting(ctx, Meeting{Number: "7", Kind: "permanent", Admission: "open", Owner: u.ID})
+	err3 := s.Audit(ctx, Act{Actor: u.ID, Name: u.Email, Act: "add-meeting", Object: "7"})
+	err4 := s.Audit(ctx, Act{Name: "command line", Act: "add-user", Object: "ann.example@example.org"})
+	err5 := s.Audit(ctx, Act{Name: "somebody", Act: "change-user", Object: "users/ann.example@example.org"})
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		t.Fatal(err)
+	}
+	if before := strings.ToLower(tables(t, s)); strings.Count(before, "ann.example@example.org") != 4 {
+		t.Fatalf("before:\n%s", before)
+	}
+	if err := s.RemoveUser(ctx, "ann.example@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	after := strings.ToLower(tables(t, s))
+	if strings.Contains(after, "ann.example") || strings.Contains(after, "ann example") {
+		t.Errorf("after:\n%s", after)
+	}
+	if list, _ := s.Acts(ctx, 0, 10); len(list) != 3 {
+		t.Errorf("of three acts, %d are left", len(list))
+	}
+	if err := s.RemoveUser(ctx, u.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("again: %v", err)
 	}
 }

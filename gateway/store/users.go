@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 )
@@ -65,9 +66,32 @@ func (s *Store) UpdateUser(ctx context.Context, u User, password string) error {
 	return err
 }
 
-// RemoveUser removes an account and its tokens.
+// RemoveUser removes an account and its tokens. What it did stays in the audit
+// log under an id that is nobody's; its e-mail address is erased there too.
 func (s *Store) RemoveUser(ctx context.Context, idOrEmail string) error {
-	return s.exec(ctx, `DELETE FROM users WHERE id = ?1 OR email = ?1`, idOrEmail)
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var id, email string
+	err = tx.QueryRowContext(ctx, `DELETE FROM users WHERE id = ?1 OR email = ?1 RETURNING id, email`, idOrEmail).Scan(&id, &email)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	for _, q := range []string{
+		`UPDATE audit SET name = '' WHERE actor = ?1 OR name = ?2 COLLATE NOCASE`,
+		`UPDATE audit SET object = ?1 WHERE object = ?2 COLLATE NOCASE`,
+		`UPDATE audit SET object = 'users/' || ?1 WHERE object = 'users/' || ?2 COLLATE NOCASE`,
+	} {
+		if _, err := tx.ExecContext(ctx, q, id, email); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
 }
 
 // decoy is compared for an unknown account, so that the time tells nothing.
