@@ -301,3 +301,19 @@ func TestP78ErasureLeavesNothingOfThePerson(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 }
+
+// What is kept about people is these columns; a new one is a decision that
+// belongs here.
+func TestP82WhatIsKeptAboutPeopleIsMinimal(t *testing.T) {
+	s := open(t, t.TempDir())
+	for table, want := range map[string]string{
+		"users":  "id email display_name password role created",
+		"tokens": "hash id user name created expires",
+		"audit":  "id at actor name source act object detail",
+	} {
+		got, err := rows(t.Context(), s, func(r row) (n string, err error) { return n, r.Scan(&n) }, `SELECT name FROM pragma_table_info(?)`, table)
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s has %v, want %s; %v", table, got, want, err)
+		}
+	}
+}
