@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"bridgehead/gateway/invite"
 )
 
 // addresses are the real addresses of the listeners, by the names of
@@ -37,6 +41,27 @@ func reachable(addr string) string {
 		}
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// places are where guests reach the gateway: under its public name if it has
+// one, and without the ports that every client knows.
+func (g *gateway) places() invite.Places {
+	at := g.addresses()
+	public := func(name, usual string) string {
+		host, port, err := net.SplitHostPort(reachable(at[name]))
+		if err != nil {
+			return ""
+		}
+		host = cmp.Or(g.cfg.Load().Domain, host)
+		if port != usual {
+			return net.JoinHostPort(host, port)
+		}
+		if strings.Contains(host, ":") {
+			return "[" + host + "]"
+		}
+		return host
+	}
+	return invite.Places{Web: public("https", "443"), SIPS: public("sips", "5061"), H323: public("h323", "1720")}
 }
 
 func (a addresses) web() string { return "https://" + reachable(a["https"]) }

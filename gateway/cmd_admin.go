@@ -285,7 +285,7 @@ func trunkCommand() *cobra.Command {
 }
 
 func numberCommand() *cobra.Command {
-	n := store.Number{}
+	n := store.Number{InInvites: true}
 	add := &cobra.Command{Use: "add +NUMBER", Short: "Let a telephone number lead to the reception, a meeting or a user", Args: cobra.ExactArgs(1),
 		RunE: with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
 			n.Number = args[0]
@@ -301,6 +301,9 @@ func numberCommand() *cobra.Command {
 	f.StringVar(&n.Trunk, "trunk", "", "name of the trunk that it comes over")
 	f.StringVar(&n.Target, "target", "reception", "reception, meeting:NUMBER or user:NAME")
 	f.StringVar(&n.Label, "label", "", "label in invitations")
+	f.StringVar(&n.Country, "country", "", "ISO code of its country in invitations; found by itself when empty")
+	f.StringVar(&n.Language, "language", "", "ISO code of the language spoken there")
+	f.BoolVar(&n.InInvites, "in-invites", true, "list it in invitations")
 	return group("number", "Telephone numbers", add,
 		&cobra.Command{Use: "list", Short: "List numbers", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Numbers(ctx) })},
 		remove("+NUMBER", "Remove a number", (*store.Store).RemoveNumber))

@@ -21,6 +21,7 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/invite"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
 )
@@ -72,6 +73,8 @@ type Options struct {
 	Signalling http.Handler
 	Web        fs.FS
 	Metrics    prometheus.Gatherer
+	// Reached tells where guests reach this gateway.
+	Reached func() invite.Places
 	// Dial places calls that belong to no meeting's host.
 	Domain func() string
 	Log    *slog.Logger

@@ -20,6 +20,7 @@ import (
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
 	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/invite"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
 )
@@ -63,6 +64,9 @@ func newDesk(t *testing.T) *desk {
 		Registrations: func() []Registration { return []Registration{{User: "room1", Protocol: "sip"}} },
 		RevokeDevice:  func(u string) { d.revoke = append(d.revoke, u) }, TrunksChanged: func() {},
 		RevokeUser: func(id string) { d.revoke = append(d.revoke, id) },
+		Reached: func() invite.Places {
+			return invite.Places{Web: "meet.example.org", SIPS: "meet.example.org", H323: "meet.example.org:1721"}
+		},
 		TrunkState: func(string) TrunkState { return TrunkState{State: "up"} },
 		CheckTrunk: func(context.Context, store.Trunk) []CheckLine { return []CheckLine{{What: "resolution", OK: true}} }, Web: fstest.MapFS{"index.html": {Data: []byte("<title>app</title>")}, "assets/a.js": {Data: []byte("x")}},
 	}))

@@ -203,6 +203,7 @@ type numberBody struct {
 	Country  string `json:"country,omitempty" pattern:"^([A-Z]{2})?$"`
 	Language string `json:"language,omitempty" pattern:"^([a-z]{2})?$"`
 	Label    string `json:"label,omitempty" maxLength:"64"`
+	Invites  *bool  `json:"in_invites,omitempty" doc:"list it in invitations; true when missing"`
 }
 
 func (s *server) numbers(api huma.API) {
@@ -220,7 +221,9 @@ func (s *server) numbers(api huma.API) {
 		return answer(s.Store.Numbers(ctx))
 	})
 	huma.Register(api, operation("POST", "/numbers", "add-number", "Let a telephone number lead somewhere", admin, tag), func(ctx context.Context, in *body[numberBody]) (*body[store.Number], error) {
-		n := store.Number(in.Body)
+		b := in.Body
+		n := store.Number{Number: b.Number, Trunk: b.Trunk, Target: b.Target, Country: b.Country, Language: b.Language, Label: b.Label, InInvites: true}
+		set(&n.InInvites, b.Invites)
 		if err := check(ctx, n); err != nil {
 			return nil, err
 		}
@@ -231,9 +234,12 @@ func (s *server) numbers(api huma.API) {
 	huma.Register(api, operation("PATCH", "/numbers/{number}", "change-number", "Change where a number leads", admin, tag), func(ctx context.Context, in *struct {
 		ByNumber
 		Body struct {
-			Trunk  *string `json:"trunk,omitempty" maxLength:"64"`
-			Target *string `json:"target,omitempty" pattern:"^(reception|meeting:[0-9]+|user:.+)$" maxLength:"255"`
-			Label  *string `json:"label,omitempty" maxLength:"64"`
+			Trunk    *string `json:"trunk,omitempty" maxLength:"64"`
+			Target   *string `json:"target,omitempty" pattern:"^(reception|meeting:[0-9]+|user:.+)$" maxLength:"255"`
+			Country  *string `json:"country,omitempty" pattern:"^([A-Z]{2})?$"`
+			Language *string `json:"language,omitempty" pattern:"^([a-z]{2})?$"`
+			Label    *string `json:"label,omitempty" maxLength:"64"`
+			Invites  *bool   `json:"in_invites,omitempty" doc:"list it in invitations"`
 		}
 	}) (*body[store.Number], error) {
 		n, err := s.Store.Number(ctx, in.Number)
@@ -242,7 +248,10 @@ func (s *server) numbers(api huma.API) {
 		}
 		set(&n.Trunk, in.Body.Trunk)
 		set(&n.Target, in.Body.Target)
+		set(&n.Country, in.Body.Country)
+		set(&n.Language, in.Body.Language)
 		set(&n.Label, in.Body.Label)
+		set(&n.InInvites, in.Body.Invites)
 		if err := check(ctx, n); err != nil {
 			return nil, err
 		}

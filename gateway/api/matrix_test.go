@@ -52,6 +52,7 @@ var matrix = map[string]right{
 	"PATCH /meetings/{number}":  {`{"hidden":true,"guest_passcode":"246810"}`, own200}, // P43, P44, P56
 	"DELETE /meetings/{number}": {"", own204},                                          // P55
 
+	"GET /meetings/{number}/invitation":                    {"", own200}, // P65, P66
 	"GET /meetings/{number}/participants":                  {"", own200},
 	"POST /meetings/{number}/participants/{id}/accept":     {"", ownNobody}, // P45
 	"POST /meetings/{number}/participants/{id}/reject":     {"", ownNobody},

@@ -101,6 +101,7 @@ func (s *server) meetings(api huma.API) {
 		m, err := s.mine(ctx, in.Number)
 		return answer(s.view(m), err)
 	})
+	s.invitations(api)
 	huma.Register(api, operation("PATCH", "/meetings/{number}", "change-meeting", "Change a meeting", store.RoleUser, tag), s.changeMeeting)
 	huma.Register(api, operation("DELETE", "/meetings/{number}", "remove-meeting", "Delete a meeting and end it if it runs", store.RoleUser, tag), s.removeMeeting)
 }

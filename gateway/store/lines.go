@@ -92,6 +92,8 @@ type Number struct {
 	Country  string `json:"country,omitempty"`
 	Language string `json:"language,omitempty"`
 	Label    string `json:"label,omitempty"`
+	// InInvites lists it in invitations.
+	InInvites bool `json:"in_invites"`
 }
 
 // AddNumber keeps a new number.
@@ -114,6 +116,7 @@ func (s *Store) UpdateNumber(ctx context.Context, n Number) error {
 
 func scanNumber(r row) (n Number, err error) {
 	var settings []byte
+	n.InInvites = true // also those kept before there was a choice
 	if err = r.Scan(&settings); err == nil {
 		err = json.Unmarshal(settings, &n)
 	}
