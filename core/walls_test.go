@@ -42,8 +42,9 @@ var walls = map[string][]string{
 	"gateway/caller":   {"core/..."},
 	"gateway/load":     {"core/...", "sip", "h323"},
 	"gateway/web":      {},
-	"gateway/api":      {"core/...", "gateway/dialplan", "gateway/records", "gateway/store"},
+	"gateway/api":      {"core/...", "gateway/dialplan", "gateway/invite", "gateway/records", "gateway/store"},
 	"gateway/dialplan": {"core/...", "gateway/records", "gateway/store"},
+	"gateway/invite":   {"gateway/store"},
 	"gateway/e2e":      {"core/...", "gateway/caller"},
 	// The media worker is a program of its own: of ours it knows the wire to the
 	// gateway, and H.264's units.
