@@ -11,8 +11,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -133,7 +135,9 @@ func call(ctx context.Context, out io.Writer, to string, o callOptions) error {
 	served := make(chan struct{})
 	go func() { defer close(served); _ = phone.edge.Serve(ctx, nobody{}) }()
 	defer func() { cancel(); phone.edge.Close(); <-served }()
-	r := place(ctx, phone, party, to, o)
+	until, forget := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // to hang up and report; a second one kills
+	defer context.AfterFunc(until, forget)()
+	r := place(until, phone, party, to, o)
 	if o.record != "" {
 		if err := writeWAV(o.record, party.Heard()); err != nil {
 			return err
@@ -291,6 +295,7 @@ func (nobody) Route(context.Context, core.Call) (core.Room, error) {
 	return nil, core.Reason{Code: core.NotFound}
 }
 
+// place calls, and hangs up after the call's duration or at the end of ctx.
 func place(ctx context.Context, p *phone, party *caller.Caller, to string, o callOptions) callReport {
 	r := callReport{To: edge.MaskPasscode(to), LevelDBov: -audio.Silence, Hears: []caller.Tone{}}
 	ringing, stop := context.WithTimeout(ctx, o.ring)
@@ -311,8 +316,10 @@ func place(ctx context.Context, p *phone, party *caller.Caller, to string, o cal
 	r.Answered, r.SetupMS = true, float64(time.Since(began).Microseconds())/1000
 	answered := time.Now()
 	var info core.Info // as it is before the end
+	enough, done := context.WithTimeout(ctx, o.duration)
+	defer done()
 	select {
-	case <-time.After(o.duration):
+	case <-enough.Done():
 		info = leg.Info()
 		leg.Hangup(core.Reason{Code: core.Normal})
 		select {
