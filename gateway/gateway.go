@@ -106,7 +106,7 @@ func (g *gateway) openRooms(cfg *config.Config) error {
 	g.effort = newEffort(cfg.Limits.CPU, g.log)
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.WindowDuration())
 	g.book = records.New(g.store, g.log)
-	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Meeting: c.Meeting, Data: c}) }
+	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Data: c}) }
 	g.composer = newComposer(cfg, g.log)
 	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Composer: g.composer, Layout: compose.Layout(cfg.Video.Layout),
 		Guard: g.guard, Book: g.book, Admit: g.effort.admit, Notify: g.changed, Log: g.log})
@@ -367,7 +367,7 @@ func (g *gateway) changed(c meet.Change) {
 	if c.Party.ID == "" {
 		topic = "meeting"
 	}
-	g.hub.Send(api.Event{Topic: topic, Meeting: c.Meeting, Data: c})
+	g.hub.Send(api.Event{Topic: topic, Owner: c.Owner, Data: c})
 }
 
 // reload takes up a new configuration, as far as calls need not be dropped.

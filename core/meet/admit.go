@@ -241,5 +241,10 @@ func (m *Meeting) placed(p *party) {
 
 func (m *Meeting) changed(what string, p *party, r core.Reason) {
 	m.dirty, m.moved = true, true
-	m.opt.Notify(Change{Meeting: m.opt.Number, What: what, Party: p.view(), Reason: r})
+	m.notify(Change{What: what, Party: p.view(), Reason: r})
+}
+
+func (m *Meeting) notify(c Change) {
+	c.Meeting, c.Owner = m.opt.Number, m.set.Owner
+	m.opt.Notify(c)
 }

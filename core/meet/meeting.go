@@ -35,6 +35,7 @@ const (
 type Settings struct {
 	Number          string
 	Name            string
+	Owner           string // the account whose meeting it is, as changes name it; may be empty
 	Admission       Admission
 	EncryptedOnly   bool // refuses clear legs
 	MaxParticipants int  // 0: no limit but the machine's
@@ -76,6 +77,7 @@ type Options struct {
 // Change is something that happened in a meeting.
 type Change struct {
 	Meeting string      `json:"meeting"`
+	Owner   string      `json:"-"`
 	What    string      `json:"what"` // joined, left, waiting, changed, locked, unlocked, ended
 	Party   core.Party  `json:"party"`
 	Reason  core.Reason `json:"reason"`
@@ -246,7 +248,7 @@ func (m *Meeting) end(r core.Reason) {
 		p.leg.Hangup(r)
 	}
 	m.over = true
-	m.opt.Notify(Change{Meeting: m.opt.Number, What: "ended", Reason: r})
+	m.notify(Change{What: "ended", Reason: r})
 }
 
 // Hangup ends the call of one party, if it is here.

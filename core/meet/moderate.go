@@ -277,7 +277,7 @@ func (m *Meeting) lock(on bool) {
 	m.dirty = true
 	name := map[bool]string{true: "locked", false: "unlocked"}[on]
 	m.mixer.Play(m.opt.Voice.Say(name)...)
-	m.opt.Notify(Change{Meeting: m.opt.Number, What: name})
+	m.notify(Change{What: name})
 }
 
 // Dial calls an address into the meeting for the API.

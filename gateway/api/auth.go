@@ -50,19 +50,25 @@ func (s *server) authenticate(api huma.API) func(huma.Context, func(huma.Context
 }
 
 func (s *server) signedIn(ctx context.Context, authorization, cookies string) (store.User, error) {
-	token, ok := strings.CutPrefix(authorization, "Bearer ")
-	if !ok {
-		jar, _ := http.ParseCookie(cookies)
-		for _, c := range jar {
-			if c.Name == Cookie {
-				token = c.Value
-			}
-		}
-	}
+	token := tokenOf(authorization, cookies)
 	if token == "" {
 		return store.User{}, store.ErrNotFound
 	}
 	return s.Store.Authenticate(ctx, token)
+}
+
+// tokenOf finds the token in a request's headers; empty: there is none.
+func tokenOf(authorization, cookies string) string {
+	if token, ok := strings.CutPrefix(authorization, "Bearer "); ok {
+		return token
+	}
+	jar, _ := http.ParseCookie(cookies)
+	for _, c := range jar {
+		if c.Name == Cookie {
+			return c.Value
+		}
+	}
+	return ""
 }
 
 // userOf is who calls the operation.
@@ -160,16 +166,7 @@ type logoutOutput struct {
 }
 
 func (s *server) logout(ctx context.Context, in *logoutInput) (*logoutOutput, error) {
-	token, ok := strings.CutPrefix(in.Authorization, "Bearer ")
-	if !ok {
-		jar, _ := http.ParseCookie(in.Cookie)
-		for _, c := range jar {
-			if c.Name == Cookie {
-				token = c.Value
-			}
-		}
-	}
-	_ = s.Store.RemoveToken(ctx, token)
+	_ = s.Store.RemoveToken(ctx, tokenOf(in.Authorization, in.Cookie))
 	return &logoutOutput{http.Cookie{Name: Cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}}, nil
 }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -22,9 +21,9 @@ type Hub struct {
 
 // Event is a change of meetings, participants or calls.
 type Event struct {
-	Topic   string // meeting, participant, call
-	Meeting string // its number; empty: of none
-	Data    any
+	Topic string // meeting, participant, call
+	Owner string // the account whose meeting it is of; empty: nobody's, so superusers' alone
+	Data  any
 }
 
 const (
@@ -86,7 +85,6 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := http.NewResponseController(w)
-	owned := map[string]bool{}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	fmt.Fprint(w, ": connected\n\n")
@@ -104,7 +102,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			if !ok {
 				return
 			}
-			if !s.concerns(r.Context(), user, e, owned) {
+			if !allowed(user.Role, store.RoleSuperuser) && (e.Owner == "" || e.Owner != user.ID) {
 				continue
 			}
 			data, err := json.Marshal(e.Data)
@@ -117,21 +115,6 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-}
-
-// concerns tells whether a listener may know of an event. owned keeps whose
-// meetings were, for the last word of those deleted.
-func (s *server) concerns(ctx context.Context, u store.User, e Event, owned map[string]bool) bool {
-	if allowed(u.Role, store.RoleSuperuser) {
-		return true
-	}
-	if e.Topic == "call" || e.Meeting == "" {
-		return false
-	}
-	if m, err := s.Store.Meeting(ctx, e.Meeting); err == nil {
-		owned[e.Meeting] = m.Owner == u.ID
-	}
-	return owned[e.Meeting]
 }
 
 // describeEvents puts the stream into the description of the API, which knows

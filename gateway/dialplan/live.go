@@ -61,7 +61,7 @@ func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Me
 }
 
 func (l *Live) settings(m store.Meeting) meet.Settings {
-	return meet.Settings{Number: m.Number, Name: m.Name, Admission: meet.Admission(m.Admission), EncryptedOnly: m.EncryptedOnly, MaxParticipants: m.MaxParticipants,
+	return meet.Settings{Number: m.Number, Name: m.Name, Owner: m.Owner, Admission: meet.Admission(m.Admission), EncryptedOnly: m.EncryptedOnly, MaxParticipants: m.MaxParticipants,
 		Layout: cmp.Or(compose.Layout(m.Layout), l.layout), KeepFloor: m.Presenting == "keep"}
 }
 

@@ -132,7 +132,7 @@ func TestP39RevokedPersonIsOutWithinFiveSeconds(t *testing.T) {
 	g := serve(t)
 	const password = "correct horse battery"
 	var user struct{ ID string }
-	g.api("POST", "/users", map[string]any{"email": "alice@example.org", "display_name": "Alice", "password": password, "role": "superuser"}, &user)
+	g.api("POST", "/users", map[string]any{"email": "alice@example.org", "display_name": "Alice", "password": password, "role": "user"}, &user)
 	admin := g.login.Token
 	var session struct{ Token string }
 	g.api("POST", "/login", map[string]any{"user": "alice@example.org", "password": password}, &session)
@@ -149,6 +149,14 @@ func TestP39RevokedPersonIsOutWithinFiveSeconds(t *testing.T) {
 	alice.join(g, "7001", "Alice", "")
 	if p := g.waitFor("7001", "webrtc", "joined"); p.Role != "host" {
 		t.Errorf("the owner is %s", p.Role)
+	}
+	g.meeting(map[string]any{"number": "7002"})
+	if r := call(t, "sips:7002@"+g.at["sips"], "--duration", "1s"); !r.Answered {
+		t.Fatalf("call: %s", r)
+	}
+	eventually(t, 5*time.Second, "the owner is told of its own meeting", func() bool { return strings.Contains(stream.String(), `"what":"joined"`) })
+	if told := stream.String(); strings.Contains(told, "7002") {
+		t.Errorf("a user is told of another's meeting: %s", told)
 	}
 	g.api("DELETE", "/users/"+user.ID, nil, nil)
 	eventually(t, 5*time.Second, "nobody is in the meeting", func() bool { return len(g.participants("7001")) == 0 })
