@@ -459,6 +459,30 @@ func TestRestartedPublisherWaitsForKeyframe(t *testing.T) {
 	s.continuous(t)
 }
 
+// Of parties who join one after another each sees within a second: who comes 1.3
+// s after two keyframes were asked for waits for no second to pass.
+func TestNewcomersDoNotWait(t *testing.T) {
+	r := New(Options{})
+	c := camera(r, "a", "", 5)
+	now := time.Second
+	until := func(at time.Duration) {
+		for ; now < at; now += 20 * time.Millisecond {
+			c.frame(t, now, c.asks > 0, 300)
+			c.asks = 0
+			r.Step(now)
+		}
+	}
+	for i, at := range []time.Duration{1000, 1500, 2300} {
+		until(at * time.Millisecond)
+		leg := newLeg(string(rune('x'+i)), "VP8")
+		r.Subscribe(leg).View([]core.Want{{Party: "a", Source: core.Camera, Height: 180}})
+		until((at + 100) * time.Millisecond)
+		if got := leg.camera("a"); got == nil || len(got.got) == 0 {
+			t.Errorf("who came at %d ms sees nothing after 100 ms", at)
+		}
+	}
+}
+
 func TestVP9SpatialLayers(t *testing.T) {
 	r := New(Options{})
 	leg := newLeg("x", "VP9")

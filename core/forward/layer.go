@@ -7,16 +7,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"bridgehead/core"
 	"bridgehead/core/h264"
 )
 
 const (
 	// A keyframe costs ten times a common frame, so publishers are asked once a
-	// second at most, whoever else has lost the picture meanwhile; the second of
-	// two may come sooner, so that a newcomer need not wait.
+	// second in the long run, whoever has lost the picture meanwhile; what was not
+	// asked for is saved up for one, half a second after another, so that a newcomer
+	// need not wait.
 	askEvery = time.Second
 	askAgain = 500 * time.Millisecond
+	askSaved = 2
 	// The media worker is no stranger: whoever is sent a composed picture anew need
 	// not wait.
 	askWorker = 200 * time.Millisecond
@@ -68,7 +72,8 @@ type layer struct {
 	lastSN  uint16
 
 	// Owned by Step.
-	asked    [2]time.Duration // the last two times
+	asked    time.Duration // when last; 0: never
+	asks     *rate.Limiter
 	measured time.Duration
 	counted  [maxSID + 1]int64
 	rates    [maxSID + 1]int // bit/s of each spatial layer
@@ -78,7 +83,7 @@ type layer struct {
 var ranks = map[string]int{"q": 0, "h": 1, "f": 2}
 
 func (r *Router) publishLayer(t core.Track, ask func(core.NeedKeyframe)) *layer {
-	l := &layer{router: r, track: t, rank: 2, parse: parserOf(t.Codec.Name), ask: ask}
+	l := &layer{router: r, track: t, rank: 2, parse: parserOf(t.Codec.Name), ask: ask, asks: rate.NewLimiter(rate.Every(askEvery), askSaved)}
 	if isH264(t.Codec) {
 		l.params = h264.Fmtp(t.Codec.Fmtp)
 	}
@@ -215,11 +220,18 @@ func (s *source) askKeyframes(now time.Duration) {
 		if l.ask == nil || !l.need.Load() || len(*l.outs.Load()) == 0 {
 			continue
 		}
-		if l.asked[0] == 0 || l.composed && now-l.asked[1] >= askWorker || now-l.asked[1] >= askAgain && now-l.asked[0] >= 2*askEvery {
-			l.asked = [2]time.Duration{l.asked[1], now}
+		if l.mayAsk(now) {
+			l.asked = now
 			l.ask(core.NeedKeyframe{Track: l.track})
 		}
 	}
+}
+
+func (l *layer) mayAsk(now time.Duration) bool {
+	if l.composed {
+		return l.asked == 0 || now-l.asked >= askWorker
+	}
+	return (l.asked == 0 || now-l.asked >= askAgain) && l.asks.AllowN(time.Unix(0, int64(now)), 1)
 }
 
 // fragmentsFor is how long a stream counts as fragmented after a fragment.
