@@ -166,7 +166,7 @@ func (m *Message) attribute(kind uint8, b []byte, at, depth int) error {
 			return malformed("value cut short", at)
 		}
 	case attrErrorCode:
-		if len(b) > at {
+		if m.Primitive == ErrorMessage && len(b) > at { // it means nothing elsewhere
 			m.Error = b[at]
 		}
 		return nil
