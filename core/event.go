@@ -75,6 +75,7 @@ type (
 		Meeting string // number
 		Name    string // of the meeting
 		State   State
+		Awaits  Awaits // while it waits
 		Role    Role
 		Locked  bool
 	}
@@ -154,6 +155,15 @@ const (
 	Held        State = "held"
 )
 
+// Awaits is what a party that waits is waiting for.
+type Awaits string
+
+// What they wait for.
+const (
+	AwaitsAcceptance Awaits = "acceptance"
+	AwaitsHost       Awaits = "host"
+)
+
 // Role of a party in a meeting.
 type Role string
 
@@ -180,6 +190,7 @@ type Party struct {
 	Sources     []Source  `json:"sources"` // what it publishes now
 	Joined      time.Time `json:"joined,omitzero"`
 	MutedByHost bool      `json:"muted_by_host"`
+	Awaits      Awaits    `json:"awaits,omitempty"`
 }
 
 func (Digit) event()        {}

@@ -192,12 +192,13 @@ type (
 		Video int    `json:"video"`
 	}
 	placedMsg struct {
-		Type    string     `json:"type"`
-		Meeting string     `json:"meeting"`
-		Name    string     `json:"name"`
-		State   core.State `json:"state"`
-		Role    core.Role  `json:"role"`
-		Locked  bool       `json:"locked"`
+		Type    string      `json:"type"`
+		Meeting string      `json:"meeting"`
+		Name    string      `json:"name"`
+		State   core.State  `json:"state"`
+		Role    core.Role   `json:"role"`
+		Locked  bool        `json:"locked"`
+		Awaits  core.Awaits `json:"awaits,omitempty"`
 	}
 	rosterMsg struct {
 		Type    string     `json:"type"`
@@ -225,6 +226,7 @@ type (
 		VideoMuted  bool           `json:"videoMuted"`
 		HandRaised  bool           `json:"handRaised"`
 		MutedByHost bool           `json:"mutedByHost"`
+		Awaits      core.Awaits    `json:"awaits,omitempty"`
 		Security    core.Security  `json:"security"`
 		Sources     []core.Source  `json:"sources"`
 		Joined      time.Time      `json:"joined"`
@@ -296,7 +298,7 @@ type (
 func message(e core.Event) any {
 	switch e := e.(type) {
 	case core.Placed:
-		return placedMsg{"placed", e.Meeting, e.Name, e.State, e.Role, e.Locked}
+		return placedMsg{"placed", e.Meeting, e.Name, e.State, e.Role, e.Locked, e.Awaits}
 	case core.Roster:
 		return roster(e)
 	case core.Speaking:
@@ -335,7 +337,7 @@ func partyOf(p *core.Party) partyMsg {
 	return partyMsg{
 		ID: p.ID, Name: p.Name, Address: p.Address, Protocol: p.Protocol, Direction: p.Direction, Phone: p.Phone,
 		State: p.State, Role: p.Role, AudioMuted: p.AudioMuted, VideoMuted: p.VideoMuted, HandRaised: p.HandRaised,
-		MutedByHost: p.MutedByHost, Security: p.Security, Sources: list(p.Sources), Joined: p.Joined,
+		MutedByHost: p.MutedByHost, Security: p.Security, Sources: list(p.Sources), Joined: p.Joined, Awaits: p.Awaits,
 	}
 }
 
@@ -364,7 +366,7 @@ func rosterChange(old []core.Party, r core.Roster) rosterChangeMsg {
 func sameParty(a, b *core.Party) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Address == b.Address && a.Protocol == b.Protocol && a.Direction == b.Direction &&
 		a.Phone == b.Phone && a.State == b.State && a.Role == b.Role && a.AudioMuted == b.AudioMuted && a.VideoMuted == b.VideoMuted &&
-		a.HandRaised == b.HandRaised && a.MutedByHost == b.MutedByHost && a.Security == b.Security &&
+		a.HandRaised == b.HandRaised && a.MutedByHost == b.MutedByHost && a.Awaits == b.Awaits && a.Security == b.Security &&
 		a.Joined.Equal(b.Joined) && slices.Equal(a.Sources, b.Sources)
 }
 

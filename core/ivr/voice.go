@@ -5,6 +5,7 @@ package ivr
 
 import (
 	"fmt"
+	"strings"
 
 	"bridgehead/core/audio"
 	"bridgehead/core/ivr/prompts"
@@ -42,3 +43,20 @@ func (v *Voice) Ringback() *mix.Clip { return ringback }
 
 // Count speaks a number.
 func (v *Voice) Count(n int) []*mix.Clip { return v.set.Number(n) }
+
+// Spell reads the digits of an address, one by one: the user part of a URI, or
+// a telephone number. What has no digits gives none.
+func (v *Voice) Spell(address string) []*mix.Clip {
+	_, rest, ok := strings.Cut(address, ":")
+	if ok {
+		address = rest
+	}
+	user, _, _ := strings.Cut(address, "@")
+	if len(user) > maxSpelled || strings.Trim(user, "+0123456789") != "" {
+		return nil
+	}
+	return v.set.Digits(user)
+}
+
+// maxSpelled is the longest address that is read out: E.164 has 15 digits.
+const maxSpelled = 16

@@ -17,12 +17,55 @@ func (m *Meeting) join(leg core.Leg, d door) error {
 	}
 	p := &party{leg: leg, info: info, name: info.Name, role: d.role, joined: time.Now()}
 	m.parties = append(m.parties, p)
-	if m.set.Admission == Accept && d.role != core.Host && !d.invited {
-		m.wait(p)
-		return nil
+	switch {
+	case d.role == core.Host || d.invited:
+		m.admit(p)
+	case m.set.WaitForHost && !m.hosted():
+		m.wait(p, core.AwaitsHost)
+	case m.mustBeAccepted(info):
+		m.wait(p, core.AwaitsAcceptance)
+	default:
+		m.admit(p)
 	}
-	m.admit(p)
 	return nil
+}
+
+// mustBeAccepted tells whether a guest is let in by somebody only.
+func (m *Meeting) mustBeAccepted(info core.Info) bool {
+	switch m.set.Admission {
+	case Accept, AcceptAny:
+		return true
+	case Known:
+		return info.User == ""
+	}
+	return false
+}
+
+// hosted tells whether a host is inside.
+func (m *Meeting) hosted() bool {
+	return slices.ContainsFunc(m.inside(), func(p *party) bool { return p.role == core.Host })
+}
+
+// begin lets in those who have waited for a host, or has them wait to be
+// accepted, once there is one or none is needed any more.
+func (m *Meeting) begin() {
+	if m.set.WaitForHost && !m.hosted() {
+		return
+	}
+	for _, p := range slices.Clone(m.parties) {
+		switch {
+		case p.awaits != core.AwaitsHost || p.leaving():
+		case m.mustBeAccepted(p.info):
+			m.wait(p, core.AwaitsAcceptance)
+		default:
+			m.admit(p)
+		}
+	}
+}
+
+// decides tells whether a party may let newcomers in.
+func (m *Meeting) decides(p *party) bool {
+	return p.state != core.Waiting && (p.role == core.Host || m.set.Admission == AcceptAny)
 }
 
 func (m *Meeting) refuse(info core.Info, d door) *core.Reason {
@@ -42,20 +85,51 @@ func (m *Meeting) refuse(info core.Info, d door) *core.Reason {
 }
 
 // wait sits the party where it hears music and nobody hears it.
-func (m *Meeting) wait(p *party) {
-	p.state = core.Waiting
-	m.sit(p, false)
-	p.leg.Signal(core.Answer{})
-	p.out = m.listen(p, m.lobby)
+func (m *Meeting) wait(p *party, what core.Awaits) {
+	if p.state != core.Waiting {
+		p.state = core.Waiting
+		m.sit(p, false)
+		p.leg.Signal(core.Answer{})
+		p.out = m.listen(p, m.lobby)
+	}
+	p.awaits = what
 	if p.out != nil {
-		p.out.Play(m.opt.Voice.Say("waiting-for-accept")...)
+		prompt, _ := m.awaited(p)
+		p.out.Play(m.opt.Voice.Say(prompt)...)
 	}
 	m.look(p)
 	m.placed(p)
 	m.changed("waiting", p, core.Reason{})
-	for _, h := range m.inside() {
-		if h.role == core.Host {
-			m.say(h, "newcomer-waiting", "press-91-accept")
+	if what == core.AwaitsAcceptance {
+		m.introduce(p)
+	}
+}
+
+// awaited is what one who waits is told, by ear and on a screen.
+func (m *Meeting) awaited(p *party) (prompt, text string) {
+	switch {
+	case p.awaits == core.AwaitsHost:
+		return "waiting-for-host", "The meeting begins when the host joins."
+	case m.set.Admission == AcceptAny:
+		return "waiting-for-anyone", "Somebody in the meeting will let you in."
+	}
+	return "waiting-for-accept", "The host will let you in."
+}
+
+// introduce tells those who decide, and have no screen, of a newcomer: its
+// network, and its number where it shows one.
+func (m *Meeting) introduce(p *party) {
+	clips := m.opt.Voice.Say("newcomer-waiting")
+	if p.info.Phone {
+		clips = append(clips, m.opt.Voice.Say("newcomer-pstn")...)
+		clips = append(clips, m.opt.Voice.Spell(p.info.Address)...)
+	} else {
+		clips = append(clips, m.opt.Voice.Say("newcomer-"+string(p.info.Protocol))...)
+	}
+	clips = append(clips, m.opt.Voice.Say("press-91-accept")...)
+	for _, o := range m.inside() {
+		if m.decides(o) && o.out != nil && !o.info.Forwarded {
+			o.out.Play(clips...)
 		}
 	}
 }
@@ -63,12 +137,12 @@ func (m *Meeting) wait(p *party) {
 // admit sits the party inside.
 func (m *Meeting) admit(p *party) {
 	fromLobby := p.state == core.Waiting
-	p.state = core.Joined
+	p.state, p.awaits = core.Joined, ""
 	m.unhear(p)
 	alone := len(m.inside()) == 1
 	m.sit(p, true)
 	p.leg.Signal(core.Answer{})
-	if m.muteAll && p.role != core.Host {
+	if (m.muteAll || m.set.MuteOnEntry) && p.role != core.Host {
 		m.mute(p, true, "the host")
 	}
 	p.out = m.listen(p, m.mixer)
@@ -87,6 +161,9 @@ func (m *Meeting) admit(p *party) {
 		m.announce("joined")
 	}
 	m.changed("joined", p, core.Reason{})
+	if p.role == core.Host {
+		m.begin()
+	}
 }
 
 // sit gives the party a new seat; the one before takes no more media.
@@ -121,16 +198,18 @@ func (m *Meeting) listen(p *party, mixer *mix.Mixer) *mix.Output {
 // screen that says so.
 func (m *Meeting) look(p *party) {
 	i := &p.info
+	waits := p.state == core.Waiting
 	switch {
 	case p.sub != nil || !i.Forwarded && len(i.Video) == 0 && len(i.Content) == 0:
-	case p.state == core.Waiting:
-		if !i.Forwarded {
-			p.sub = m.foyer.Subscribe(p.leg)
-			p.sub.Writing("Please wait", "The host will let you in.")
-		}
-	default:
+	case !waits:
 		p.sub = m.router.Subscribe(p.leg)
 		p.sub.Layout(p.layout)
+	case !i.Forwarded:
+		p.sub = m.foyer.Subscribe(p.leg)
+	}
+	if waits && p.sub != nil {
+		_, text := m.awaited(p)
+		p.sub.Writing("Please wait", text)
 	}
 	m.stirred.Store(true)
 }
@@ -216,7 +295,7 @@ const (
 
 func (m *Meeting) announce(prompt string) {
 	here, now := len(m.inside()), core.Now()
-	if here == 0 || here > announceUpTo || m.announced && now-m.announcedAt < announceEvery {
+	if m.set.Quiet || here == 0 || here > announceUpTo || m.announced && now-m.announcedAt < announceEvery {
 		return
 	}
 	m.announced, m.announcedAt = true, now
@@ -236,7 +315,7 @@ func (m *Meeting) say(p *party, prompts ...string) {
 }
 
 func (m *Meeting) placed(p *party) {
-	p.leg.Signal(core.Placed{Meeting: m.opt.Number, Name: m.set.Name, State: p.state, Role: p.role, Locked: m.locked})
+	p.leg.Signal(core.Placed{Meeting: m.opt.Number, Name: m.set.Name, State: p.state, Awaits: p.awaits, Role: p.role, Locked: m.locked})
 }
 
 func (m *Meeting) changed(what string, p *party, r core.Reason) {

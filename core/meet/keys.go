@@ -60,7 +60,8 @@ func (m *Meeting) press(p *party, key byte) {
 }
 
 func (m *Meeting) pressHost(p *party, typed string) {
-	if p.role != core.Host {
+	deciding := typed == "*91" || typed == "*92"
+	if p.role != core.Host && !(deciding && m.decides(p)) {
 		m.say(p, "not-permitted")
 		return
 	}

@@ -27,8 +27,10 @@ type Admission string
 
 // The ways of admission.
 const (
-	Open   Admission = "open"
-	Accept Admission = "accept" // a host accepts or rejects each guest
+	Open      Admission = "open"
+	Accept    Admission = "accept"     // a host accepts or rejects each guest
+	AcceptAny Admission = "accept-any" // whoever is inside does
+	Known     Admission = "known"      // a host does, but who has proved to be an account or a device comes in
 )
 
 // Settings of a meeting, which may change while it runs.
@@ -39,6 +41,9 @@ type Settings struct {
 	Admission       Admission
 	EncryptedOnly   bool // refuses clear legs
 	MaxParticipants int  // 0: no limit but the machine's
+	WaitForHost     bool // guests hear music until a host is there
+	MuteOnEntry     bool // guests come in muted, and may unmute themselves
+	Quiet           bool // comings and goings are not announced
 	// KeepFloor: who presents stays until done; else whoever wants to takes
 	// over, but no guest from a host.
 	KeepFloor bool
@@ -52,6 +57,8 @@ type Voice interface {
 	Say(name string) []*mix.Clip
 	// Count speaks a number.
 	Count(n int) []*mix.Clip
+	// Spell reads the digits of an address, one by one.
+	Spell(address string) []*mix.Clip
 	// Music is what those who wait hear.
 	Music() *mix.Clip
 }
@@ -228,6 +235,7 @@ func (m *Meeting) Update(s Settings) {
 				m.arrange(s.Layout)
 			}
 			m.set, m.dirty = s, true
+			m.begin()
 		}
 	})
 }

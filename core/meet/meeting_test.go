@@ -34,8 +34,9 @@ func (b *bell) Say(name string) []*mix.Clip {
 	b.asked = append(b.asked, name)
 	return []*mix.Clip{prompt}
 }
-func (b *bell) Count(int) []*mix.Clip { return []*mix.Clip{prompt} }
-func (b *bell) Music() *mix.Clip      { return music }
+func (b *bell) Count(int) []*mix.Clip      { return []*mix.Clip{prompt} }
+func (b *bell) Spell(a string) []*mix.Clip { return b.Say("spell " + a) }
+func (b *bell) Music() *mix.Clip           { return music }
 
 func (b *bell) said(name string) (n int) {
 	b.mu.Lock()

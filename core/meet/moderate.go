@@ -145,7 +145,7 @@ var errNotHost = core.Reason{Code: core.Forbidden, Say: "Only a host can do that
 
 // command carries out what a party asks for.
 func (m *Meeting) command(by *party, c core.Command) error {
-	if by.role != core.Host {
+	if deciding := c.Verb == core.Accept || c.Verb == core.Reject; by.role != core.Host && !(deciding && m.decides(by)) {
 		return errNotHost
 	}
 	return m.carryOut(by, c)
@@ -216,6 +216,7 @@ func (m *Meeting) about(p *party, c core.Command) error {
 		p.role = core.Host
 		m.placed(p)
 		m.changed("changed", p, core.Reason{})
+		m.begin()
 	case core.LowerHand:
 		m.hand(p, false)
 	case core.RenameOne:

@@ -20,6 +20,7 @@ type party struct {
 	name    string
 	role    core.Role
 	state   core.State
+	awaits  core.Awaits // while it waits
 	joined  time.Time
 	hand    bool
 	video   bool // muted
@@ -293,7 +294,7 @@ func (p *party) view() core.Party {
 	return core.Party{
 		ID: p.info.ID, Name: p.name, Address: p.info.Address, Protocol: p.info.Protocol, Direction: p.info.Direction,
 		Phone: p.info.Phone, State: p.state, Role: p.role, AudioMuted: p.muted(), VideoMuted: p.video,
-		HandRaised: p.hand, Security: p.info.Security, Sources: p.seat.sources(), Joined: p.joined, MutedByHost: p.mutedBy != "",
+		HandRaised: p.hand, Security: p.info.Security, Sources: p.seat.sources(), Joined: p.joined, MutedByHost: p.mutedBy != "", Awaits: p.awaits,
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 )
 
 // tellRoster sends who is here, if that has changed. Those waiting are shown
-// to hosts only.
+// to those who decide about them.
 func (m *Meeting) tellRoster(now time.Duration) {
 	every := rosterEvery
 	if len(m.parties) >= crowd {
@@ -37,7 +37,7 @@ func (m *Meeting) tellRoster(now time.Duration) {
 		}
 	}
 	for _, p := range m.inside() {
-		if p.role == core.Host {
+		if m.decides(p) {
 			p.leg.Signal(core.Roster{Parties: all, Locked: m.locked, Layout: string(m.layout)})
 		} else {
 			p.leg.Signal(core.Roster{Parties: guests, Locked: m.locked, Layout: string(m.layout)})

@@ -65,7 +65,7 @@ func TestLanguagesHaveTheSamePrompts(t *testing.T) {
 		"all-unmuted", "locked", "unlocked", "you-are-alone", "first-party", "participants",
 		"newcomer-waiting", "press-91-accept", "accepted", "help-guest", "help-host", "leg-clear",
 		"not-permitted", "dialling", "busy", "no-answer", "unreachable", "number-unknown", "goodbye",
-		"recording-notice", "error", "hundred", "all-lines-busy",
+		"recording-notice", "error", "hundred", "all-lines-busy", "waiting-for-anyone", "newcomer-pstn", "newcomer-sip", "newcomer-h323", "newcomer-webrtc",
 	} {
 		if !slices.Contains(en, name) {
 			t.Errorf("en lacks %s", name)
