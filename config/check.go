@@ -42,6 +42,8 @@ func check(name, value string) (why, remedy string) {
 		}
 	case "hostport":
 		return checkHostPort(value)
+	case "server":
+		return checkServer(value)
 	case "ports":
 		if _, _, err := parsePorts(value); err != nil {
 			return err.Error(), "write a range such as 20000-29999"
@@ -95,6 +97,15 @@ func checkChoice(name, value string) (why, remedy string) {
 	}
 	if n < low || n > high {
 		return "out of range", fmt.Sprintf("write a number from %d to %d", low, high)
+	}
+	return "", ""
+}
+
+func checkServer(value string) (why, remedy string) {
+	host, port, err := net.SplitHostPort(value)
+	n, notNumber := strconv.Atoi(port)
+	if value != "" && (err != nil || host == "" || notNumber != nil || n < 1 || n > 65535) {
+		return "not host:port", "write host:port such as mail.example.org:587"
 	}
 	return "", ""
 }

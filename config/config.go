@@ -36,6 +36,7 @@ type Config struct {
 	Limits   Limits   `key:"limits"`
 	Passcode Passcode `key:"passcode"`
 	Records  Records  `key:"records"`
+	Mail     Mail     `key:"mail"`
 	Log      Log      `key:"log"`
 }
 
@@ -125,6 +126,15 @@ type Passcode struct {
 // Records is what is kept of calls.
 type Records struct {
 	Days int `key:"days" default:"30" check:"1-3650" help:"days that call records are kept"`
+}
+
+// Mail is the server that takes what the gateway sends, such as invitations.
+type Mail struct {
+	Server   string `key:"server" check:"server" help:"mail server that takes invitations, as host:port; no mail is sent when empty"`
+	Security string `key:"security" default:"starttls" check:"starttls|tls|none" help:"how the way to it is encrypted"`
+	User     string `key:"user" help:"user name there; none when empty"`
+	Password string `key:"password" help:"its password"`
+	From     string `key:"from" help:"address that the mail comes from, such as Bridgehead <meet@example.org>"`
 }
 
 // Log is the log on standard error.

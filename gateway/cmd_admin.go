@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -228,6 +229,9 @@ func meetingCommand() *cobra.Command {
 				m.Number = args[0]
 			}
 			m.Kind = map[bool]string{true: "one-time", false: "permanent"}[oneTime]
+			if !slices.Contains([]string{"open", "accept", "accept-any", "known"}, m.Admission) {
+				return nil, fmt.Errorf("--admission %s: write open, accept, accept-any or known", m.Admission)
+			}
 			for what, v := range map[string]string{"NUMBER": m.Number, "host passcode": m.HostPasscode, "guest passcode": m.GuestPasscode} {
 				if strings.Trim(v, "0123456789") != "" {
 					return nil, fmt.Errorf("%s: write digits only", what)
@@ -240,7 +244,10 @@ func meetingCommand() *cobra.Command {
 	f.StringVar(&m.Name, "name", "", "name to show")
 	f.StringVar(&m.HostPasscode, "host-passcode", "", "digits that make a host")
 	f.StringVar(&m.GuestPasscode, "guest-passcode", "", "digits that guests must enter")
-	f.StringVar(&m.Admission, "admission", "open", "open, or accept: a host accepts each guest")
+	f.StringVar(&m.Admission, "admission", "open", "open; accept: a host accepts each guest; accept-any: anybody inside does; known: a host does, but registered devices and who is signed in come in")
+	f.BoolVar(&m.WaitForHost, "wait-for-host", false, "guests hear music until a host is there")
+	f.BoolVar(&m.MuteOnEntry, "mute-on-entry", false, "guests come in muted")
+	f.BoolVar(&m.Quiet, "quiet", false, "do not announce comings and goings")
 	f.BoolVar(&m.EncryptedOnly, "encrypted-only", false, "take encrypted calls only")
 	f.BoolVar(&m.Hidden, "hidden", false, "do not list it")
 	f.BoolVar(&oneTime, "one-time", false, "delete it when it ends")

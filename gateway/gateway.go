@@ -28,6 +28,7 @@ import (
 	"bridgehead/core/rtpio"
 	"bridgehead/gateway/api"
 	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/mail"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
 	"bridgehead/gateway/web"
@@ -187,9 +188,13 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	}
 	metrics := prometheus.NewRegistry()
 	g.register(metrics)
+	letters, err := mail.New(mail.Options{Server: cfg.Mail.Server, Security: cfg.Mail.Security, User: cfg.Mail.User, Password: cfg.Mail.Password, From: cfg.Mail.From, Host: cfg.Domain})
+	if err != nil {
+		return err
+	}
 	g.handler = api.New(api.Options{
 		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Health: g.health, Registrations: g.registrations,
-		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places,
+		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Mail: letters.Func(),
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
 	})
 	if cfg.Listen.HTTPS == "" {

@@ -4,6 +4,8 @@
 package main
 
 import (
+	_ "time/tzdata" // schedules, on machines without it
+
 	"errors"
 	"fmt"
 	"log/slog"

@@ -22,6 +22,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/invite"
+	"bridgehead/gateway/mail"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
 )
@@ -75,6 +76,8 @@ type Options struct {
 	Metrics    prometheus.Gatherer
 	// Reached tells where guests reach this gateway.
 	Reached func() invite.Places
+	// Mail sends a letter; nil: there is no mail server.
+	Mail func(context.Context, mail.Letter) error
 	// Dial places calls that belong to no meeting's host.
 	Domain func() string
 	Log    *slog.Logger
@@ -83,12 +86,13 @@ type Options struct {
 // server carries out the operations.
 type server struct {
 	Options
-	logins *dialplan.Guard
+	logins  *dialplan.Guard
+	letters *quota // invitations by mail
 }
 
 // New makes the handler of the whole HTTPS listener.
 func New(o Options) http.Handler {
-	s := &server{Options: o, logins: dialplan.NewGuard(20, 10*time.Minute)}
+	s := &server{Options: o, logins: dialplan.NewGuard(20, 10*time.Minute), letters: newQuota(lettersAnHour, time.Hour)}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Bridgehead", "1")
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
@@ -101,6 +105,7 @@ func New(o Options) http.Handler {
 	s.people(api)
 	s.meetings(api)
 	s.moderation(api)
+	s.calendars(api)
 	s.calls(api)
 	s.lines(api)
 	describeEvents(api)

@@ -1,14 +1,19 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"net/mail"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/time/rate"
 
 	"bridgehead/gateway/invite"
+	post "bridgehead/gateway/mail"
 	"bridgehead/gateway/store"
 )
 
@@ -27,11 +32,27 @@ type invitationView struct {
 	ICal     string          `json:"ics"`
 }
 
+// When a meeting takes place that an invitation is for.
+type When struct {
+	Start   time.Time `query:"start" json:"start,omitzero" doc:"when it begins (RFC 3339); as scheduled, or at the next full hour, when missing"`
+	Minutes int       `query:"minutes" json:"minutes,omitempty" minimum:"1" maximum:"10080" doc:"as scheduled, or 60, when missing"`
+}
+
+// date sets when the meeting takes place.
+func (w When) date(i *invite.Invitation, m store.Meeting, now time.Time) {
+	i.Start, i.Duration = w.Start, time.Duration(cmp.Or(w.Minutes, m.Schedule.Minutes, 60))*time.Minute
+	if i.Start.IsZero() {
+		i.Start, i.Repeat = m.Schedule.Start, m.Schedule.Repeat
+	}
+	if i.Start.IsZero() {
+		i.Start = now.Truncate(time.Hour).Add(time.Hour)
+	}
+}
+
 type invitationInput struct {
 	ByNumber
-	Format  string    `query:"format" enum:"json,text,html,ics" default:"json"`
-	Start   time.Time `query:"start" doc:"when it begins (RFC 3339); the next full hour when missing"`
-	Minutes int       `query:"minutes" minimum:"1" maximum:"10080" default:"60"`
+	Format string `query:"format" enum:"json,text,html,ics" default:"json"`
+	When
 }
 
 type invitationOutput struct {
@@ -48,10 +69,76 @@ func (s *server) invitations(api huma.API) {
 	o.Responses = map[string]*huma.Response{"200": {Description: "The invitation in the format asked for",
 		Content: map[string]*huma.MediaType{"application/json": {Schema: view}, "text/plain": plain, "text/html": plain, "text/calendar": plain}}}
 	huma.Register(api, o, s.invitation)
+	huma.Register(api, operation("POST", "/meetings/{number}/invitation", "send-invitation", "Send the invitation by mail, to each alone", store.RoleUser, "Meetings"), s.sendInvitation)
+}
+
+type lettersBody struct {
+	To []string `json:"to" minItems:"1" maxItems:"50" doc:"e-mail addresses"`
+	When
+}
+
+// lettersAnHour is how many people an account may invite by mail.
+const lettersAnHour = 200
+
+func (s *server) sendInvitation(ctx context.Context, in *struct {
+	ByNumber
+	Body lettersBody
+}) (*nothing, error) {
+	m, err := s.hosted(ctx, in.Number)
+	if err != nil {
+		return nil, err
+	}
+	for _, to := range in.Body.To {
+		if a, err := mail.ParseAddress(to); err != nil || a.Address != to {
+			return nil, huma.Error422UnprocessableEntity(to + " is no e-mail address.")
+		}
+	}
+	if s.Mail == nil {
+		return nil, huma.Error409Conflict("Mail is not set up here: the operator has to set mail.server and mail.from.")
+	}
+	if !s.letters.take(userOf(ctx).ID, len(in.Body.To)) {
+		return nil, huma.Error429TooManyRequests("You have invited many people; try again in an hour.")
+	}
+	i, err := s.invite(ctx, m)
+	if err != nil {
+		return nil, fail(err)
+	}
+	now := time.Now()
+	in.Body.date(&i, m, now)
+	err = s.Mail(ctx, post.Letter{To: in.Body.To, ReplyTo: i.Organizer, Subject: "Invitation: " + i.Name, Text: i.Text(), HTML: i.HTML(), ICal: i.ICal(now)})
+	if err != nil {
+		s.Log.Error("invitation not sent", "meeting", m.Number, "error", err)
+		return nil, huma.Error502BadGateway("The mail server did not take the invitation. The log of the gateway says why.")
+	}
+	return nil, nil
+}
+
+// quota bounds how much each account may do.
+type quota struct {
+	mu    sync.Mutex
+	every time.Duration
+	burst int
+	of    map[string]*rate.Limiter
+}
+
+func newQuota(burst int, within time.Duration) *quota {
+	return &quota{every: within / time.Duration(burst), burst: burst, of: map[string]*rate.Limiter{}}
+}
+
+// take uses n of what an account has left, or nothing.
+func (q *quota) take(account string, n int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.of[account]
+	if l == nil {
+		l = rate.NewLimiter(rate.Every(q.every), q.burst)
+		q.of[account] = l
+	}
+	return l.AllowN(time.Now(), n)
 }
 
 func (s *server) invitation(ctx context.Context, in *invitationInput) (*invitationOutput, error) {
-	m, err := s.mine(ctx, in.Number)
+	m, err := s.hosted(ctx, in.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +147,7 @@ func (s *server) invitation(ctx context.Context, in *invitationInput) (*invitati
 		return nil, fail(err)
 	}
 	now := time.Now()
-	if i.Start, i.Duration = in.Start, time.Duration(in.Minutes)*time.Minute; i.Start.IsZero() {
-		i.Start = now.Truncate(time.Hour).Add(time.Hour)
-	}
+	in.date(&i, m, now)
 	out := &invitationOutput{CacheControl: "no-store"}
 	switch in.Format {
 	case "text":

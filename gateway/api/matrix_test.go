@@ -53,6 +53,10 @@ var matrix = map[string]right{
 	"DELETE /meetings/{number}": {"", own204},                                          // P55
 
 	"GET /meetings/{number}/invitation":                    {"", own200}, // P65, P66
+	"POST /meetings/{number}/invitation":                   {`{"to":["ann@example.org"]}`, own200},
+	"POST /me/calendar":                                    {"", signed200}, // P64
+	"DELETE /me/calendar":                                  {"", [5]int{401, 204, 204, 204, 204}},
+	"GET /calendar/{secret}":                               {"", [5]int{404, 404, 404, 404, 404}},
 	"GET /meetings/{number}/participants":                  {"", own200},
 	"POST /meetings/{number}/participants/{id}/accept":     {"", ownNobody}, // P45
 	"POST /meetings/{number}/participants/{id}/reject":     {"", ownNobody},
@@ -145,7 +149,7 @@ func (d *desk) lay(own bool) *strings.Replacer {
 		d.t.Fatal(err)
 	}
 	return strings.NewReplacer("/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
-		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/calls/{id}", "/calls/call")
+		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/calls/{id}", "/calls/call", "{secret}", "nobodys")
 }
 
 // operations are all that the description lists.

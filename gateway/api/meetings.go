@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,54 +17,78 @@ import (
 
 // meetingBody makes a meeting. Passcodes go in and never come out.
 type meetingBody struct {
-	Number          string `json:"number,omitempty" pattern:"^[0-9]{3,20}$" doc:"digits; chosen when missing"`
-	Name            string `json:"name,omitempty" maxLength:"128"`
-	Kind            string `json:"kind,omitempty" enum:"permanent,one-time" default:"permanent"`
-	Hidden          bool   `json:"hidden,omitempty"`
-	HostPasscode    string `json:"host_passcode,omitempty" pattern:"^[0-9]{4,16}$"`
-	GuestPasscode   string `json:"guest_passcode,omitempty" pattern:"^[0-9]{4,16}$"`
-	Admission       string `json:"admission,omitempty" enum:"open,accept" default:"open"`
-	EncryptedOnly   bool   `json:"encrypted_only,omitempty"`
-	MaxParticipants int    `json:"max_participants,omitempty" minimum:"0" maximum:"10000" doc:"0: no limit of its own"`
-	Layout          string `json:"layout,omitempty" pattern:"^(speaker|2x2|3x3|4x4|1[+]7|content|switched)?$" doc:"of the picture of those who show one only; as configured when missing"`
-	Presenting      string `json:"presenting,omitempty" enum:"take-over,keep" doc:"take-over, the default: whoever begins to present takes over, but no guest from a host; keep: who presents stays until done"`
+	Number          string        `json:"number,omitempty" pattern:"^[0-9]{3,20}$" doc:"digits; chosen when missing"`
+	Name            string        `json:"name,omitempty" maxLength:"128"`
+	Kind            string        `json:"kind,omitempty" enum:"permanent,one-time" default:"permanent"`
+	Hidden          bool          `json:"hidden,omitempty"`
+	HostPasscode    string        `json:"host_passcode,omitempty" pattern:"^[0-9]{4,16}$"`
+	GuestPasscode   string        `json:"guest_passcode,omitempty" pattern:"^[0-9]{4,16}$"`
+	Admission       string        `json:"admission,omitempty" enum:"open,accept,accept-any,known" default:"open" doc:"open; accept: a host lets each guest in; accept-any: anybody inside does; known: a host does, but who is signed in or a registered device comes in"`
+	EncryptedOnly   bool          `json:"encrypted_only,omitempty"`
+	MaxParticipants int           `json:"max_participants,omitempty" minimum:"0" maximum:"10000" doc:"0: no limit of its own"`
+	Layout          string        `json:"layout,omitempty" pattern:"^(speaker|2x2|3x3|4x4|1[+]7|content|switched)?$" doc:"of the picture of those who show one only; as configured when missing"`
+	Presenting      string        `json:"presenting,omitempty" enum:"take-over,keep" doc:"take-over, the default: whoever begins to present takes over, but no guest from a host; keep: who presents stays until done"`
+	WaitForHost     bool          `json:"wait_for_host,omitempty" doc:"guests hear music until a host is there"`
+	MuteOnEntry     bool          `json:"mute_on_entry,omitempty" doc:"guests come in muted"`
+	Quiet           bool          `json:"quiet,omitempty" doc:"comings and goings are not announced"`
+	Schedule        *ScheduleBody `json:"schedule,omitempty"`
+	Hosts           []string      `json:"hosts,omitempty" maxItems:"50" doc:"ids or e-mail addresses of accounts that are hosts beside the owner"`
 }
 
 type meetingPatch struct {
-	Name            *string `json:"name,omitempty" maxLength:"128"`
-	Hidden          *bool   `json:"hidden,omitempty"`
-	HostPasscode    *string `json:"host_passcode,omitempty" pattern:"^([0-9]{4,16})?$" doc:"empty removes it"`
-	GuestPasscode   *string `json:"guest_passcode,omitempty" pattern:"^([0-9]{4,16})?$" doc:"empty removes it"`
-	Admission       *string `json:"admission,omitempty" enum:"open,accept"`
-	EncryptedOnly   *bool   `json:"encrypted_only,omitempty"`
-	MaxParticipants *int    `json:"max_participants,omitempty" minimum:"0" maximum:"10000"`
-	Layout          *string `json:"layout,omitempty" pattern:"^(speaker|2x2|3x3|4x4|1[+]7|content|switched)?$" doc:"of the picture of those who show one only; empty: as configured"`
-	Presenting      *string `json:"presenting,omitempty" enum:"take-over,keep"`
+	Name            *string       `json:"name,omitempty" maxLength:"128"`
+	Hidden          *bool         `json:"hidden,omitempty"`
+	HostPasscode    *string       `json:"host_passcode,omitempty" pattern:"^([0-9]{4,16})?$" doc:"empty removes it"`
+	GuestPasscode   *string       `json:"guest_passcode,omitempty" pattern:"^([0-9]{4,16})?$" doc:"empty removes it"`
+	Admission       *string       `json:"admission,omitempty" enum:"open,accept,accept-any,known"`
+	EncryptedOnly   *bool         `json:"encrypted_only,omitempty"`
+	MaxParticipants *int          `json:"max_participants,omitempty" minimum:"0" maximum:"10000"`
+	Layout          *string       `json:"layout,omitempty" pattern:"^(speaker|2x2|3x3|4x4|1[+]7|content|switched)?$" doc:"of the picture of those who show one only; empty: as configured"`
+	Presenting      *string       `json:"presenting,omitempty" enum:"take-over,keep"`
+	WaitForHost     *bool         `json:"wait_for_host,omitempty"`
+	MuteOnEntry     *bool         `json:"mute_on_entry,omitempty"`
+	Quiet           *bool         `json:"quiet,omitempty"`
+	Schedule        *ScheduleBody `json:"schedule,omitempty" doc:"of 0 minutes: at any time"`
+	Hosts           *[]string     `json:"hosts,omitempty" maxItems:"50"`
 }
 
 type meetingView struct {
-	Number           string    `json:"number"`
-	Name             string    `json:"name"`
-	Kind             string    `json:"kind"`
-	Hidden           bool      `json:"hidden"`
-	HasHostPasscode  bool      `json:"has_host_passcode"`
-	HasGuestPasscode bool      `json:"has_guest_passcode"`
-	Admission        string    `json:"admission"`
-	EncryptedOnly    bool      `json:"encrypted_only"`
-	MaxParticipants  int       `json:"max_participants"`
-	Layout           string    `json:"layout" doc:"empty: as configured"`
-	Presenting       string    `json:"presenting" doc:"take-over or keep"`
-	Owner            string    `json:"owner,omitempty"`
-	Created          time.Time `json:"created"`
-	Participants     int       `json:"participants"`
-	Waiting          int       `json:"waiting"`
-	Locked           bool      `json:"locked"`
+	Number           string        `json:"number"`
+	Name             string        `json:"name"`
+	Kind             string        `json:"kind"`
+	Hidden           bool          `json:"hidden"`
+	HasHostPasscode  bool          `json:"has_host_passcode"`
+	HasGuestPasscode bool          `json:"has_guest_passcode"`
+	Admission        string        `json:"admission"`
+	EncryptedOnly    bool          `json:"encrypted_only"`
+	MaxParticipants  int           `json:"max_participants"`
+	Layout           string        `json:"layout" doc:"empty: as configured"`
+	Presenting       string        `json:"presenting" doc:"take-over or keep"`
+	WaitForHost      bool          `json:"wait_for_host"`
+	MuteOnEntry      bool          `json:"mute_on_entry"`
+	Quiet            bool          `json:"quiet"`
+	Schedule         *scheduleView `json:"schedule,omitempty"`
+	Hosts            []string      `json:"hosts" doc:"ids of accounts that are hosts beside the owner"`
+	Mine             bool          `json:"mine" doc:"the caller owns it"`
+	Host             bool          `json:"host" doc:"the caller is its host"`
+	Owner            string        `json:"owner,omitempty"`
+	Created          time.Time     `json:"created"`
+	Participants     int           `json:"participants"`
+	Waiting          int           `json:"waiting"`
+	Locked           bool          `json:"locked"`
 }
 
-func (s *server) view(m store.Meeting) meetingView {
+func (s *server) view(ctx context.Context, m store.Meeting) meetingView {
 	v := meetingView{Number: m.Number, Name: m.Name, Kind: m.Kind, Hidden: m.Hidden, HasHostPasscode: m.HostPasscode != "",
 		HasGuestPasscode: m.GuestPasscode != "", Admission: m.Admission, EncryptedOnly: m.EncryptedOnly,
-		MaxParticipants: m.MaxParticipants, Layout: m.Layout, Presenting: cmp.Or(m.Presenting, "take-over"), Owner: m.Owner, Created: m.Created}
+		MaxParticipants: m.MaxParticipants, Layout: m.Layout, Presenting: cmp.Or(m.Presenting, "take-over"), Owner: m.Owner, Created: m.Created,
+		WaitForHost: m.WaitForHost, MuteOnEntry: m.MuteOnEntry, Quiet: m.Quiet, Schedule: scheduled(m.Schedule), Hosts: m.Hosts}
+	if v.Hosts == nil {
+		v.Hosts = []string{}
+	}
+	caller := userOf(ctx).ID
+	v.Mine = caller != "" && caller == m.Owner
+	v.Host = v.Mine || slices.Contains(m.Hosts, caller)
 	if live := s.Plan.Live.Running(m.Number); live != nil {
 		v.Participants, v.Waiting = live.Size()
 		_, v.Locked = live.Settings()
@@ -76,14 +101,26 @@ type ByNumber struct {
 	Number string `path:"number" maxLength:"32"`
 }
 
-// mine finds a meeting that the caller may manage: its own, or any for
-// superusers and administrators. Of others' hidden ones a user learns nothing.
+// mine finds a meeting that the caller may change: its own, or any for
+// superusers and administrators.
 func (s *server) mine(ctx context.Context, number string) (store.Meeting, error) {
+	return s.managed(ctx, number, func(u store.User, m store.Meeting) bool { return m.Owner == u.ID })
+}
+
+// hosted finds a meeting that the caller may moderate: its own, one that it was
+// made host of, or any for superusers and administrators.
+func (s *server) hosted(ctx context.Context, number string) (store.Meeting, error) {
+	return s.managed(ctx, number, func(u store.User, m store.Meeting) bool { return m.Owner == u.ID || slices.Contains(m.Hosts, u.ID) })
+}
+
+// managed finds a meeting that the caller has a right to. Of others' hidden ones
+// a user learns nothing.
+func (s *server) managed(ctx context.Context, number string, right func(store.User, store.Meeting) bool) (store.Meeting, error) {
 	m, err := s.Store.Meeting(ctx, number)
 	if err != nil {
 		return m, fail(err)
 	}
-	if u := userOf(ctx); m.Owner != u.ID && !allowed(u.Role, store.RoleSuperuser) {
+	if u := userOf(ctx); !right(u, m) && !allowed(u.Role, store.RoleSuperuser) {
 		if m.Hidden || m.OneTime() {
 			return store.Meeting{}, fail(store.ErrNotFound)
 		}
@@ -98,8 +135,8 @@ func (s *server) meetings(api huma.API) {
 	huma.Register(api, operation("GET", "/meetings", "list-meetings", "List meetings", store.RoleUser, tag), s.listMeetings)
 	huma.Register(api, operation("POST", "/meetings", "add-meeting", "Make a meeting", store.RoleUser, tag), s.addMeeting)
 	huma.Register(api, operation("GET", "/meetings/{number}", "get-meeting", "Show a meeting", store.RoleUser, tag), func(ctx context.Context, in *ByNumber) (*body[meetingView], error) {
-		m, err := s.mine(ctx, in.Number)
-		return answer(s.view(m), err)
+		m, err := s.hosted(ctx, in.Number)
+		return answer(s.view(ctx, m), err)
 	})
 	s.invitations(api)
 	huma.Register(api, operation("PATCH", "/meetings/{number}", "change-meeting", "Change a meeting", store.RoleUser, tag), s.changeMeeting)
@@ -111,8 +148,8 @@ func (s *server) listMeetings(ctx context.Context, _ *nothing) (*body[[]meetingV
 	u := userOf(ctx)
 	list := []meetingView{}
 	for _, m := range all {
-		if m.Owner == u.ID || allowed(u.Role, store.RoleSuperuser) || !m.Hidden && !m.OneTime() {
-			list = append(list, s.view(m))
+		if m.Owner == u.ID || slices.Contains(m.Hosts, u.ID) || allowed(u.Role, store.RoleSuperuser) || !m.Hidden && !m.OneTime() {
+			list = append(list, s.view(ctx, m))
 		}
 	}
 	return answer(list, err)
@@ -120,13 +157,22 @@ func (s *server) listMeetings(ctx context.Context, _ *nothing) (*body[[]meetingV
 
 func (s *server) addMeeting(ctx context.Context, in *body[meetingBody]) (*body[meetingView], error) {
 	b := in.Body
+	at, err := b.Schedule.schedule()
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := s.hosts(ctx, b.Hosts)
+	if err != nil {
+		return nil, err
+	}
 	m := store.Meeting{Number: b.Number, Name: b.Name, Kind: b.Kind, Hidden: b.Hidden || b.Kind == "one-time", HostPasscode: b.HostPasscode,
-		GuestPasscode: b.GuestPasscode, Admission: b.Admission, EncryptedOnly: b.EncryptedOnly, MaxParticipants: b.MaxParticipants, Layout: b.Layout, Presenting: b.Presenting, Owner: userOf(ctx).ID}
+		GuestPasscode: b.GuestPasscode, Admission: b.Admission, EncryptedOnly: b.EncryptedOnly, MaxParticipants: b.MaxParticipants, Layout: b.Layout, Presenting: b.Presenting, Owner: userOf(ctx).ID,
+		WaitForHost: b.WaitForHost, MuteOnEntry: b.MuteOnEntry, Quiet: b.Quiet, Schedule: at, Hosts: hosts}
 	if err := samePasscodes(m); err != nil {
 		return nil, err
 	}
-	m, err := s.Store.AddMeeting(ctx, m)
-	return answer(s.view(m), err)
+	m, err = s.Store.AddMeeting(ctx, m)
+	return answer(s.view(ctx, m), err)
 }
 
 func samePasscodes(m store.Meeting) error {
@@ -160,6 +206,19 @@ func (s *server) changeMeeting(ctx context.Context, in *struct {
 	set(&m.MaxParticipants, p.MaxParticipants)
 	set(&m.Layout, p.Layout)
 	set(&m.Presenting, p.Presenting)
+	set(&m.WaitForHost, p.WaitForHost)
+	set(&m.MuteOnEntry, p.MuteOnEntry)
+	set(&m.Quiet, p.Quiet)
+	if p.Schedule != nil {
+		if m.Schedule, err = p.Schedule.schedule(); err != nil {
+			return nil, err
+		}
+	}
+	if p.Hosts != nil {
+		if m.Hosts, err = s.hosts(ctx, *p.Hosts); err != nil {
+			return nil, err
+		}
+	}
 	if err := samePasscodes(m); err != nil {
 		return nil, err
 	}
@@ -167,7 +226,7 @@ func (s *server) changeMeeting(ctx context.Context, in *struct {
 		return nil, fail(err)
 	}
 	s.Plan.Live.Update(m)
-	return answer(s.view(m), nil)
+	return answer(s.view(ctx, m), nil)
 }
 
 func (s *server) removeMeeting(ctx context.Context, in *ByNumber) (*nothing, error) {
@@ -262,7 +321,7 @@ func (s *server) moderation(api huma.API) {
 }
 
 func (s *server) participants(ctx context.Context, in *ByNumber) (*body[[]participantView], error) {
-	if _, err := s.mine(ctx, in.Number); err != nil {
+	if _, err := s.hosted(ctx, in.Number); err != nil {
 		return nil, err
 	}
 	list := []participantView{}
@@ -275,7 +334,7 @@ func (s *server) participants(ctx context.Context, in *ByNumber) (*body[[]partic
 }
 
 func (s *server) command(ctx context.Context, number string, c core.Command) error {
-	kept, err := s.mine(ctx, number)
+	kept, err := s.hosted(ctx, number)
 	if err != nil {
 		return err
 	}
@@ -301,7 +360,7 @@ func (s *server) dial(ctx context.Context, in *struct {
 	ByNumber
 	Body dialBody
 }) (*body[participantView], error) {
-	if _, err := s.mine(ctx, in.Number); err != nil {
+	if _, err := s.hosted(ctx, in.Number); err != nil {
 		return nil, err
 	}
 	m, _, err := s.Plan.Live.Open(ctx, in.Number)

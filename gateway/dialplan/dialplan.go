@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -221,10 +222,10 @@ func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info
 	return p.door(ctx, number, role)
 }
 
-// owns tells whether a signed-in caller has made the meeting: it is its host,
-// without a passcode.
+// owns tells whether a signed-in caller has made the meeting or was made host
+// of it: it needs no passcode.
 func owns(who core.Info, m store.Meeting) bool {
-	return who.Protocol == core.WebRTC && who.User != "" && who.User == m.Owner // a device's User is no account
+	return who.Protocol == core.WebRTC && who.User != "" && (who.User == m.Owner || slices.Contains(m.Hosts, who.User)) // a device's User is no account
 }
 
 func (p *Plan) door(ctx context.Context, number string, role core.Role) (core.Room, error) {

@@ -62,7 +62,8 @@ func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Me
 
 func (l *Live) settings(m store.Meeting) meet.Settings {
 	return meet.Settings{Number: m.Number, Name: m.Name, Owner: m.Owner, Admission: meet.Admission(m.Admission), EncryptedOnly: m.EncryptedOnly, MaxParticipants: m.MaxParticipants,
-		Layout: cmp.Or(compose.Layout(m.Layout), l.layout), KeepFloor: m.Presenting == "keep"}
+		Layout: cmp.Or(compose.Layout(m.Layout), l.layout), KeepFloor: m.Presenting == "keep",
+		WaitForHost: m.WaitForHost, MuteOnEntry: m.MuteOnEntry, Quiet: m.Quiet}
 }
 
 func (l *Live) changed(m *meet.Meeting, c meet.Change) {

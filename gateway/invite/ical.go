@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"bridgehead/gateway/store"
 )
 
 // utc is the form of a date with time in UTC (RFC 5545 §3.3.5).
@@ -13,18 +15,68 @@ const utc = "20060102T150405Z"
 // which it is made.
 func (in Invitation) ICal(stamp time.Time) string {
 	var c calendar
+	c.begin("Invitation")
+	c.property("METHOD", "PUBLISH")
+	if in.Repeat != store.Once {
+		c.zone(in.Start)
+	}
+	c.event(in, stamp)
+	c.property("END", "VCALENDAR")
+	return c.String()
+}
+
+// Calendar is a calendar of many meetings, to subscribe to.
+func Calendar(name string, list []Invitation, stamp time.Time) string {
+	var c calendar
+	c.begin("Meetings")
+	c.property("X-WR-CALNAME", escape(name))
+	c.property("REFRESH-INTERVAL;VALUE=DURATION", "PT15M")
+	zones := map[string]bool{}
+	for _, in := range list {
+		if z := in.Start.Location().String(); in.Repeat != store.Once && !zones[z] {
+			zones[z] = true
+			c.zone(in.Start)
+		}
+	}
+	for _, in := range list {
+		c.event(in, stamp)
+	}
+	c.property("END", "VCALENDAR")
+	return c.String()
+}
+
+func (c *calendar) begin(what string) {
 	c.property("BEGIN", "VCALENDAR")
 	c.property("VERSION", "2.0")
-	c.property("PRODID", "-//Bridgehead//Invitation//EN")
-	c.property("METHOD", "PUBLISH")
+	c.property("PRODID", "-//Bridgehead//"+what+"//EN")
+}
+
+// rules are the ways of repeating (RFC 5545 §3.3.10).
+var rules = map[store.Repeat]string{
+	store.Daily: "FREQ=DAILY", store.Weekdays: "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR", store.Weekly: "FREQ=WEEKLY", store.Monthly: "FREQ=MONTHLY",
+}
+
+// local is the form of a date with the time on a zone's clock.
+const local = "20060102T150405"
+
+// event writes an invitation as one event, with all its repetitions.
+func (c *calendar) event(in Invitation, stamp time.Time) {
 	c.property("BEGIN", "VEVENT")
 	// The same meeting at the same time is the same event, however often it is
 	// downloaded; the time of its making tells it from one that had the number
 	// before.
 	c.property("UID", in.Made.UTC().Format(utc)+"-"+in.Start.UTC().Format(utc)+"-"+in.Number+"@"+in.Host)
 	c.property("DTSTAMP", stamp.UTC().Format(utc))
-	c.property("DTSTART", in.Start.UTC().Format(utc))
-	c.property("DTEND", in.Start.Add(in.Duration).UTC().Format(utc))
+	end := in.Start.Add(in.Duration)
+	if rule := rules[in.Repeat]; rule != "" {
+		id := ";TZID=" + in.Start.Location().String()
+		c.property("DTSTART"+id, in.Start.Format(local))
+		c.property("DTEND"+id, end.Format(local))
+		c.property("RRULE", rule)
+	} else {
+		c.property("DTSTART", in.Start.UTC().Format(utc))
+		c.property("DTEND", end.UTC().Format(utc))
+	}
 	c.property("ORGANIZER", in.organizer())
 	c.property("SUMMARY", escape(in.Name))
 	c.property("DESCRIPTION", escape(in.Text()))
@@ -47,8 +99,45 @@ func (in Invitation) ICal(stamp time.Time) string {
 		c.property("CONFERENCE;VALUE=URI;FEATURE=AUDIO,PHONE;LABEL="+quote(label), d.URI)
 	}
 	c.property("END", "VEVENT")
-	c.property("END", "VCALENDAR")
-	return c.String()
+}
+
+// zoneYears is how far ahead the changes of a zone's clock are listed.
+const zoneYears = 10
+
+// zone describes the clock of a time's zone from then on (RFC 5545 §3.6.5): the
+// offset that holds then, and each change to come.
+func (c *calendar) zone(from time.Time) {
+	c.property("BEGIN", "VTIMEZONE")
+	c.property("TZID", from.Location().String())
+	start, _ := from.ZoneBounds()
+	if start.IsZero() {
+		start = time.Date(1970, 1, 1, 0, 0, 0, 0, from.Location())
+	}
+	before := start.Add(-time.Second)
+	for start.Before(from.AddDate(zoneYears, 0, 0)) {
+		c.observance(before, start)
+		_, end := start.ZoneBounds()
+		if end.IsZero() {
+			break
+		}
+		before, start = end.Add(-time.Second), end
+	}
+	c.property("END", "VTIMEZONE")
+}
+
+// observance is the offset that begins at a time, and the one before.
+func (c *calendar) observance(before, at time.Time) {
+	what := "STANDARD"
+	if at.IsDST() {
+		what = "DAYLIGHT"
+	}
+	_, offset := before.Zone()
+	c.property("BEGIN", what)
+	c.property("DTSTART", at.UTC().Add(time.Duration(offset)*time.Second).Format(local)) // by the clock that ends
+	c.property("TZOFFSETFROM", before.Format("-0700"))
+	c.property("TZOFFSETTO", at.Format("-0700"))
+	c.property("TZNAME", escape(at.Format("MST")))
+	c.property("END", what)
 }
 
 // calendar collects content lines.

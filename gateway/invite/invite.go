@@ -40,6 +40,7 @@ type Invitation struct {
 	Made      time.Time
 	Start     time.Time
 	Duration  time.Duration
+	Repeat    store.Repeat // by the clock of Start's time zone
 }
 
 // DialIn is a telephone number that leads to the meeting.

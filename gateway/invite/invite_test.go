@@ -198,3 +198,39 @@ func FuzzInvitation(f *testing.F) {
 		}
 	})
 }
+
+func TestRepeatedMeetingKeepsItsHourInSummer(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := invitation(meeting)
+	in.Start, in.Repeat = time.Date(2026, 3, 5, 9, 30, 0, 0, zone), store.Weekdays
+	ics := unfold(in.ICal(time.Date(2026, 3, 2, 7, 0, 0, 0, time.UTC)))
+	for _, want := range []string{
+		"DTSTART;TZID=Europe/Berlin:20260305T093000\r\n", "DTEND;TZID=Europe/Berlin:20260305T101500\r\n", "RRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR\r\n",
+		"BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\nBEGIN:STANDARD\r\nDTSTART:20251026T030000\r\nTZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\nTZNAME:CET\r\nEND:STANDARD\r\n",
+		"BEGIN:DAYLIGHT\r\nDTSTART:20260329T020000\r\nTZOFFSETFROM:+0100\r\nTZOFFSETTO:+0200\r\nTZNAME:CEST\r\nEND:DAYLIGHT\r\n",
+	} {
+		if !strings.Contains(ics, want) {
+			t.Errorf("no %q in\n%s", want, ics)
+		}
+	}
+}
+
+func TestCalendarHasAllMeetingsAndEachZoneOnce(t *testing.T) {
+	tokyo, err := time.LoadLocation("Asia/Tokyo") // whose clock never changes
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two, three := invitation(meeting), invitation(meeting), invitation(meeting)
+	one.Start, one.Repeat = time.Date(2026, 3, 5, 9, 30, 0, 0, tokyo), store.Weekly
+	two.Start, two.Repeat = time.Date(2026, 3, 6, 9, 30, 0, 0, tokyo), store.Monthly
+	ics := Calendar("Ann; meetings", []Invitation{one, two, three}, time.Date(2026, 3, 2, 7, 0, 0, 0, time.UTC))
+	properties(t, ics)
+	for what, n := range map[string]int{"BEGIN:VEVENT": 3, "BEGIN:VTIMEZONE": 1, "TZID:Asia/Tokyo": 1, "TZOFFSETTO:+0900": 1, "RRULE:": 2, `X-WR-CALNAME:Ann\; meetings`: 1, "METHOD": 0} {
+		if got := strings.Count(ics, what); got != n {
+			t.Errorf("%d times %s, want %d:\n%s", got, what, n, ics)
+		}
+	}
+}

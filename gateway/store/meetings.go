@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 )
 
@@ -18,7 +19,12 @@ type Meeting struct {
 	Hidden          bool
 	HostPasscode    string
 	GuestPasscode   string
-	Admission       string // open or accept
+	Admission       string // open, accept, accept-any or known
+	WaitForHost     bool
+	MuteOnEntry     bool
+	Quiet           bool // comings and goings are not announced
+	Schedule        Schedule
+	Hosts           []string // accounts that are hosts, beside the owner
 	EncryptedOnly   bool
 	MaxParticipants int
 	Layout          string // of composed pictures; empty: as configured
@@ -54,31 +60,88 @@ func (s *Store) AddMeeting(ctx context.Context, m Meeting) (Meeting, error) {
 }
 
 func (s *Store) insertMeeting(ctx context.Context, m Meeting) error {
-	var at int64
-	if err := s.db.QueryRowContext(ctx, `SELECT at FROM retired WHERE number = ?`, m.Number).Scan(&at); err == nil &&
-		time.Since(time.Unix(at, 0)) < retiredFor {
+	var retired int64
+	if err := s.db.QueryRowContext(ctx, `SELECT at FROM retired WHERE number = ?`, m.Number).Scan(&retired); err == nil &&
+		time.Since(time.Unix(retired, 0)) < retiredFor {
 		return ErrExists
 	}
-	return s.exec(ctx, `INSERT INTO meetings (number, name, kind, hidden, host_passcode, guest_passcode, admission, encrypted_only, max_participants, layout, presenting, owner, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULLIF(?, ''), ?)`, m.Number, m.Name, m.Kind, m.Hidden, s.seal.seal(m.HostPasscode), s.seal.seal(m.GuestPasscode),
-		m.Admission, m.EncryptedOnly, m.MaxParticipants, m.Layout, m.Presenting, m.Owner, m.Created.Unix())
+	at := m.Schedule
+	return s.write(ctx, m, `INSERT INTO meetings (number, name, kind, hidden, host_passcode, guest_passcode, admission, encrypted_only, max_participants, layout, presenting,
+		wait_for_host, mute_on_entry, quiet, starts, minutes, zone, repeats, owner, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULLIF(?, ''), ?)`, m.Number, m.Name, m.Kind, m.Hidden, s.seal.seal(m.HostPasscode), s.seal.seal(m.GuestPasscode),
+		m.Admission, m.EncryptedOnly, m.MaxParticipants, m.Layout, m.Presenting, m.WaitForHost, m.MuteOnEntry, m.Quiet, unix(at.Start), at.Minutes, zone(at.Start), at.Repeat, m.Owner, m.Created.Unix())
 }
 
-// UpdateMeeting changes a meeting; its number stays.
+// UpdateMeeting changes a meeting; its number and owner stay.
 func (s *Store) UpdateMeeting(ctx context.Context, m Meeting) error {
-	return s.exec(ctx, `UPDATE meetings SET name = ?, kind = ?, hidden = ?, host_passcode = ?, guest_passcode = ?, admission = ?, encrypted_only = ?, max_participants = ?, layout = ?, presenting = ?
-		WHERE number = ?`, m.Name, m.Kind, m.Hidden, s.seal.seal(m.HostPasscode), s.seal.seal(m.GuestPasscode), m.Admission, m.EncryptedOnly, m.MaxParticipants, m.Layout, m.Presenting, m.Number)
+	at := m.Schedule
+	return s.write(ctx, m, `UPDATE meetings SET name = ?, kind = ?, hidden = ?, host_passcode = ?, guest_passcode = ?, admission = ?, encrypted_only = ?, max_participants = ?, layout = ?, presenting = ?,
+		wait_for_host = ?, mute_on_entry = ?, quiet = ?, starts = ?, minutes = ?, zone = ?, repeats = ? WHERE number = ?`,
+		m.Name, m.Kind, m.Hidden, s.seal.seal(m.HostPasscode), s.seal.seal(m.GuestPasscode), m.Admission, m.EncryptedOnly, m.MaxParticipants, m.Layout, m.Presenting,
+		m.WaitForHost, m.MuteOnEntry, m.Quiet, unix(at.Start), at.Minutes, zone(at.Start), at.Repeat, m.Number)
 }
 
-const meetingColumns = `number, name, kind, hidden, host_passcode, guest_passcode, admission, encrypted_only, max_participants, layout, presenting, COALESCE(owner, ''), created`
+// write carries out a statement that makes or changes a meeting, and keeps who
+// else is host there.
+func (s *Store) write(ctx context.Context, m Meeting, query string, args ...any) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := changed(tx.ExecContext(ctx, query, args...)); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM hosts WHERE meeting = ?`, m.Number); err != nil {
+		return err
+	}
+	for _, user := range m.Hosts {
+		if _, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO hosts (meeting, user) VALUES (?, ?)`, m.Number, user); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// unix is a time as it is kept; 0 for none.
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// zone is the name of a time's zone; empty for no time.
+func zone(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Location().String()
+}
+
+const meetingColumns = `number, name, kind, hidden, host_passcode, guest_passcode, admission, encrypted_only, max_participants, layout, presenting,
+	wait_for_host, mute_on_entry, quiet, starts, minutes, zone, repeats, COALESCE(owner, ''), created,
+	COALESCE((SELECT group_concat(user, ' ') FROM hosts WHERE meeting = number), '')`
 
 func (s *Store) scanMeeting(r row) (m Meeting, err error) {
 	var host, guest []byte
-	var created int64
-	if err = r.Scan(&m.Number, &m.Name, &m.Kind, &m.Hidden, &host, &guest, &m.Admission, &m.EncryptedOnly, &m.MaxParticipants, &m.Layout, &m.Presenting, &m.Owner, &created); err != nil {
+	var created, starts int64
+	var in, hosts string
+	if err = r.Scan(&m.Number, &m.Name, &m.Kind, &m.Hidden, &host, &guest, &m.Admission, &m.EncryptedOnly, &m.MaxParticipants, &m.Layout, &m.Presenting,
+		&m.WaitForHost, &m.MuteOnEntry, &m.Quiet, &starts, &m.Schedule.Minutes, &in, &m.Schedule.Repeat, &m.Owner, &created, &hosts); err != nil {
 		return m, err
 	}
 	m.Created = time.Unix(created, 0).UTC()
+	if hosts != "" {
+		m.Hosts = strings.Fields(hosts)
+	}
+	if starts != 0 {
+		place, err := time.LoadLocation(in)
+		if err != nil {
+			place = time.UTC
+		}
+		m.Schedule.Start = time.Unix(starts, 0).In(place)
+	}
 	if m.HostPasscode, err = s.seal.open(host); err != nil {
 		return m, err
 	}

@@ -88,7 +88,10 @@ func (s *Store) Version(ctx context.Context) (n int64, err error) {
 
 // exec runs a statement that must change a row, and translates its error.
 func (s *Store) exec(ctx context.Context, query string, args ...any) error {
-	r, err := s.db.ExecContext(ctx, query, args...)
+	return changed(s.db.ExecContext(ctx, query, args...))
+}
+
+func changed(r sql.Result, err error) error {
 	if err != nil {
 		if strings.Contains(err.Error(), "UNIQUE constraint") || strings.Contains(err.Error(), "PRIMARY KEY constraint") {
 			return ErrExists
