@@ -60,9 +60,10 @@ func (c *certificate) config(protocols ...string) *tls.Config {
 const selfSignedFor = 397 * 24 * time.Hour
 
 func selfSign(certFile, keyFile string, cfg *config.Config) error {
+	// A pair that does not fit was cut off while it was made.
 	if pair, err := tls.LoadX509KeyPair(certFile, keyFile); err == nil && time.Until(pair.Leaf.NotAfter) > 30*24*time.Hour {
 		return nil
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+	} else if errors.Is(err, os.ErrPermission) {
 		return err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -88,10 +89,10 @@ func selfSign(certFile, keyFile string, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
+	if err := replaceFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
 		return err
 	}
-	return os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+	return replaceFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 }
 
 // ownNames are the names and addresses under which this machine is reached.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -31,24 +32,30 @@ func firstRun(ctx context.Context, s *store.Store, dir string, at addresses, out
 		return err
 	}
 	l := login{URL: at.web(), User: firstAdministrator, Password: store.NewSecret()}
-	admin, err := s.AddUser(ctx, store.User{Email: l.User, DisplayName: "Administrator", Role: store.RoleAdministrator}, l.Password)
+	var demo store.Meeting
+	// The file is written before anything is kept: whenever this is cut off, it
+	// either begins anew at the next start or is complete.
+	err = s.Atomically(ctx, func(ctx context.Context) error {
+		admin, err := s.AddUser(ctx, store.User{Email: l.User, DisplayName: "Administrator", Role: store.RoleAdministrator}, l.Password)
+		if err != nil {
+			return fmt.Errorf("first administrator: %w", err)
+		}
+		if l.Token, _, err = s.AddToken(ctx, admin.ID, "first login", 0); err != nil {
+			return err
+		}
+		demo, err = s.AddMeeting(ctx, store.Meeting{Name: "Demo meeting", Kind: "permanent", Admission: "open", Owner: admin.ID,
+			GuestPasscode: digits(6), HostPasscode: digits(8)})
+		if err != nil {
+			return fmt.Errorf("demo meeting: %w", err)
+		}
+		data, err := json.MarshalIndent(l, "", "  ")
+		if err != nil {
+			return err
+		}
+		return replaceFile(filepath.Join(dir, "first-login.json"), append(data, '\n'), 0o600)
+	})
 	if err != nil {
-		return fmt.Errorf("first administrator: %w", err)
-	}
-	if l.Token, _, err = s.AddToken(ctx, admin.ID, "first login", 0); err != nil {
 		return err
-	}
-	data, err := json.MarshalIndent(l, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "first-login.json"), append(data, '\n'), 0o600); err != nil {
-		return err
-	}
-	demo, err := s.AddMeeting(ctx, store.Meeting{Name: "Demo meeting", Kind: "permanent", Admission: "open", Owner: admin.ID,
-		GuestPasscode: digits(6), HostPasscode: digits(8)})
-	if err != nil {
-		return fmt.Errorf("demo meeting: %w", err)
 	}
 	fmt.Fprintf(out, `
 Welcome to Bridgehead. This is the first start, so two things were made for you:
@@ -78,4 +85,19 @@ func digits(n int) string {
 		panic(err) // the system has no randomness
 	}
 	return x.Add(x, low).String()
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(name string, data []byte, mode os.FileMode) error {
+	tmp := name + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return os.Rename(tmp, name)
 }

@@ -24,14 +24,7 @@ func (s *server) listCalls(ctx context.Context, in *struct {
 	Meeting string `query:"meeting" maxLength:"32"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }) (*body[[]store.Call], error) {
-	list := []store.Call{}
-	for _, c := range s.Book.Open() {
-		if (in.Meeting == "" || c.Meeting == in.Meeting) && len(list) < in.Limit {
-			list = append(list, c)
-		}
-	}
-	ended, err := s.Store.Calls(ctx, in.Meeting, in.Limit-len(list))
-	return answer(append(list, ended...), err)
+	return answer(s.Book.List(ctx, in.Meeting, in.Limit))
 }
 
 type ladder struct {

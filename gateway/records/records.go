@@ -28,6 +28,8 @@ type Book struct {
 
 	mu   sync.Mutex
 	open map[string]*store.Call // by leg ID
+	// unwritten are the ended calls that wait for the writer.
+	unwritten map[string]*store.Call
 	// gone and older are the calls that ended last: the answer to a BYE may
 	// come later and must not begin a record anew.
 	gone, older map[string]bool
@@ -44,40 +46,83 @@ const (
 
 // New starts a book; it writes behind until ctx ends and Close is called.
 func New(s *store.Store, log *slog.Logger) *Book {
-	return &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}, gone: map[string]bool{}, joined: map[string]bool{}, Notify: func(store.Call) {}}
+	return &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}, unwritten: map[string]*store.Call{}, gone: map[string]bool{}, joined: map[string]bool{}, Notify: func(store.Call) {}}
 }
 
-// Run writes records until ctx ends, then those still queued.
+// Run writes records until ctx ends, then those still queued. Those of a moment
+// are written together: of a call that begins and ends within it, one.
 func (b *Book) Run(ctx context.Context) {
 	for {
 		select {
 		case c := <-b.save:
+			wait(ctx, writeEvery)
 			b.write(c)
 		case <-ctx.Done():
-			for {
-				select {
-				case c := <-b.save:
-					b.write(c)
-				default:
-					return
-				}
+			select {
+			case c := <-b.save:
+				b.write(c)
+			default:
+				return
 			}
 		}
 	}
 }
 
+// writeEvery is the most that a kill of the process takes from the records.
+const writeEvery = 200 * time.Millisecond
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// write keeps a record and those queued behind it.
 func (b *Book) write(c store.Call) {
-	if err := b.store.SaveCall(context.Background(), c); err != nil {
-		b.log.Error("call record not saved", "call", c.ID, "error", err)
+	last := map[string]int{c.ID: 0}
+	list := []store.Call{c}
+	for more := true; more && len(list) < saveQueue; {
+		select {
+		case c := <-b.save:
+			if i, ok := last[c.ID]; ok {
+				list[i] = c
+				continue
+			}
+			last[c.ID] = len(list)
+			list = append(list, c)
+		default:
+			more = false
+		}
+	}
+	ctx := context.Background()
+	err := b.store.Atomically(ctx, func(ctx context.Context) error {
+		for _, c := range list {
+			if err := b.store.SaveCall(ctx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.log.Error("call records not saved", "calls", len(list), "error", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range list {
+		if !c.Ended.IsZero() {
+			delete(b.unwritten, c.ID)
+		}
 	}
 }
 
 // queue hands a record to the writer; when that cannot keep up, the record is
-// lost and said to be so.
+// lost and said to be so. Called with b.mu held.
 func (b *Book) queue(c store.Call) {
 	select {
 	case b.save <- c:
 	default:
+		delete(b.unwritten, c.ID)
 		b.log.Warn("call record lost: the disk is too slow", "call", c.ID)
 	}
 }
@@ -146,6 +191,9 @@ func (b *Book) Update(id string, change func(*store.Call)) {
 func (b *Book) Enter(id, meeting string) {
 	b.Update(id, func(c *store.Call) { c.Meeting = meeting })
 	b.Step(id, store.Step{What: "room", Text: "meeting " + meeting})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.keep(id)
 }
 
 // End closes a record. Only the first End counts.
@@ -153,10 +201,11 @@ func (b *Book) End(info core.Info, r core.Reason) {
 	b.mu.Lock()
 	c := b.open[info.ID]
 	b.close(info.ID)
-	b.mu.Unlock()
 	if c == nil {
+		b.mu.Unlock()
 		return
 	}
+	b.unwritten[info.ID] = c
 	c.Ended, c.Code = time.Now(), string(r.Code)
 	c.Detail.Reason, c.Detail.Name = r.Detail, info.Name
 	c.Detail.Security, c.Detail.Audio, c.Detail.Video = info.Security, Media(info.AudioStats, info.RTT), Media(info.VideoStats, info.RTT)
@@ -164,8 +213,10 @@ func (b *Book) End(info core.Info, r core.Reason) {
 		c.Detail.MOS = rtpio.MOS(info.AudioStats, info.RTT)
 	}
 	c.Ladder = append(c.Ladder, store.Step{At: c.Ended, What: "end", Text: r.Error()})
-	b.queue(*c)
-	b.Notify(*c)
+	ended := *c
+	b.queue(ended)
+	b.mu.Unlock()
+	b.Notify(ended)
 }
 
 // Drop forgets a record that was begun for what turns out to be no attempt.
@@ -212,8 +263,30 @@ func (b *Book) Refused(call core.Call, r core.Reason, status int) {
 func (b *Book) Open() []store.Call {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := make([]store.Call, 0, len(b.open))
-	for _, c := range b.open {
+	return sorted(b.open)
+}
+
+// List gives the newest records, of one meeting if it is not empty: those under
+// way first.
+func (b *Book) List(ctx context.Context, meeting string, limit int) ([]store.Call, error) {
+	b.mu.Lock()
+	list, ended := sorted(b.open), sorted(b.unwritten)
+	b.mu.Unlock()
+	kept, err := b.store.Calls(ctx, meeting, limit)
+	if err != nil {
+		return nil, err
+	}
+	kept = slices.DeleteFunc(kept, func(c store.Call) bool {
+		return slices.ContainsFunc(ended, func(e store.Call) bool { return e.ID == c.ID }) // written meanwhile
+	})
+	list = slices.DeleteFunc(append(list, ended...), func(c store.Call) bool { return meeting != "" && c.Meeting != meeting })
+	list = append(list, kept...)
+	return list[:min(limit, len(list))], nil
+}
+
+func sorted(calls map[string]*store.Call) []store.Call {
+	list := make([]store.Call, 0, len(calls))
+	for _, c := range calls {
 		list = append(list, *c)
 	}
 	slices.SortFunc(list, func(a, b store.Call) int { return b.Started.Compare(a.Started) })
@@ -223,7 +296,7 @@ func (b *Book) Open() []store.Call {
 // Find looks a call up among those under way, then among those kept.
 func (b *Book) Find(ctx context.Context, id string) (store.Call, error) {
 	b.mu.Lock()
-	if c := b.open[id]; c != nil {
+	if c := cmp.Or(b.open[id], b.unwritten[id]); c != nil {
 		copied := *c
 		copied.Ladder = slices.Clone(c.Ladder)
 		b.mu.Unlock()

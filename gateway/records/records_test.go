@@ -55,6 +55,9 @@ func TestCallsThatReachNoRoomAreSwept(t *testing.T) {
 	if b.Sweep(time.Hour); len(b.Open()) != 2 {
 		t.Error("swept before its time")
 	}
+	if c := <-b.save; c.ID != inside.Info().ID || !c.Ended.IsZero() {
+		t.Errorf("record of one inside: %+v", c)
+	}
 	b.Sweep(0)
 	if open := b.Open(); len(open) != 1 || open[0].ID != inside.Info().ID {
 		t.Errorf("open: %+v", open)
@@ -110,4 +113,38 @@ func TestBookIsBounded(t *testing.T) {
 	if n := len(b.open["open1"].Ladder); n > maxSteps {
 		t.Errorf("a ladder of %d steps", n)
 	}
+}
+
+// A call is kept from the moment it reaches a room, and is seen with its end
+// before that is written.
+func TestRecordIsKeptFromTheBeginning(t *testing.T) {
+	b := bookOf(t)
+	leg := coretest.New(0, nil)
+	id := leg.Info().ID
+	b.Begin(core.Call{Info: leg.Info()})
+	if err := b.Watch(room{}).Join(t.Context(), leg); err != nil {
+		t.Fatal(err)
+	}
+	b.write(<-b.save)
+	if c, err := b.store.Call(t.Context(), id); err != nil || !c.Ended.IsZero() {
+		t.Errorf("kept while it lasts: %+v, %v", c, err)
+	}
+	listed := func(ended bool) {
+		t.Helper()
+		l, err := b.List(t.Context(), "", 10)
+		if err != nil || len(l) != 1 || l[0].ID != id || l[0].Ended.IsZero() == ended {
+			t.Errorf("listed: %+v, %v", l, err)
+		}
+		if c, err := b.Find(t.Context(), id); err != nil || c.Ended.IsZero() == ended {
+			t.Errorf("found: %+v, %v", c, err)
+		}
+	}
+	listed(false)
+	b.End(leg.Info(), core.Reason{Code: core.Normal})
+	listed(true)
+	b.write(<-b.save)
+	if len(b.unwritten) != 0 {
+		t.Error("what is written is still held")
+	}
+	listed(true)
 }

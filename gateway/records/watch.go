@@ -2,6 +2,7 @@ package records
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"bridgehead/core"
@@ -29,11 +30,24 @@ func (w watchedRoom) Join(ctx context.Context, leg core.Leg) error {
 	return err
 }
 
+// reached notes that a call has reached a room, and keeps its record so far:
+// should the process be killed, the call is not forgotten.
 func (b *Book) reached(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.gone[id] && !b.older[id] {
-		b.joined[id] = true
+	if b.gone[id] || b.older[id] || b.joined[id] {
+		return
+	}
+	b.joined[id] = true
+	b.keep(id)
+}
+
+// keep writes an open record as it is now. Called with b.mu held.
+func (b *Book) keep(id string) {
+	if c := b.open[id]; c != nil {
+		now := *c
+		now.Ladder = slices.Clone(c.Ladder)
+		b.queue(now)
 	}
 }
 

@@ -82,9 +82,9 @@ func scanCallAnd(r row, more ...any) (c Call, err error) {
 	return c, json.Unmarshal(detail, &c.Detail)
 }
 
-// Calls lists the newest records, of one meeting if it is not empty.
+// Calls lists the newest records of calls that have ended, of one meeting if it is not empty.
 func (s *Store) Calls(ctx context.Context, meeting string, limit int) ([]Call, error) {
-	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ?1 = '' OR meeting = ?1 ORDER BY started DESC LIMIT ?2`, meeting, limit)
+	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ended <> 0 AND (?1 = '' OR meeting = ?1) ORDER BY started DESC LIMIT ?2`, meeting, limit)
 }
 
 // Call finds a record with its ladder.

@@ -61,7 +61,7 @@ func (s *Store) AddMeeting(ctx context.Context, m Meeting) (Meeting, error) {
 
 func (s *Store) insertMeeting(ctx context.Context, m Meeting) error {
 	var retired int64
-	if err := s.db.QueryRowContext(ctx, `SELECT at FROM retired WHERE number = ?`, m.Number).Scan(&retired); err == nil &&
+	if err := s.in(ctx).QueryRowContext(ctx, `SELECT at FROM retired WHERE number = ?`, m.Number).Scan(&retired); err == nil &&
 		time.Since(time.Unix(retired, 0)) < retiredFor {
 		return ErrExists
 	}
@@ -84,23 +84,20 @@ func (s *Store) UpdateMeeting(ctx context.Context, m Meeting) error {
 // write carries out a statement that makes or changes a meeting, and keeps who
 // else is host there.
 func (s *Store) write(ctx context.Context, m Meeting, query string, args ...any) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if err := changed(tx.ExecContext(ctx, query, args...)); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM hosts WHERE meeting = ?`, m.Number); err != nil {
-		return err
-	}
-	for _, user := range m.Hosts {
-		if _, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO hosts (meeting, user) VALUES (?, ?)`, m.Number, user); err != nil {
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		if err := s.exec(ctx, query, args...); err != nil {
 			return err
 		}
-	}
-	return tx.Commit()
+		if _, err := s.in(ctx).ExecContext(ctx, `DELETE FROM hosts WHERE meeting = ?`, m.Number); err != nil {
+			return err
+		}
+		for _, user := range m.Hosts {
+			if _, err := s.in(ctx).ExecContext(ctx, `INSERT OR IGNORE INTO hosts (meeting, user) VALUES (?, ?)`, m.Number, user); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // unix is a time as it is kept; 0 for none.
@@ -162,20 +159,11 @@ func (s *Store) Meetings(ctx context.Context) ([]Meeting, error) {
 // RemoveMeeting deletes a meeting. The number of a one-time meeting rests
 // before it is given out again.
 func (s *Store) RemoveMeeting(ctx context.Context, number string) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO retired (number, at) SELECT number, ? FROM meetings WHERE number = ? AND kind = 'one-time'`, time.Now().Unix(), number); err != nil {
-		return err
-	}
-	r, err := tx.ExecContext(ctx, `DELETE FROM meetings WHERE number = ?`, number)
-	if err != nil {
-		return err
-	}
-	if n, _ := r.RowsAffected(); n == 0 {
-		return ErrNotFound
-	}
-	return tx.Commit()
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		_, err := s.in(ctx).ExecContext(ctx, `INSERT OR REPLACE INTO retired (number, at) SELECT number, ? FROM meetings WHERE number = ? AND kind = 'one-time'`, time.Now().Unix(), number)
+		if err != nil {
+			return err
+		}
+		return s.exec(ctx, `DELETE FROM meetings WHERE number = ?`, number)
+	})
 }

@@ -71,6 +71,9 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
+	if has, want, err := p.GetVersions(ctx); err == nil && has > want {
+		return fmt.Errorf("the database was made by a newer version of Bridgehead (schema %d, this one knows %d): install that version, or restore a backup from before", has, want)
+	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("bring the database up to date: %w", err)
 	}
@@ -80,18 +83,74 @@ func (s *Store) migrate(ctx context.Context) error {
 // Close closes the database.
 func (s *Store) Close() error { return s.db.Close() }
 
+// Snapshot writes a copy of the database, as it is at one moment, to a file that
+// does not exist yet.
+func (s *Store) Snapshot(ctx context.Context, file string) error {
+	_, err := s.db.ExecContext(ctx, `VACUUM INTO ?`, file)
+	return err
+}
+
+// Check reads the whole database and says what is broken in it.
+func (s *Store) Check(ctx context.Context) error {
+	faults, err := rows(ctx, s, func(r row) (line string, err error) { return line, r.Scan(&line) }, `PRAGMA integrity_check`)
+	if err != nil {
+		return err
+	}
+	if len(faults) != 1 || faults[0] != "ok" {
+		return fmt.Errorf("the database is damaged: %s", strings.Join(faults, "; "))
+	}
+	broken, err := rows(ctx, s, func(r row) (table string, err error) {
+		return table, r.Scan(&table, new(any), new(any), new(any))
+	}, `PRAGMA foreign_key_check`)
+	if err == nil && len(broken) > 0 {
+		err = fmt.Errorf("rows of %s point nowhere", strings.Join(broken, ", "))
+	}
+	return err
+}
+
 // Version changes whenever anything configured does, by whichever process.
 func (s *Store) Version(ctx context.Context) (n int64, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT n FROM changes`).Scan(&n)
 	return n, err
 }
 
-// exec runs a statement that must change a row, and translates its error.
-func (s *Store) exec(ctx context.Context, query string, args ...any) error {
-	return changed(s.db.ExecContext(ctx, query, args...))
+// inside is the key of the transaction that a context carries.
+type inside struct{}
+
+// querier is the database, or a transaction in it.
+type querier interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+	QueryRowContext(context.Context, string, ...any) *sql.Row
 }
 
-func changed(r sql.Result, err error) error {
+func (s *Store) in(ctx context.Context) querier {
+	if tx, ok := ctx.Value(inside{}).(*sql.Tx); ok {
+		return tx
+	}
+	return s.db
+}
+
+// Atomically runs f; all that it does with its context is kept together, or,
+// when it fails or the process ends before, nothing of it.
+func (s *Store) Atomically(ctx context.Context, f func(context.Context) error) error {
+	if ctx.Value(inside{}) != nil {
+		return f(ctx)
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := f(context.WithValue(ctx, inside{}, tx)); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// exec runs a statement that must change a row, and translates its error.
+func (s *Store) exec(ctx context.Context, query string, args ...any) error {
+	r, err := s.in(ctx).ExecContext(ctx, query, args...)
 	if err != nil {
 		if strings.Contains(err.Error(), "UNIQUE constraint") || strings.Contains(err.Error(), "PRIMARY KEY constraint") {
 			return ErrExists
@@ -106,7 +165,7 @@ func changed(r sql.Result, err error) error {
 
 // rows reads all rows of a query by scan.
 func rows[T any](ctx context.Context, s *Store, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	r, err := s.db.QueryContext(ctx, query, args...)
+	r, err := s.in(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +183,7 @@ func rows[T any](ctx context.Context, s *Store, scan func(row) (T, error), query
 
 // one reads the only row of a query.
 func one[T any](ctx context.Context, s *Store, scan func(row) (T, error), query string, args ...any) (T, error) {
-	x, err := scan(s.db.QueryRowContext(ctx, query, args...))
+	x, err := scan(s.in(ctx).QueryRowContext(ctx, query, args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
