@@ -43,6 +43,7 @@ var walls = map[string][]string{
 	"gateway/load":     {"core/...", "sip", "h323"},
 	"gateway/web":      {},
 	"gateway/mail":     {},
+	"gateway/backup":   {"gateway/store"},
 	"gateway/api":      {"core/...", "gateway/dialplan", "gateway/invite", "gateway/mail", "gateway/records", "gateway/store"},
 	"gateway/dialplan": {"core/...", "gateway/records", "gateway/store"},
 	"gateway/invite":   {"gateway/store"},

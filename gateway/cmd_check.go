@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,10 +40,11 @@ func checkCommand() *cobra.Command {
 		}
 		say("configuration "+cmp.Or(file, "(defaults)"), nil)
 		say("data directory "+cfg.Data, checkData(cfg, file))
-		running := checkRunning(cfg)
-		if running != "" {
+		lock, err := lockData(cfg.Data)
+		if errors.Is(err, errRunning) {
 			fmt.Fprintf(out, "ok   a gateway runs on this data directory: its ports are its own\n")
 		} else {
+			lock.Close()
 			for _, l := range listeners(cfg) {
 				say(l.key+" "+l.value, l.check(file))
 			}
@@ -69,15 +69,6 @@ func checkData(cfg *config.Config, file string) error {
 	}
 	f.Close()
 	return os.Remove(f.Name())
-}
-
-// checkRunning tells whether a gateway already serves from this directory.
-func checkRunning(cfg *config.Config) string {
-	data, err := os.ReadFile(filepath.Join(cfg.Data, "addresses.json"))
-	if err != nil {
-		return ""
-	}
-	return string(data)
 }
 
 // listener is one port to try.

@@ -45,6 +45,7 @@ type gateway struct {
 	cfg      atomic.Pointer[config.Config]
 	log      *slog.Logger
 	store    *store.Store
+	lock     *os.File // of the data directory
 	clock    *clock.Clock
 	effort   *effort
 	ports    *rtpio.Ports
@@ -84,6 +85,9 @@ func (g *gateway) open(ctx context.Context, cfg *config.Config) (err error) {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	if err := g.cert.load(cfg); err != nil {
+		return err
+	}
+	if g.lock, err = lockData(cfg.Data); err != nil {
 		return err
 	}
 	if g.store, err = store.Open(ctx, cfg.Data); err != nil {
@@ -472,4 +476,7 @@ func (g *gateway) close() {
 		g.store.Close()
 	}
 	_ = os.Remove(filepath.Join(g.cfg.Load().Data, "addresses.json"))
+	if g.lock != nil {
+		g.lock.Close()
+	}
 }

@@ -25,7 +25,7 @@ func main() {
 		Use: "bridgehead", Version: version, SilenceUsage: true, SilenceErrors: true,
 		Short: "Bring every kind of caller into the same meeting",
 	}
-	root.AddCommand(serveCommand(), checkCommand(), callCommand(), loadCommand(), decodeCommand())
+	root.AddCommand(serveCommand(), checkCommand(), callCommand(), loadCommand(), decodeCommand(), backupCommand(), restoreCommand())
 	root.AddCommand(adminCommands()...)
 	if err := root.Execute(); err != nil {
 		printError(err)
