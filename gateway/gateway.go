@@ -355,7 +355,7 @@ func (g *gateway) changedOutside(ctx context.Context) {
 	}
 	if g.webrtc != nil {
 		for _, id := range g.webrtc.Users() {
-			if _, err := g.store.User(ctx, id); errors.Is(err, store.ErrNotFound) {
+			if u, err := g.store.User(ctx, id); errors.Is(err, store.ErrNotFound) || u.Disabled {
 				g.webrtc.Revoke(id)
 			}
 		}

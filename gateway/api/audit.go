@@ -53,7 +53,7 @@ func (s *server) audit(ctx huma.Context, next func(huma.Context)) {
 // shown are the fields whose values tell what was done and are no secrets;
 // named are those that a new object goes by.
 var (
-	shown = []string{"role", "disabled", "enabled", "target", "to", "layout"}
+	shown = []string{"role", "hidden", "disabled", "enabled", "target", "to", "layout"}
 	named = []string{"email", "number", "user", "name"}
 )
 

@@ -181,6 +181,8 @@ type userPatch struct {
 	DisplayName *string     `json:"display_name,omitempty" maxLength:"64"`
 	Password    *string     `json:"password,omitempty" minLength:"10" maxLength:"1024"`
 	Role        *store.Role `json:"role,omitempty" enum:"user,superuser,administrator"`
+	Hidden      *bool       `json:"hidden,omitempty" doc:"leave it out of the directory; an administrator's only by itself"`
+	Disabled    *bool       `json:"disabled,omitempty" doc:"nobody signs in with it; who has is out at once"`
 }
 
 // people are accounts and sign-in.
@@ -231,26 +233,40 @@ func (s *server) changeUser(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if p := in.Body; p.DisplayName != nil {
-		u.DisplayName = *p.DisplayName
-	}
-	if r := in.Body.Role; r != nil && *r != u.Role {
-		if !allowed(userOf(ctx).Role, *r) {
-			return nil, huma.Error403Forbidden("You cannot give a role above your own.")
-		}
-		if err := s.notLast(ctx, u); err != nil {
-			return nil, fail(err)
-		}
-		u.Role = *r
+	was, p := u, in.Body
+	set(&u.DisplayName, p.DisplayName)
+	set(&u.Role, p.Role)
+	set(&u.Hidden, p.Hidden)
+	set(&u.Disabled, p.Disabled)
+	if err := s.permitted(ctx, was, u); err != nil {
+		return nil, fail(err)
 	}
 	password := ""
-	if in.Body.Password != nil {
-		password = *in.Body.Password
+	set(&password, p.Password)
+	err = s.Store.UpdateUser(ctx, u, password)
+	if err == nil && u.Disabled {
+		s.RevokeUser(u.ID)
 	}
-	return answer(u, s.Store.UpdateUser(ctx, u, password))
+	return answer(u, err)
 }
 
-// notLast keeps one administrator.
+// permitted checks what touching an account does not permit yet.
+func (s *server) permitted(ctx context.Context, was, u store.User) error {
+	me := userOf(ctx)
+	switch {
+	case !allowed(me.Role, u.Role):
+		return huma.Error403Forbidden("You cannot give a role above your own.")
+	case u.Hidden != was.Hidden && was.Role == store.RoleAdministrator && me.ID != was.ID:
+		return huma.Error403Forbidden("Administrators hide or show nobody but themselves.")
+	case u.Disabled && !was.Disabled && me.ID == was.ID:
+		return huma.Error409Conflict("You cannot disable your own account.")
+	case was.Role == store.RoleAdministrator && (u.Role != was.Role || u.Disabled):
+		return s.notLast(ctx, was)
+	}
+	return nil
+}
+
+// notLast keeps one administrator who can sign in.
 func (s *server) notLast(ctx context.Context, u store.User) error {
 	if u.Role != store.RoleAdministrator {
 		return nil
@@ -259,16 +275,12 @@ func (s *server) notLast(ctx context.Context, u store.User) error {
 	if err != nil {
 		return err
 	}
-	n := 0
 	for _, x := range all {
-		if x.Role == store.RoleAdministrator {
-			n++
+		if x.Role == store.RoleAdministrator && !x.Disabled && x.ID != u.ID {
+			return nil
 		}
 	}
-	if n < 2 {
-		return store.ErrLastAdministrator
-	}
-	return nil
+	return store.ErrLastAdministrator
 }
 
 func (s *server) removeUser(ctx context.Context, in *ByID) (*nothing, error) {

@@ -92,10 +92,10 @@ var matrix = map[string]right{
 	"POST /numbers":            {`{"number":"+15550199","trunk":"line","target":"reception"}`, admin200},
 	"PATCH /numbers/{number}":  {`{"label":"x"}`, admin200},
 	"DELETE /numbers/{number}": {"", admin204},
-	"GET /devices":             {"", admin200},
+	"GET /devices":             {"", super200},
 	"POST /devices":            {`{"user":"new","password":"long enough"}`, admin200},
-	"PATCH /devices/{id}":      {`{"name":"x"}`, admin200},
-	"DELETE /devices/{id}":     {"", admin204}, // P39
+	"PATCH /devices/{id}":      {`{"hidden":true}`, super200}, // P58
+	"DELETE /devices/{id}":     {"", admin204},                // P39
 
 	// Beside the description.
 	"GET /metrics": {"", open200},

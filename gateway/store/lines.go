@@ -145,27 +145,30 @@ type Device struct {
 	Password  string    `json:"-"`
 	Name      string    `json:"name"`
 	Extension string    `json:"extension"`
+	Owner     string    `json:"owner,omitempty" doc:"id of the account whose room system it is"`
+	Hidden    bool      `json:"hidden" doc:"not in the directory"`
 	Created   time.Time `json:"created"`
 }
 
 // AddDevice keeps a new device.
 func (s *Store) AddDevice(ctx context.Context, d Device) (Device, error) {
 	d.ID, d.Created = NewSecret(), time.Now().UTC().Truncate(time.Second)
-	return d, s.exec(ctx, `INSERT INTO devices (id, user, password, name, extension, created) VALUES (?, ?, ?, ?, NULLIF(?, ''), ?)`,
-		d.ID, d.User, s.seal.seal(d.Password), d.Name, d.Extension, d.Created.Unix())
+	return d, s.exec(ctx, `INSERT INTO devices (id, user, password, name, extension, owner, hidden, created) VALUES (?, ?, ?, ?, NULLIF(?, ''), NULLIF(?, ''), ?, ?)`,
+		d.ID, d.User, s.seal.seal(d.Password), d.Name, d.Extension, d.Owner, d.Hidden, d.Created.Unix())
 }
 
 // UpdateDevice changes a device.
 func (s *Store) UpdateDevice(ctx context.Context, d Device) error {
-	return s.exec(ctx, `UPDATE devices SET password = ?, name = ?, extension = NULLIF(?, '') WHERE id = ?`, s.seal.seal(d.Password), d.Name, d.Extension, d.ID)
+	return s.exec(ctx, `UPDATE devices SET password = ?, name = ?, extension = NULLIF(?, ''), owner = NULLIF(?, ''), hidden = ? WHERE id = ?`,
+		s.seal.seal(d.Password), d.Name, d.Extension, d.Owner, d.Hidden, d.ID)
 }
 
-const deviceColumns = `id, user, password, name, COALESCE(extension, ''), created`
+const deviceColumns = `id, user, password, name, COALESCE(extension, ''), COALESCE(owner, ''), hidden, created`
 
 func (s *Store) scanDevice(r row) (d Device, err error) {
 	var password []byte
 	var created int64
-	if err = r.Scan(&d.ID, &d.User, &password, &d.Name, &d.Extension, &created); err != nil {
+	if err = r.Scan(&d.ID, &d.User, &password, &d.Name, &d.Extension, &d.Owner, &d.Hidden, &created); err != nil {
 		return d, err
 	}
 	d.Created = time.Unix(created, 0).UTC()

@@ -23,22 +23,24 @@ type User struct {
 	Email       string    `json:"email"`
 	DisplayName string    `json:"display_name"`
 	Role        Role      `json:"role"`
+	Hidden      bool      `json:"hidden" doc:"not in the directory"`
+	Disabled    bool      `json:"disabled" doc:"cannot sign in"`
 	Created     time.Time `json:"created"`
 }
 
 // AddUser makes an account.
 func (s *Store) AddUser(ctx context.Context, u User, password string) (User, error) {
 	u.ID, u.Created = NewSecret(), time.Now().Truncate(time.Second)
-	err := s.exec(ctx, `INSERT INTO users (id, email, display_name, password, role, created) VALUES (?, ?, ?, ?, ?, ?)`,
-		u.ID, u.Email, u.DisplayName, hashPassword(password), u.Role, u.Created.Unix())
+	err := s.exec(ctx, `INSERT INTO users (id, email, display_name, password, role, hidden, disabled, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		u.ID, u.Email, u.DisplayName, hashPassword(password), u.Role, u.Hidden, u.Disabled, u.Created.Unix())
 	return u, err
 }
 
-const userColumns = `id, email, display_name, role, created`
+const userColumns = `id, email, display_name, role, hidden, disabled, created`
 
 func scanUser(r row) (u User, err error) {
 	var created int64
-	err = r.Scan(&u.ID, &u.Email, &u.DisplayName, &u.Role, &created)
+	err = r.Scan(&u.ID, &u.Email, &u.DisplayName, &u.Role, &u.Hidden, &u.Disabled, &created)
 	u.Created = time.Unix(created, 0).UTC()
 	return u, err
 }
@@ -53,16 +55,16 @@ func (s *Store) User(ctx context.Context, idOrEmail string) (User, error) {
 	return one(ctx, s, scanUser, `SELECT `+userColumns+` FROM users WHERE id = ?1 OR email = ?1`, idOrEmail)
 }
 
-// UpdateUser changes name and role; a password too, unless it is empty. A new
-// password ends all sign-ins.
+// UpdateUser changes all but the address; the password too, unless it is empty.
+// A new password ends all sign-ins, and so does disabling.
 func (s *Store) UpdateUser(ctx context.Context, u User, password string) error {
-	if err := s.exec(ctx, `UPDATE users SET display_name = ?, role = ? WHERE id = ?`, u.DisplayName, u.Role, u.ID); err != nil || password == "" {
-		return err
+	err := s.exec(ctx, `UPDATE users SET display_name = ?, role = ?, hidden = ?, disabled = ? WHERE id = ?`, u.DisplayName, u.Role, u.Hidden, u.Disabled, u.ID)
+	if err == nil && password != "" {
+		err = s.exec(ctx, `UPDATE users SET password = ? WHERE id = ?`, hashPassword(password), u.ID)
 	}
-	if err := s.exec(ctx, `UPDATE users SET password = ? WHERE id = ?`, hashPassword(password), u.ID); err != nil {
-		return err
+	if err == nil && (password != "" || u.Disabled) {
+		_, err = s.db.ExecContext(ctx, `DELETE FROM tokens WHERE user = ?`, u.ID)
 	}
-	_, err := s.db.ExecContext(ctx, `DELETE FROM tokens WHERE user = ?`, u.ID)
 	return err
 }
 
@@ -97,10 +99,11 @@ func (s *Store) RemoveUser(ctx context.Context, idOrEmail string) error {
 // decoy is compared for an unknown account, so that the time tells nothing.
 var decoy = hashPassword("no such account")
 
-// CheckPassword finds the account that e-mail and password belong to.
+// CheckPassword finds the account that e-mail and password belong to; one that
+// is disabled is as if it were none.
 func (s *Store) CheckPassword(ctx context.Context, email, password string) (User, error) {
 	var phc string
-	err := s.db.QueryRowContext(ctx, `SELECT password FROM users WHERE email = ?`, email).Scan(&phc)
+	err := s.db.QueryRowContext(ctx, `SELECT password FROM users WHERE email = ? AND disabled = 0`, email).Scan(&phc)
 	if err != nil {
 		phc = decoy
 	}
@@ -154,13 +157,8 @@ func (s *Store) RemoveToken(ctx context.Context, idOrSecret string) error {
 
 // Authenticate finds the user whose token this is.
 func (s *Store) Authenticate(ctx context.Context, secret string) (User, error) {
-	var user string
-	err := s.db.QueryRowContext(ctx, `SELECT user FROM tokens WHERE hash = ? AND (expires = 0 OR expires > ?)`,
-		hashToken(secret), time.Now().Unix()).Scan(&user)
-	if err != nil {
-		return User{}, ErrNotFound
-	}
-	return s.User(ctx, user)
+	return one(ctx, s, scanUser, `SELECT `+userColumns+` FROM users WHERE disabled = 0 AND id = (SELECT user FROM tokens WHERE hash = ? AND (expires = 0 OR expires > ?))`,
+		hashToken(secret), time.Now().Unix())
 }
 
 // ErrLastAdministrator keeps the last administrator from being removed.
