@@ -119,8 +119,9 @@ type Limits struct {
 
 // Passcode guards against guessing.
 type Passcode struct {
-	Tries  int `key:"tries" default:"20" check:"3-1000" help:"wrong passcodes from one source within the window before it is refused"`
-	Window int `key:"window" default:"600" check:"10-86400" help:"length of the window, in seconds"`
+	Tries   int `key:"tries" default:"20" check:"3-1000" help:"wrong passcodes from one source within the window before it is refused"`
+	Meeting int `key:"meeting_tries" default:"100" check:"3-100000" help:"wrong passcodes for one meeting from all sources within the window before it takes none; its owner, signed in, needs none"`
+	Window  int `key:"window" default:"600" check:"10-86400" help:"length of the window, in seconds"`
 }
 
 // Records is what is kept of calls.

@@ -182,7 +182,22 @@ func userCommand() *cobra.Command {
 	add.Flags().StringVar(&role, "role", "user", "user, superuser or administrator")
 	return group("user", "Accounts that sign in", add,
 		&cobra.Command{Use: "list", Short: "List accounts", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Users(ctx) })},
-		&cobra.Command{Use: "remove EMAIL", Short: "Remove an account and erase what is kept about it", Args: cobra.ExactArgs(1), RunE: with(removeUser)})
+		&cobra.Command{Use: "remove EMAIL", Short: "Remove an account and erase what is kept about it", Args: cobra.ExactArgs(1), RunE: with(removeUser)},
+		&cobra.Command{Use: "export EMAIL", Short: "Print all that is kept about an account's owner, as JSON", Args: cobra.ExactArgs(1), RunE: exportUser})
+}
+
+func exportUser(cmd *cobra.Command, args []string) error {
+	if err := cmd.Flags().Set("json", "true"); err != nil { // tables are of one kind
+		return err
+	}
+	return with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+		u, err := s.User(ctx, args[0])
+		if err != nil {
+			return nil, err
+		}
+		args[0] = u.ID // the audit log needs no address
+		return s.Export(ctx, u.ID)
+	})(cmd, args)
 }
 
 func removeUser(ctx context.Context, s *store.Store, args []string) (any, error) {

@@ -109,7 +109,7 @@ func (g *gateway) openRooms(cfg *config.Config) error {
 		return err
 	}
 	g.effort = newEffort(cfg.Limits.CPU, g.log)
-	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.WindowDuration())
+	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
 	g.book = records.New(g.store, g.log)
 	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Data: c}) }
 	g.composer = newComposer(cfg, g.log)
@@ -336,7 +336,8 @@ const auditDays = 30
 
 func (g *gateway) purge(ctx context.Context) {
 	now := time.Now()
-	err := errors.Join(g.store.PurgeCalls(ctx, now.AddDate(0, 0, -g.cfg.Load().Records.Days)), g.store.PurgeActs(ctx, now.AddDate(0, 0, -auditDays)))
+	err := errors.Join(g.store.PurgeCalls(ctx, now.AddDate(0, 0, -g.cfg.Load().Records.Days)), g.store.PurgeActs(ctx, now.AddDate(0, 0, -auditDays)),
+		g.store.PurgeTokens(ctx))
 	if err != nil {
 		g.log.Error("old records not deleted", "error", err)
 	}
@@ -386,7 +387,7 @@ func (g *gateway) reload(_ context.Context, cfg *config.Config) error {
 		return err
 	}
 	g.cfg.Store(cfg)
-	g.guard.Set(cfg.Passcode.Tries, cfg.Passcode.WindowDuration())
+	g.guard.Set(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
 	g.trunks.load()
 	if keys := needRestart(old, cfg); len(keys) > 0 {
 		g.log.Warn("some changes take effect at the next restart", "keys", keys)

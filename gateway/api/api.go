@@ -92,7 +92,7 @@ type server struct {
 
 // New makes the handler of the whole HTTPS listener.
 func New(o Options) http.Handler {
-	s := &server{Options: o, logins: dialplan.NewGuard(20, 10*time.Minute), letters: newQuota(lettersAnHour, time.Hour)}
+	s := &server{Options: o, logins: dialplan.NewGuard(wrongPerSource, wrongPerAccount, wrongWindow), letters: newQuota(lettersAnHour, time.Hour)}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Bridgehead", "1")
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
@@ -194,6 +194,8 @@ func fail(err error) error {
 		return huma.Error404NotFound("There is nothing by this name.")
 	case errors.Is(err, store.ErrExists):
 		return huma.Error409Conflict("This name or number is taken already.")
+	case errors.Is(err, store.ErrBusy):
+		return later(huma.Error503ServiceUnavailable("Too many passwords are being checked right now. Try again."), 2*time.Second)
 	case errors.Is(err, store.ErrLastAdministrator):
 		return huma.Error409Conflict("This is the last administrator; make another one first.")
 	}

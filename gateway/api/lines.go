@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -117,12 +116,11 @@ func CheckTrunkSettings(t *store.Trunk) error {
 	return nil
 }
 
-// lines are trunks, numbers and devices, and the tokens of the API.
+// lines are trunks, numbers and devices.
 func (s *server) lines(api huma.API) {
 	s.trunks(api)
 	s.numbers(api)
 	s.devices(api)
-	s.tokens(api)
 }
 
 func (s *server) trunks(api huma.API) {
@@ -263,38 +261,5 @@ func (s *server) numbers(api huma.API) {
 		err := s.Store.RemoveNumber(ctx, in.Number)
 		s.TrunksChanged()
 		return nil, fail(err)
-	})
-}
-
-type tokenBody struct {
-	Name string `json:"name" minLength:"1" maxLength:"64"`
-	Days int    `json:"days,omitempty" minimum:"0" maximum:"3650" doc:"0: does not expire"`
-}
-
-type tokenView struct {
-	store.Token
-	Secret string `json:"token"`
-}
-
-func (s *server) tokens(api huma.API) {
-	const tag = "People"
-	huma.Register(api, operation("GET", "/tokens", "list-tokens", "List your tokens", store.RoleUser, tag), func(ctx context.Context, _ *nothing) (*body[[]store.Token], error) {
-		return answer(s.Store.Tokens(ctx, userOf(ctx).ID))
-	})
-	huma.Register(api, operation("POST", "/tokens", "add-token", "Make a token; it is shown only once", store.RoleUser, tag), func(ctx context.Context, in *body[tokenBody]) (*body[tokenView], error) {
-		secret, t, err := s.Store.AddToken(ctx, userOf(ctx).ID, in.Body.Name, time.Duration(in.Body.Days)*24*time.Hour)
-		return answer(tokenView{t, secret}, err)
-	})
-	huma.Register(api, operation("DELETE", "/tokens/{id}", "remove-token", "Revoke one of your tokens", store.RoleUser, tag), func(ctx context.Context, in *ByID) (*nothing, error) {
-		mine, err := s.Store.Tokens(ctx, userOf(ctx).ID)
-		if err != nil {
-			return nil, fail(err)
-		}
-		for _, t := range mine {
-			if t.ID == in.ID {
-				return nil, fail(s.Store.RemoveToken(ctx, t.ID))
-			}
-		}
-		return nil, fail(store.ErrNotFound)
 	})
 }

@@ -35,16 +35,23 @@ var (
 // matrix has a row for every operation: P40 to P72, as far as they are the
 // API's.
 var matrix = map[string]right{
-	"POST /login":         {`{"user":"user@example.org","password":"a good password"}`, open200},
-	"POST /logout":        {"", open200},
-	"GET /me":             {"", signed200},
-	"GET /users":          {"", super200},
-	"POST /users":         {`{"email":"new@example.org","password":"long enough pw"}`, super200}, // P54
-	"PATCH /users/{id}":   {`{"role":"superuser"}`, super200},                                    // P52, P53
-	"DELETE /users/{id}":  {"", super204},                                                        // P54
-	"GET /tokens":         {"", signed200},
-	"POST /tokens":        {`{"name":"t"}`, signed200},
-	"DELETE /tokens/{id}": {"", personal},
+	"POST /login":                      {`{"user":"user@example.org","password":"a good password"}`, open200},
+	"POST /logout":                     {"", open200},
+	"GET /me":                          {"", signed200},
+	"PATCH /me":                        {`{"display_name":"x"}`, signed200},
+	"GET /me/export":                   {"", signed200}, // P78
+	"GET /me/sessions":                 {"", signed200},
+	"DELETE /me/sessions/{id}":         {"", personal},
+	"POST /me/sessions/revoke-others":  {"", signed200},
+	"POST /users/{id}/revoke-sessions": {"", super200}, // P39
+	"GET /users/{id}/export":           {"", super200}, // P78
+	"GET /users":                       {"", super200},
+	"POST /users":                      {`{"email":"new@example.org","password":"long enough pw"}`, super200}, // P54
+	"PATCH /users/{id}":                {`{"role":"superuser"}`, super200},                                    // P52, P53
+	"DELETE /users/{id}":               {"", super204},                                                        // P54
+	"GET /tokens":                      {"", signed200},
+	"POST /tokens":                     {`{"name":"t"}`, signed200},
+	"DELETE /tokens/{id}":              {"", personal},
 
 	"GET /meetings":             {"", signed200},
 	"POST /meetings":            {`{}`, signed200},                                     // P42
@@ -149,7 +156,7 @@ func (d *desk) lay(own bool) *strings.Replacer {
 		d.t.Fatal(err)
 	}
 	return strings.NewReplacer("/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
-		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/calls/{id}", "/calls/call", "{secret}", "nobodys")
+		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/sessions/{id}", "/sessions/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/calls/{id}", "/calls/call", "{secret}", "nobodys")
 }
 
 // operations are all that the description lists.

@@ -198,7 +198,8 @@ func (p *Plan) reception(number string, wrong int) core.Room {
 // enter checks number and passcode and gives the door to the meeting, in the
 // role that the passcode has earned.
 func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info) (core.Room, error) {
-	guessing := p.opt.Guard.Allowed(who)
+	source := Source(who)
+	guessing := p.opt.Guard.Allowed(source, "")
 	if guessing != nil && who.User == "" {
 		return nil, guessing // a flood of them costs no look into the store
 	}
@@ -213,10 +214,19 @@ func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info
 		if !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		return nil, p.opt.Guard.Wrong(who, core.Reason{Code: core.NotFound, Say: "There is no meeting with this number.", Detail: "no meeting " + number})
+		p.opt.Guard.Wrong(source, "")
+		return nil, core.Reason{Code: core.NotFound, Say: "There is no meeting with this number.", Detail: "no meeting " + number}
 	}
-	role, err := p.role(ctx, kept, passcode, who)
+	if passcode != "" {
+		if err := p.opt.Guard.Allowed(source, number); err != nil {
+			return nil, err
+		}
+	}
+	role, err := role(kept, passcode)
 	if err != nil {
+		if passcode != "" {
+			p.opt.Guard.Wrong(source, number)
+		}
 		return nil, err
 	}
 	return p.door(ctx, number, role)
@@ -237,7 +247,7 @@ func (p *Plan) door(ctx context.Context, number string, role core.Role) (core.Ro
 }
 
 // role compares both passcodes always, so that the time tells nothing.
-func (p *Plan) role(ctx context.Context, m store.Meeting, passcode string, who core.Info) (core.Role, error) {
+func role(m store.Meeting, passcode string) (core.Role, error) {
 	host := m.HostPasscode != "" && store.SameSecret(passcode, m.HostPasscode)
 	guest := m.GuestPasscode == "" && passcode == "" || store.SameSecret(passcode, m.GuestPasscode) && m.GuestPasscode != ""
 	switch {
@@ -248,7 +258,7 @@ func (p *Plan) role(ctx context.Context, m store.Meeting, passcode string, who c
 	case passcode == "":
 		return "", core.Reason{Code: core.WrongPasscode, Say: "This meeting asks for a passcode.", Detail: "passcode required"}
 	}
-	return "", p.opt.Guard.Wrong(who, core.Reason{Code: core.WrongPasscode, Say: "That passcode is wrong.", Detail: "wrong passcode for meeting " + m.Number})
+	return "", core.Reason{Code: core.WrongPasscode, Say: "That passcode is wrong.", Detail: "wrong passcode for meeting " + m.Number}
 }
 
 // entered notes in the call's record which meeting it has reached.

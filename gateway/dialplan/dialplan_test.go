@@ -46,7 +46,7 @@ func newBench(t *testing.T) *bench {
 	writer.Go(func() { book.Run(writing) })
 	t.Cleanup(func() { stop(); writer.Wait(); s.Close() })
 	b := &bench{t: t, store: s, book: book}
-	b.Plan = New(Options{Store: s, Clock: clock.New(log), Voice: voice, Guard: NewGuard(10, time.Minute), Book: book, Notify: func(meet.Change) {}, Log: log})
+	b.Plan = New(Options{Store: s, Clock: clock.New(log), Voice: voice, Guard: NewGuard(10, 30, time.Minute), Book: book, Notify: func(meet.Change) {}, Log: log})
 	for _, m := range []store.Meeting{
 		{Number: "7001", Kind: "permanent", Admission: "open", GuestPasscode: "1234", HostPasscode: "99999"},
 		{Number: "7002", Kind: "permanent", Admission: "open"},
@@ -150,32 +150,87 @@ func TestSourceThatGuessesIsRefused(t *testing.T) {
 }
 
 func TestTriesAreForgottenAfterTheWindow(t *testing.T) {
-	g := NewGuard(3, time.Minute)
+	g := NewGuard(3, 5, time.Minute)
 	now := time.Now()
 	g.now = func() time.Time { return now }
 	for range 3 {
-		g.Wrong(info(core.SIP, "2001:db8::1"), core.Reason{})
+		g.Wrong(Source(info(core.SIP, "2001:db8::1")), "")
 	}
-	if g.Allowed(info(core.SIP, "2001:db8::2")) == nil {
+	if g.Allowed(Source(info(core.SIP, "2001:db8::2")), "") == nil {
 		t.Error("the rest of the /64 may still guess")
 	}
-	if err := g.Allowed(info(core.SIP, "2001:db8:1::1")); err != nil {
+	if err := g.Allowed(Source(info(core.SIP, "2001:db8:1::1")), ""); err != nil {
 		t.Errorf("another network: %v", err)
 	}
 	now = now.Add(time.Minute + time.Second)
-	if err := g.Allowed(info(core.SIP, "2001:db8::1")); err != nil {
+	if err := g.Allowed(Source(info(core.SIP, "2001:db8::1")), ""); err != nil {
 		t.Errorf("after the window: %v", err)
 	}
 }
 
-func TestGuardIsBounded(t *testing.T) {
-	g := NewGuard(3, time.Minute)
-	for i := range maxTracked + 1000 {
-		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		g.Wrong(core.Info{ID: fmt.Sprint(i), Source: a}, core.Reason{})
+// Meeting numbers and passcodes are throttled per source first, then per
+// meeting; its owner, signed in, is not kept out by either.
+func TestGuessesAtAMeetingAreThrottledPerSourceThenPerMeeting(t *testing.T) {
+	b := newBench(t)
+	owner, err := b.store.AddUser(t.Context(), store.User{Email: "owner@example.org", Role: store.RoleUser}, "a good password")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(g.sources) > maxTracked+1 {
-		t.Errorf("%d sources are remembered", len(g.sources))
+	if _, err := b.store.AddMeeting(t.Context(), store.Meeting{Number: "7009", Kind: "permanent", Admission: "open", GuestPasscode: "1234", Owner: owner.ID}); err != nil {
+		t.Fatal(err)
+	}
+	source := func(n int) string { return fmt.Sprintf("192.0.2.%d", n) }
+	try := func(to, from, user string) core.Code {
+		i := info(core.WebRTC, from)
+		i.User = user
+		_, code := b.route(core.Call{To: to, Info: i})
+		return code
+	}
+	for i := range 10 {
+		try(fmt.Sprint("8", i), source(1), "") // numbers that are none
+	}
+	for from, want := range map[string]core.Code{source(1): core.Throttled, source(2): ""} {
+		if got := try("7009**1234", from, ""); got != want {
+			t.Errorf("numbers guessed from %s: a right passcode from %s gives %q, want %q", source(1), from, got, want)
+		}
+	}
+	for i := range 30 {
+		if got := try("7009**9999", source(10+i/5), ""); got != core.WrongPasscode {
+			t.Fatalf("guess %d, within the limit of its source: %q", i, got)
+		}
+	}
+	for _, c := range []struct {
+		to, from, user string
+		want           core.Code
+	}{
+		{"7009**1234", source(99), "", core.Throttled},
+		{"7009**1234", source(10), "", core.Throttled},
+		{"7002", source(10), "", ""}, // another meeting
+		{"7009", source(99), owner.ID, ""},
+		{"7009", source(1), owner.ID, ""},
+		{"7009**1234", source(99), "another account", core.Throttled},
+	} {
+		if got := try(c.to, c.from, c.user); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
+
+// However many sources and targets there are, few are remembered, and those
+// that are refused stay so.
+func TestGuardIsBounded(t *testing.T) {
+	g := NewGuard(3, 5, time.Minute)
+	for range 5 {
+		g.Wrong("guesser", "7001")
+	}
+	for i := range maxTracked + 10_000 {
+		g.Wrong(fmt.Sprint("source ", i), fmt.Sprint("target ", i))
+	}
+	if n, m := len(g.sources.when), len(g.targets.when); n > maxTracked || m > maxTracked {
+		t.Errorf("%d sources and %d targets are remembered", n, m)
+	}
+	if g.Allowed("guesser", "") == nil || g.Allowed("another", "7001") == nil {
+		t.Error("a flood of others made the guesser forgotten")
 	}
 }
 

@@ -3,21 +3,22 @@ package store
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
-
-	"golang.org/x/crypto/argon2"
 )
 
 // sealer encrypts secrets that must be had again, with a key that only the
 // service's own user can read.
-type sealer struct{ aead cipher.AEAD }
+type sealer struct {
+	aead   cipher.AEAD
+	macKey []byte // of marks that are given out and come back
+}
 
 func openSealer(file string) (sealer, error) {
 	key, err := os.ReadFile(file)
@@ -40,7 +41,11 @@ func openSealer(file string) (sealer, error) {
 		return sealer{}, err
 	}
 	aead, err := cipher.NewGCM(block)
-	return sealer{aead}, err
+	if err != nil {
+		return sealer{}, err
+	}
+	mac, err := hkdf.Key(sha256.New, key, nil, "marks", 32)
+	return sealer{aead, mac}, err
 }
 
 // writeNew makes a file whole or not at all, and never replaces one.
@@ -76,44 +81,6 @@ func (s sealer) open(sealed []byte) (string, error) {
 		return "", errors.New("sealed secret does not fit the key in the data directory")
 	}
 	return string(plain), nil
-}
-
-// argon2id parameters: the first recommended choice of RFC 9106 §4 scaled to
-// a small machine.
-const (
-	argonTime    = 2
-	argonMemory  = 19 << 10 // KiB
-	argonThreads = 1
-)
-
-var b64 = base64.RawStdEncoding
-
-// hashPassword makes a PHC string.
-func hashPassword(password string) string {
-	salt := make([]byte, 16)
-	rand.Read(salt)
-	hash := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, 32)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
-		b64.EncodeToString(salt), b64.EncodeToString(hash))
-}
-
-func samePassword(phc, password string) bool {
-	parts := strings.Split(phc, "$")
-	if len(parts) != 6 || parts[1] != "argon2id" {
-		return false
-	}
-	var memory, time uint32
-	var threads uint8
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); err != nil {
-		return false
-	}
-	salt, err1 := b64.DecodeString(parts[4])
-	want, err2 := b64.DecodeString(parts[5])
-	if err1 != nil || err2 != nil || len(want) == 0 {
-		return false
-	}
-	got := argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(len(want)))
-	return subtle.ConstantTimeCompare(got, want) == 1
 }
 
 // NewSecret is 128 random bits as text, for tokens, passwords and ids.

@@ -25,8 +25,9 @@ var migrations embed.FS
 
 // Store is safe for use from any goroutine.
 type Store struct {
-	db   *sql.DB
-	seal sealer
+	db      *sql.DB
+	seal    sealer
+	hashing *hashing
 }
 
 // The errors that callers tell apart.
@@ -54,7 +55,7 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	db.SetMaxOpenConns(4)
-	s := &Store{db: db, seal: seal}
+	s := &Store{db: db, seal: seal, hashing: newHashing()}
 	if err := s.migrate(ctx); err != nil {
 		db.Close()
 		return nil, err
@@ -169,6 +170,10 @@ func rows[T any](ctx context.Context, s *Store, scan func(row) (T, error), query
 	if err != nil {
 		return nil, err
 	}
+	return collect(r, scan)
+}
+
+func collect[T any](r *sql.Rows, scan func(row) (T, error)) ([]T, error) {
 	defer r.Close()
 	list := []T{}
 	for r.Next() {

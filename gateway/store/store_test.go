@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -129,7 +130,7 @@ func TestPasswordsAndTokens(t *testing.T) {
 			t.Errorf("token %q was taken", bad)
 		}
 	}
-	if err := s.UpdateUser(ctx, u, "another one"); err != nil {
+	if err := s.SetPassword(ctx, u.ID, "another one", ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Authenticate(ctx, token); err == nil {
@@ -318,7 +319,7 @@ func TestP82WhatIsKeptAboutPeopleIsMinimal(t *testing.T) {
 	s := open(t, t.TempDir())
 	for table, want := range map[string]string{
 		"users":   "id email display_name password role created hidden disabled",
-		"tokens":  "hash id user name created expires",
+		"tokens":  "hash id user name created expires session agent used",
 		"devices": "id user password name extension created hidden owner",
 		"audit":   "id at actor name source act object detail",
 	} {
@@ -327,4 +328,57 @@ func TestP82WhatIsKeptAboutPeopleIsMinimal(t *testing.T) {
 			t.Errorf("%s has %v, want %s; %v", table, got, want, err)
 		}
 	}
+}
+
+// Every table that refers to accounts is in the export, and what it holds of
+// one goes with it or is nobody's.
+func TestP78ExportAndErasureKnowEveryTable(t *testing.T) {
+	s := open(t, t.TempDir())
+	type ref struct{ table, column, gone string }
+	list, err := rows(t.Context(), s, func(r row) (x ref, err error) { return x, r.Scan(&x.table, &x.column, &x.gone) },
+		`SELECT m.name, f."from", f.on_delete FROM sqlite_master m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table' AND f."table" = 'users'`)
+	if err != nil || len(list) < 3 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	for _, x := range list {
+		if x.gone != "CASCADE" && x.gone != "SET NULL" {
+			t.Errorf("%s.%s keeps accounts from being erased: %s", x.table, x.column, x.gone)
+		}
+		exported := false
+		for _, q := range exports {
+			exported = exported || strings.Contains(q, " FROM "+x.table+" ")
+		}
+		if !exported {
+			t.Errorf("%s has no row in exports", x.table)
+		}
+	}
+}
+
+func TestKnownBrowserIsOfOneAccountAndForATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Store{seal: sealer{macKey: []byte("key")}}
+		name, value := s.Know("ann")
+		jar := map[string]string{name: value}
+		find := func(name string) string { return jar[name] }
+		id, ok := s.Known("ann", find)
+		if again, _ := s.Known("ann", find); !ok || id == "" || id != again {
+			t.Fatalf("%q, %v", id, ok)
+		}
+		other, _ := s.Know("bob")
+		jar[other] = value
+		if _, ok := s.Known("bob", find); ok {
+			t.Error("the mark of another account is taken")
+		}
+		for _, bad := range []string{"", ".", "x", value + "0", value[1:], strings.ToUpper(value)} {
+			jar[name] = bad
+			if _, ok := s.Known("ann", find); ok {
+				t.Errorf("%q is taken", bad)
+			}
+		}
+		jar[name] = value
+		time.Sleep(KnownFor + time.Second)
+		if _, ok := s.Known("ann", find); ok {
+			t.Error("it is known for ever")
+		}
+	})
 }

@@ -30,9 +30,13 @@ type User struct {
 
 // AddUser makes an account.
 func (s *Store) AddUser(ctx context.Context, u User, password string) (User, error) {
-	u.ID, u.Created = NewSecret(), time.Now().Truncate(time.Second)
-	err := s.exec(ctx, `INSERT INTO users (id, email, display_name, password, role, hidden, disabled, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		u.ID, u.Email, u.DisplayName, hashPassword(password), u.Role, u.Hidden, u.Disabled, u.Created.Unix())
+	u.ID, u.Created = NewSecret(), time.Now().UTC().Truncate(time.Second)
+	phc, err := s.hash(ctx, password)
+	if err != nil {
+		return u, err
+	}
+	err = s.exec(ctx, `INSERT INTO users (id, email, display_name, password, role, hidden, disabled, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		u.ID, u.Email, u.DisplayName, phc, u.Role, u.Hidden, u.Disabled, u.Created.Unix())
 	return u, err
 }
 
@@ -55,14 +59,10 @@ func (s *Store) User(ctx context.Context, idOrEmail string) (User, error) {
 	return one(ctx, s, scanUser, `SELECT `+userColumns+` FROM users WHERE id = ?1 OR email = ?1`, idOrEmail)
 }
 
-// UpdateUser changes all but the address; the password too, unless it is empty.
-// A new password ends all sign-ins, and so does disabling.
-func (s *Store) UpdateUser(ctx context.Context, u User, password string) error {
+// UpdateUser changes all but address and password. Disabling ends all sign-ins.
+func (s *Store) UpdateUser(ctx context.Context, u User) error {
 	err := s.exec(ctx, `UPDATE users SET display_name = ?, role = ?, hidden = ?, disabled = ? WHERE id = ?`, u.DisplayName, u.Role, u.Hidden, u.Disabled, u.ID)
-	if err == nil && password != "" {
-		err = s.exec(ctx, `UPDATE users SET password = ? WHERE id = ?`, hashPassword(password), u.ID)
-	}
-	if err == nil && (password != "" || u.Disabled) {
+	if err == nil && u.Disabled {
 		_, err = s.db.ExecContext(ctx, `DELETE FROM tokens WHERE user = ?`, u.ID)
 	}
 	return err
@@ -94,71 +94,6 @@ func (s *Store) RemoveUser(ctx context.Context, idOrEmail string) error {
 		}
 	}
 	return tx.Commit()
-}
-
-// decoy is compared for an unknown account, so that the time tells nothing.
-var decoy = hashPassword("no such account")
-
-// CheckPassword finds the account that e-mail and password belong to; one that
-// is disabled is as if it were none.
-func (s *Store) CheckPassword(ctx context.Context, email, password string) (User, error) {
-	var phc string
-	err := s.db.QueryRowContext(ctx, `SELECT password FROM users WHERE email = ? AND disabled = 0`, email).Scan(&phc)
-	if err != nil {
-		phc = decoy
-	}
-	if !samePassword(phc, password) || err != nil {
-		return User{}, ErrNotFound
-	}
-	return s.User(ctx, email)
-}
-
-// Token is a key to the API.
-type Token struct {
-	ID      string    `json:"id"`
-	User    string    `json:"user"`
-	Name    string    `json:"name"`
-	Created time.Time `json:"created"`
-	Expires time.Time `json:"expires,omitzero"`
-}
-
-// AddToken makes a token of a user; the secret is returned only here. ttl 0
-// never expires.
-func (s *Store) AddToken(ctx context.Context, user, name string, ttl time.Duration) (secret string, t Token, err error) {
-	secret = "bh_" + NewSecret()
-	t = Token{ID: NewSecret(), User: user, Name: name, Created: time.Now().UTC().Truncate(time.Second)}
-	var expires int64
-	if ttl > 0 {
-		t.Expires = t.Created.Add(ttl)
-		expires = t.Expires.Unix()
-	}
-	err = s.exec(ctx, `INSERT INTO tokens (hash, id, user, name, created, expires) VALUES (?, ?, ?, ?, ?, ?)`,
-		hashToken(secret), t.ID, user, name, t.Created.Unix(), expires)
-	return secret, t, err
-}
-
-// Tokens lists the tokens of a user; of all when empty.
-func (s *Store) Tokens(ctx context.Context, user string) ([]Token, error) {
-	return rows(ctx, s, func(r row) (t Token, err error) {
-		var created, expires int64
-		err = r.Scan(&t.ID, &t.User, &t.Name, &created, &expires)
-		t.Created = time.Unix(created, 0).UTC()
-		if expires != 0 {
-			t.Expires = time.Unix(expires, 0).UTC()
-		}
-		return t, err
-	}, `SELECT id, user, name, created, expires FROM tokens WHERE ?1 = '' OR user = ?1 ORDER BY created`, user)
-}
-
-// RemoveToken revokes a token by its id or the secret itself.
-func (s *Store) RemoveToken(ctx context.Context, idOrSecret string) error {
-	return s.exec(ctx, `DELETE FROM tokens WHERE id = ? OR hash = ?`, idOrSecret, hashToken(idOrSecret))
-}
-
-// Authenticate finds the user whose token this is.
-func (s *Store) Authenticate(ctx context.Context, secret string) (User, error) {
-	return one(ctx, s, scanUser, `SELECT `+userColumns+` FROM users WHERE disabled = 0 AND id = (SELECT user FROM tokens WHERE hash = ? AND (expires = 0 OR expires > ?))`,
-		hashToken(secret), time.Now().Unix())
 }
 
 // ErrLastAdministrator keeps the last administrator from being removed.

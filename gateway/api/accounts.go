@@ -1,0 +1,197 @@
+package api
+
+import (
+	"context"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bridgehead/gateway/store"
+)
+
+type userBody struct {
+	Email       string     `json:"email" maxLength:"254" format:"email"`
+	DisplayName string     `json:"display_name" maxLength:"64" required:"false"`
+	Password    string     `json:"password" minLength:"10" maxLength:"1024"`
+	Role        store.Role `json:"role" enum:"user,superuser,administrator" default:"user" required:"false"`
+}
+
+type userPatch struct {
+	DisplayName *string     `json:"display_name,omitempty" maxLength:"64"`
+	Password    *string     `json:"password,omitempty" minLength:"10" maxLength:"1024"`
+	Role        *store.Role `json:"role,omitempty" enum:"user,superuser,administrator"`
+	Hidden      *bool       `json:"hidden,omitempty" doc:"leave it out of the directory; an administrator's only by itself"`
+	Disabled    *bool       `json:"disabled,omitempty" doc:"nobody signs in with it; who has is out at once"`
+}
+
+// people are accounts and sign-in.
+func (s *server) people(api huma.API) {
+	const tag = "People"
+	huma.Register(api, operation("POST", "/login", "login", "Sign in", "", tag), s.login)
+	huma.Register(api, operation("POST", "/logout", "logout", "Sign out: the token is revoked", "", tag), s.logout)
+	huma.Register(api, operation("GET", "/me", "me", "Who is signed in", store.RoleUser, tag), func(ctx context.Context, _ *nothing) (*body[store.User], error) {
+		return answer(userOf(ctx), nil)
+	})
+	huma.Register(api, operation("PATCH", "/me", "change-me", "Change your own account", store.RoleUser, tag), s.changeMe)
+	huma.Register(api, operation("GET", "/me/export", "export-me", "All that is kept about you", store.RoleUser, tag), func(ctx context.Context, _ *nothing) (*exported, error) {
+		return s.export(ctx, userOf(ctx).ID)
+	})
+	huma.Register(api, operation("GET", "/users", "list-users", "List accounts", store.RoleSuperuser, tag), func(ctx context.Context, _ *nothing) (*body[[]store.User], error) {
+		return answer(s.Store.Users(ctx))
+	})
+	huma.Register(api, operation("POST", "/users", "add-user", "Make an account", store.RoleSuperuser, tag), s.addUser)
+	huma.Register(api, operation("PATCH", "/users/{id}", "change-user", "Change an account", store.RoleSuperuser, tag), s.changeUser)
+	huma.Register(api, operation("DELETE", "/users/{id}", "remove-user", "Remove an account", store.RoleSuperuser, tag), s.removeUser)
+	huma.Register(api, operation("GET", "/users/{id}/export", "export-user", "All that is kept about an account's owner", store.RoleSuperuser, tag), func(ctx context.Context, in *ByID) (*exported, error) {
+		u, err := s.touchable(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		return s.export(ctx, u.ID)
+	})
+	s.tokens(api)
+}
+
+// exported is a file to keep.
+type exported struct {
+	Disposition string `header:"Content-Disposition"`
+	Body        store.Export
+}
+
+func (s *server) export(ctx context.Context, id string) (*exported, error) {
+	all, err := s.Store.Export(ctx, id)
+	if err != nil {
+		return nil, fail(err)
+	}
+	return &exported{`attachment; filename="bridgehead-account.json"`, all}, nil
+}
+
+type mePatch struct {
+	DisplayName *string `json:"display_name,omitempty" maxLength:"64"`
+	Password    *string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"all other sign-ins and tokens end with it"`
+	OldPassword string  `json:"old_password,omitempty" maxLength:"1024" doc:"the password until now, to change it"`
+}
+
+func (s *server) changeMe(ctx context.Context, in *struct {
+	Caller
+	Body mePatch
+}) (*body[store.User], error) {
+	u := userOf(ctx)
+	if p := in.Body.Password; p != nil {
+		if _, err := s.password(ctx, &in.Caller, u.Email, in.Body.OldPassword); err != nil {
+			if err == errPassword {
+				err = huma.Error403Forbidden("The old password is wrong.")
+			}
+			return nil, err
+		}
+		mine, err := s.Store.Token(ctx, in.token)
+		if err == nil {
+			err = s.Store.SetPassword(ctx, u.ID, *p, mine.ID)
+		}
+		if err != nil {
+			return nil, fail(err)
+		}
+	}
+	set(&u.DisplayName, in.Body.DisplayName)
+	return answer(u, s.Store.UpdateUser(ctx, u))
+}
+
+func (s *server) addUser(ctx context.Context, in *body[userBody]) (*body[store.User], error) {
+	if !allowed(userOf(ctx).Role, in.Body.Role) {
+		return nil, huma.Error403Forbidden("You cannot give a role above your own.")
+	}
+	b := in.Body
+	return answer(s.Store.AddUser(ctx, store.User{Email: b.Email, DisplayName: b.DisplayName, Role: b.Role}, b.Password))
+}
+
+// touchable finds an account that the caller may change: nobody above itself.
+// It goes by its id only, so that no path in a log holds an e-mail address.
+func (s *server) touchable(ctx context.Context, id string) (store.User, error) {
+	u, err := s.Store.User(ctx, id)
+	if err == nil && u.ID != id {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return u, fail(err)
+	}
+	if !allowed(userOf(ctx).Role, u.Role) {
+		return u, huma.Error403Forbidden("This account is above your role.")
+	}
+	return u, nil
+}
+
+func (s *server) changeUser(ctx context.Context, in *struct {
+	ByID
+	Body userPatch
+}) (*body[store.User], error) {
+	u, err := s.touchable(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	was, p := u, in.Body
+	set(&u.DisplayName, p.DisplayName)
+	set(&u.Role, p.Role)
+	set(&u.Hidden, p.Hidden)
+	set(&u.Disabled, p.Disabled)
+	if err := s.permitted(ctx, was, u); err != nil {
+		return nil, fail(err)
+	}
+	if p.Password != nil && u.ID == userOf(ctx).ID {
+		return nil, huma.Error403Forbidden("Change your own password at /me: it asks for the old one.")
+	}
+	err = s.Store.UpdateUser(ctx, u)
+	if err == nil && p.Password != nil {
+		err = s.Store.SetPassword(ctx, u.ID, *p.Password, "")
+	}
+	if err == nil && u.Disabled {
+		s.RevokeUser(u.ID)
+	}
+	return answer(u, err)
+}
+
+// permitted checks what touching an account does not permit yet.
+func (s *server) permitted(ctx context.Context, was, u store.User) error {
+	me := userOf(ctx)
+	switch {
+	case !allowed(me.Role, u.Role):
+		return huma.Error403Forbidden("You cannot give a role above your own.")
+	case u.Hidden != was.Hidden && was.Role == store.RoleAdministrator && me.ID != was.ID:
+		return huma.Error403Forbidden("Administrators hide or show nobody but themselves.")
+	case u.Disabled && !was.Disabled && me.ID == was.ID:
+		return huma.Error409Conflict("You cannot disable your own account.")
+	case was.Role == store.RoleAdministrator && (u.Role != was.Role || u.Disabled):
+		return s.notLast(ctx, was)
+	}
+	return nil
+}
+
+// notLast keeps one administrator who can sign in.
+func (s *server) notLast(ctx context.Context, u store.User) error {
+	if u.Role != store.RoleAdministrator {
+		return nil
+	}
+	all, err := s.Store.Users(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		if x.Role == store.RoleAdministrator && !x.Disabled && x.ID != u.ID {
+			return nil
+		}
+	}
+	return store.ErrLastAdministrator
+}
+
+func (s *server) removeUser(ctx context.Context, in *ByID) (*nothing, error) {
+	u, err := s.touchable(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.notLast(ctx, u); err != nil {
+		return nil, fail(err)
+	}
+	if err := s.Store.RemoveUser(ctx, u.ID); err != nil {
+		return nil, fail(err)
+	}
+	s.RevokeUser(u.ID)
+	return nil, nil
+}

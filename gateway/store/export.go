@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// Export is all that is kept about a person, by table: what GDPR article 15
+// asks for. It holds no secrets.
+type Export map[string][]map[string]any
+
+// exports are the queries of an export; ?1 is the account's id. A table that
+// refers to accounts has a row here.
+var exports = map[string]string{
+	"account":  `SELECT id, email, display_name, role, hidden, disabled, ` + at("created") + ` FROM users WHERE id = ?1`,
+	"tokens":   `SELECT id, name, session, agent, ` + at("created") + `, ` + at("used") + `, ` + at("expires") + ` FROM tokens WHERE user = ?1 ORDER BY created`,
+	"meetings": `SELECT number, name, kind, hidden, ` + at("created") + ` FROM meetings WHERE owner = ?1 ORDER BY number`,
+	"devices":  `SELECT id, user, name, extension, hidden, ` + at("created") + ` FROM devices WHERE owner = ?1 ORDER BY user`,
+	"audit":    `SELECT id, ` + at("at") + `, source, act, object, detail FROM audit WHERE actor = ?1 ORDER BY id`,
+}
+
+// at selects a column of seconds as a time of RFC 3339; 0 is null.
+func at(column string) string {
+	return fmt.Sprintf(`strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', NULLIF(%[1]s, 0), 'unixepoch') AS %[1]s`, column)
+}
+
+// Export collects what is kept about the owner of an account.
+func (s *Store) Export(ctx context.Context, id string) (Export, error) {
+	if u, err := s.User(ctx, id); err != nil || u.ID != id {
+		return nil, ErrNotFound
+	}
+	all := Export{}
+	for name, query := range exports {
+		r, err := s.db.QueryContext(ctx, query, id)
+		if err != nil {
+			return nil, fmt.Errorf("export of %s: %w", name, err)
+		}
+		columns, err := r.Columns()
+		if err != nil {
+			return nil, err
+		}
+		scan := func(r row) (map[string]any, error) {
+			values, fields := make([]any, len(columns)), map[string]any{}
+			for i := range values {
+				values[i] = new(any)
+			}
+			err := r.Scan(values...)
+			for i, c := range columns {
+				fields[c] = *values[i].(*any)
+			}
+			return fields, err
+		}
+		if all[name], err = collect(r, scan); err != nil {
+			return nil, fmt.Errorf("export of %s: %w", name, err)
+		}
+	}
+	return all, nil
+}
