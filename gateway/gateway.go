@@ -198,7 +198,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	}
 	g.handler = api.New(api.Options{
 		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Health: g.health, Registrations: g.registrations,
-		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Mail: letters.Func(),
+		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Mail: letters.Func(), Domain: func() string { return g.cfg.Load().Domain },
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
 	})
 	if cfg.Listen.HTTPS == "" {

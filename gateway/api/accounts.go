@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -16,11 +17,12 @@ type userBody struct {
 }
 
 type userPatch struct {
-	DisplayName *string     `json:"display_name,omitempty" maxLength:"64"`
-	Password    *string     `json:"password,omitempty" minLength:"10" maxLength:"1024"`
-	Role        *store.Role `json:"role,omitempty" enum:"user,superuser,administrator"`
-	Hidden      *bool       `json:"hidden,omitempty" doc:"leave it out of the directory; an administrator's only by itself"`
-	Disabled    *bool       `json:"disabled,omitempty" doc:"nobody signs in with it; who has is out at once"`
+	DisplayName  *string     `json:"display_name,omitempty" maxLength:"64"`
+	Password     *string     `json:"password,omitempty" minLength:"10" maxLength:"1024"`
+	Role         *store.Role `json:"role,omitempty" enum:"user,superuser,administrator"`
+	Hidden       *bool       `json:"hidden,omitempty" doc:"leave it out of the directory; an administrator's only by itself"`
+	SecondFactor *bool       `json:"second_factor,omitempty" enum:"false" doc:"false, when its owner has lost them: remove its passkeys, and ask for none"`
+	Disabled     *bool       `json:"disabled,omitempty" doc:"nobody signs in with it; who has is out at once"`
 }
 
 // people are accounts and sign-in.
@@ -66,26 +68,36 @@ func (s *server) export(ctx context.Context, id string) (*exported, error) {
 }
 
 type mePatch struct {
-	DisplayName *string `json:"display_name,omitempty" maxLength:"64"`
-	Password    *string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"all other sign-ins and tokens end with it"`
-	OldPassword string  `json:"old_password,omitempty" maxLength:"1024" doc:"the password until now, to change it"`
+	DisplayName  *string `json:"display_name,omitempty" maxLength:"64"`
+	Password     *string `json:"password,omitempty" minLength:"10" maxLength:"1024" doc:"all other sign-ins and tokens end with it"`
+	SecondFactor *bool   `json:"second_factor,omitempty" doc:"ask for a passkey after the password"`
+	OldPassword  string  `json:"old_password,omitempty" maxLength:"1024" doc:"the password until now, to change it or second_factor"`
 }
 
 func (s *server) changeMe(ctx context.Context, in *struct {
 	Caller
 	Body mePatch
 }) (*body[store.User], error) {
-	u := userOf(ctx)
-	if p := in.Body.Password; p != nil {
-		if _, err := s.password(ctx, &in.Caller, u.Email, in.Body.OldPassword); err != nil {
-			if err == errPassword {
-				err = huma.Error403Forbidden("The old password is wrong.")
-			}
+	u, b := userOf(ctx), in.Body
+	if b.Password != nil || b.SecondFactor != nil {
+		if err := s.confirm(ctx, &in.Caller, b.OldPassword); err != nil {
 			return nil, err
 		}
+	}
+	if b.SecondFactor != nil {
+		u.SecondFactor = *b.SecondFactor
+		err := s.Store.SecondFactor(ctx, u.ID, u.SecondFactor)
+		if errors.Is(err, store.ErrNeeded) {
+			err = huma.Error409Conflict("Make a passkey first, then let sign-in ask for it.")
+		}
+		if err != nil {
+			return nil, fail(err)
+		}
+	}
+	if b.Password != nil {
 		mine, err := s.Store.Token(ctx, in.token)
 		if err == nil {
-			err = s.Store.SetPassword(ctx, u.ID, *p, mine.ID)
+			err = s.Store.SetPassword(ctx, u.ID, *b.Password, mine.ID)
 		}
 		if err != nil {
 			return nil, fail(err)
@@ -93,6 +105,16 @@ func (s *server) changeMe(ctx context.Context, in *struct {
 	}
 	set(&u.DisplayName, in.Body.DisplayName)
 	return answer(u, s.Store.UpdateUser(ctx, u))
+}
+
+// confirm checks the password of who is signed in, for what a session alone
+// must not do.
+func (s *server) confirm(ctx context.Context, c *Caller, password string) error {
+	_, err := s.password(ctx, c, userOf(ctx).Email, password)
+	if err == errPassword {
+		err = huma.Error403Forbidden("Your password is wrong.")
+	}
+	return err
 }
 
 func (s *server) addUser(ctx context.Context, in *body[userBody]) (*body[store.User], error) {
@@ -135,12 +157,16 @@ func (s *server) changeUser(ctx context.Context, in *struct {
 	if err := s.permitted(ctx, was, u); err != nil {
 		return nil, fail(err)
 	}
-	if p.Password != nil && u.ID == userOf(ctx).ID {
-		return nil, huma.Error403Forbidden("Change your own password at /me: it asks for the old one.")
+	if (p.Password != nil || p.SecondFactor != nil) && u.ID == userOf(ctx).ID {
+		return nil, huma.Error403Forbidden("Change how you sign in yourself at /me: it asks for your password.")
 	}
 	err = s.Store.UpdateUser(ctx, u)
 	if err == nil && p.Password != nil {
 		err = s.Store.SetPassword(ctx, u.ID, *p.Password, "")
+	}
+	if err == nil && p.SecondFactor != nil {
+		u.SecondFactor = false
+		err = s.Store.RemovePasskeys(ctx, u.ID)
 	}
 	if err == nil && u.Disabled {
 		s.RevokeUser(u.ID)

@@ -79,6 +79,7 @@ type Options struct {
 	// Mail sends a letter; nil: there is no mail server.
 	Mail func(context.Context, mail.Letter) error
 	// Dial places calls that belong to no meeting's host.
+	// Domain is the configured host name; empty or nil: any.
 	Domain func() string
 	Log    *slog.Logger
 }
@@ -86,13 +87,19 @@ type Options struct {
 // server carries out the operations.
 type server struct {
 	Options
-	logins  *dialplan.Guard
-	letters *quota // invitations by mail
+	logins    *dialplan.Guard // wrong passwords and passkeys
+	questions *dialplan.Guard // to passkeys of strangers
+	asked     challenges
+	letters   *quota          // invitations by mail
 }
 
 // New makes the handler of the whole HTTPS listener.
 func New(o Options) http.Handler {
-	s := &server{Options: o, logins: dialplan.NewGuard(wrongPerSource, wrongPerAccount, wrongWindow), letters: newQuota(lettersAnHour, time.Hour)}
+	s := &server{Options: o, logins: dialplan.NewGuard(wrongPerSource, wrongPerAccount, wrongWindow),
+		questions: dialplan.NewGuard(questionsPerSource, questionsPerSource, questionWindow), asked: challenges{open: map[string]challenge{}}, letters: newQuota(lettersAnHour, time.Hour)}
+	if s.Domain == nil {
+		s.Domain = func() string { return "" }
+	}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Bridgehead", "1")
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
@@ -103,6 +110,7 @@ func New(o Options) http.Handler {
 	api := humago.New(mux, config)
 	api.UseMiddleware(s.authenticate(api), s.audit)
 	s.people(api)
+	s.passkeys(api)
 	s.meetings(api)
 	s.moderation(api)
 	s.calendars(api)

@@ -45,6 +45,13 @@ var matrix = map[string]right{
 	"POST /me/sessions/revoke-others":  {"", signed200},
 	"POST /users/{id}/revoke-sessions": {"", super200}, // P39
 	"GET /users/{id}/export":           {"", super200}, // P78
+	"POST /login/passkey/begin":        {"", open200},
+	"POST /login/passkey/finish":       {`{"challenge":"none","response":{}}`, [5]int{422, 422, 422, 422, 422}},
+	"GET /me/passkeys":                 {"", signed200},
+	"POST /me/passkeys/begin":          {`{"password":"a good password"}`, signed200},
+	"POST /me/passkeys/finish":         {`{"challenge":"none","response":{}}`, [5]int{401, 422, 422, 422, 422}},
+	"PATCH /me/passkeys/{id}":          {`{"name":"x"}`, personal},
+	"DELETE /me/passkeys/{id}":         {"", personal},
 	"GET /users":                       {"", super200},
 	"POST /users":                      {`{"email":"new@example.org","password":"long enough pw"}`, super200}, // P54
 	"PATCH /users/{id}":                {`{"role":"superuser"}`, super200},                                    // P52, P53
@@ -155,7 +162,12 @@ func (d *desk) lay(own bool) *strings.Replacer {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return strings.NewReplacer("/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
+	_ = s.RemovePasskeys(ctx, holder)
+	passkey, err := s.AddPasskey(ctx, store.Passkey{User: holder, Handle: []byte(store.NewSecret())})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return strings.NewReplacer("/passkeys/{id}", "/passkeys/"+passkey.ID, "/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
 		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/sessions/{id}", "/sessions/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/calls/{id}", "/calls/call", "{secret}", "nobodys")
 }
 

@@ -117,6 +117,9 @@ func (s *server) login(ctx context.Context, in *loginInput) (*loginOutput, error
 	if err != nil {
 		return nil, err
 	}
+	if u.SecondFactor {
+		return nil, s.second(ctx, &in.Caller, u)
+	}
 	return s.enter(ctx, &in.Caller, u)
 }
 

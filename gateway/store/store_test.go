@@ -318,10 +318,11 @@ func TestP78ErasureLeavesNothingOfThePerson(t *testing.T) {
 func TestP82WhatIsKeptAboutPeopleIsMinimal(t *testing.T) {
 	s := open(t, t.TempDir())
 	for table, want := range map[string]string{
-		"users":   "id email display_name password role created hidden disabled",
-		"tokens":  "hash id user name created expires session agent used",
-		"devices": "id user password name extension created hidden owner",
-		"audit":   "id at actor name source act object detail",
+		"users":    "id email display_name password role created hidden disabled second_factor",
+		"tokens":   "hash id user name created expires session agent used",
+		"passkeys": "id user name host handle credential created used",
+		"devices":  "id user password name extension created hidden owner",
+		"audit":    "id at actor name source act object detail",
 	} {
 		got, err := rows(t.Context(), s, func(r row) (n string, err error) { return n, r.Scan(&n) }, `SELECT name FROM pragma_table_info(?)`, table)
 		if err != nil || strings.Join(got, " ") != want {

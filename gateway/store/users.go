@@ -19,13 +19,14 @@ const (
 
 // User is an account that signs in.
 type User struct {
-	ID          string    `json:"id"`
-	Email       string    `json:"email"`
-	DisplayName string    `json:"display_name"`
-	Role        Role      `json:"role"`
-	Hidden      bool      `json:"hidden" doc:"not in the directory"`
-	Disabled    bool      `json:"disabled" doc:"cannot sign in"`
-	Created     time.Time `json:"created"`
+	ID           string    `json:"id"`
+	Email        string    `json:"email"`
+	DisplayName  string    `json:"display_name"`
+	Role         Role      `json:"role"`
+	Hidden       bool      `json:"hidden" doc:"not in the directory"`
+	Disabled     bool      `json:"disabled" doc:"cannot sign in"`
+	SecondFactor bool      `json:"second_factor" doc:"sign-in asks for a passkey after the password"`
+	Created      time.Time `json:"created"`
 }
 
 // AddUser makes an account.
@@ -40,11 +41,11 @@ func (s *Store) AddUser(ctx context.Context, u User, password string) (User, err
 	return u, err
 }
 
-const userColumns = `id, email, display_name, role, hidden, disabled, created`
+const userColumns = `id, email, display_name, role, hidden, disabled, second_factor, created`
 
 func scanUser(r row) (u User, err error) {
 	var created int64
-	err = r.Scan(&u.ID, &u.Email, &u.DisplayName, &u.Role, &u.Hidden, &u.Disabled, &created)
+	err = r.Scan(&u.ID, &u.Email, &u.DisplayName, &u.Role, &u.Hidden, &u.Disabled, &u.SecondFactor, &created)
 	u.Created = time.Unix(created, 0).UTC()
 	return u, err
 }
