@@ -58,6 +58,10 @@ func check(name, value string) (why, remedy string) {
 				return "not an IP address or network", "write 192.0.2.7 or 192.0.2.0/24"
 			}
 		}
+	case "domain":
+		if _, err := domainName(value); err != nil {
+			return "not a domain name", "write a name such as example.org, without @ or *"
+		}
 	case "file":
 		if value == "" {
 			return "", ""

@@ -7,6 +7,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
@@ -37,6 +38,8 @@ type Config struct {
 	Passcode Passcode `key:"passcode"`
 	Records  Records  `key:"records"`
 	Mail     Mail     `key:"mail"`
+	SignUp   SignUp   `key:"signup"`
+	Metrics  Metrics  `key:"metrics"`
 	Log      Log      `key:"log"`
 }
 
@@ -136,6 +139,23 @@ type Mail struct {
 	User     string `key:"user" help:"user name there; none when empty"`
 	Password string `key:"password" help:"its password"`
 	From     string `key:"from" help:"address that the mail comes from, such as Bridgehead <meet@example.org>"`
+}
+
+// Metrics are what Prometheus reads at /metrics.
+type Metrics struct {
+	OpenTo []string `key:"open_to" check:"prefix" help:"networks that may read /metrics without a superuser's token, such as 127.0.0.0/8; none when empty"`
+}
+
+// Prefixes are the networks of OpenTo.
+func (m Metrics) Prefixes() (list []netip.Prefix) {
+	for _, s := range m.OpenTo {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			list = append(list, p.Masked())
+		} else if a, err := netip.ParseAddr(s); err == nil {
+			list = append(list, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return list
 }
 
 // Log is the log on standard error.

@@ -199,6 +199,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	g.handler = api.New(api.Options{
 		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Health: g.health, Registrations: g.registrations,
 		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Mail: letters.Func(), Domain: func() string { return g.cfg.Load().Domain },
+		SignUp: func() api.Addresses { return g.cfg.Load().SignUp }, MetricsOpenTo: func() []netip.Prefix { return g.cfg.Load().Metrics.Prefixes() },
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
 	})
 	if cfg.Listen.HTTPS == "" {
@@ -331,13 +332,14 @@ func (g *gateway) housekeep(ctx context.Context) error {
 	}
 }
 
-// auditDays is how long the audit log is kept.
-const auditDays = 30
+// What is kept for how many days: the audit log, and sign-ups that nobody
+// approves.
+const auditDays, signUpDays = 30, 30
 
 func (g *gateway) purge(ctx context.Context) {
 	now := time.Now()
 	err := errors.Join(g.store.PurgeCalls(ctx, now.AddDate(0, 0, -g.cfg.Load().Records.Days)), g.store.PurgeActs(ctx, now.AddDate(0, 0, -auditDays)),
-		g.store.PurgeTokens(ctx))
+		g.store.PurgeTokens(ctx), g.store.PurgeSignUps(ctx, now.AddDate(0, 0, -signUpDays)))
 	if err != nil {
 		g.log.Error("old records not deleted", "error", err)
 	}

@@ -22,7 +22,7 @@ type userPatch struct {
 	Role         *store.Role `json:"role,omitempty" enum:"user,superuser,administrator"`
 	Hidden       *bool       `json:"hidden,omitempty" doc:"leave it out of the directory; an administrator's only by itself"`
 	SecondFactor *bool       `json:"second_factor,omitempty" enum:"false" doc:"false, when its owner has lost them: remove its passkeys, and ask for none"`
-	Disabled     *bool       `json:"disabled,omitempty" doc:"nobody signs in with it; who has is out at once"`
+	Disabled     *bool       `json:"disabled,omitempty" doc:"nobody signs in with it; who has is out at once. false also approves a sign-up"`
 }
 
 // people are accounts and sign-in.
@@ -50,6 +50,7 @@ func (s *server) people(api huma.API) {
 		}
 		return s.export(ctx, u.ID)
 	})
+	s.signUps(api)
 	s.tokens(api)
 }
 
@@ -154,6 +155,7 @@ func (s *server) changeUser(ctx context.Context, in *struct {
 	set(&u.Role, p.Role)
 	set(&u.Hidden, p.Hidden)
 	set(&u.Disabled, p.Disabled)
+	u.Pending = u.Pending && u.Disabled
 	if err := s.permitted(ctx, was, u); err != nil {
 		return nil, fail(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +83,11 @@ type Options struct {
 	// Dial places calls that belong to no meeting's host.
 	// Domain is the configured host name; empty or nil: any.
 	Domain func() string
-	Log    *slog.Logger
+	// SignUp tells who may sign up; nil: nobody.
+	SignUp func() Addresses
+	// MetricsOpenTo are the networks that need no token for the metrics; nil: none.
+	MetricsOpenTo func() []netip.Prefix
+	Log           *slog.Logger
 }
 
 // server carries out the operations.
@@ -89,16 +95,24 @@ type server struct {
 	Options
 	logins    *dialplan.Guard // wrong passwords and passkeys
 	questions *dialplan.Guard // to passkeys of strangers
+	signing   *dialplan.Guard // up
 	asked     challenges
-	letters   *quota          // invitations by mail
+	letters   *quota // invitations by mail
 }
 
 // New makes the handler of the whole HTTPS listener.
 func New(o Options) http.Handler {
 	s := &server{Options: o, logins: dialplan.NewGuard(wrongPerSource, wrongPerAccount, wrongWindow),
+		signing:   dialplan.NewGuard(signUpsPerSource, signUpsPerSource, signUpWindow),
 		questions: dialplan.NewGuard(questionsPerSource, questionsPerSource, questionWindow), asked: challenges{open: map[string]challenge{}}, letters: newQuota(lettersAnHour, time.Hour)}
 	if s.Domain == nil {
 		s.Domain = func() string { return "" }
+	}
+	if s.SignUp == nil {
+		s.SignUp = func() Addresses { return nobody{} }
+	}
+	if s.MetricsOpenTo == nil {
+		s.MetricsOpenTo = func() []netip.Prefix { return nil }
 	}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Bridgehead", "1")
@@ -120,7 +134,7 @@ func New(o Options) http.Handler {
 	s.auditLog(api)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /api/v1/events", s.events)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{})))
 	if o.Signalling != nil {
 		mux.Handle("/ws", o.Signalling)
 		mux.Handle("/whip/", o.Signalling)
@@ -163,6 +177,22 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Write([]byte("ok\n"))
+}
+
+// metrics are for superusers, and for who asks from where none is needed.
+func (s *server) metrics(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, _ := netip.ParseAddrPort(r.RemoteAddr)
+		open := slices.ContainsFunc(s.MetricsOpenTo(), func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) })
+		if user, err := s.signedIn(r.Context(), r.Header.Get("Authorization"), r.Header.Get("Cookie")); !open && err != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			problem(w, http.StatusUnauthorized, "Send a superuser's token, or open metrics.open_to.")
+		} else if !open && !allowed(user.Role, store.RoleSuperuser) {
+			problem(w, http.StatusForbidden, "Your role does not allow this.")
+		} else {
+			next.ServeHTTP(w, r)
+		}
+	})
 }
 
 // static serves the web client; paths without a file are its own pages.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -37,6 +38,8 @@ type desk struct {
 	ids     map[store.Role]string
 	revoke  []string
 	letters []mail.Letter
+	domains addresses      // that may sign up
+	near    []netip.Prefix // whom the metrics are open to
 }
 
 func newDesk(t *testing.T) *desk {
@@ -66,7 +69,9 @@ func newDesk(t *testing.T) *desk {
 		},
 		Registrations: func() []Registration { return []Registration{{User: "room1", Protocol: "sip"}} },
 		RevokeDevice:  func(u string) { d.revoke = append(d.revoke, u) }, TrunksChanged: func() {},
-		RevokeUser: func(id string) { d.revoke = append(d.revoke, id) },
+		SignUp:        func() Addresses { return d.domains },
+		MetricsOpenTo: func() []netip.Prefix { return d.near },
+		RevokeUser:    func(id string) { d.revoke = append(d.revoke, id) },
 		Reached: func() invite.Places {
 			return invite.Places{Web: "meet.example.org", SIPS: "meet.example.org", H323: "meet.example.org:1721"}
 		},
@@ -130,7 +135,7 @@ func TestStrangersMayOnlySignIn(t *testing.T) {
 	}
 	for path, methods := range api.Paths {
 		for method := range methods {
-			if path == "/api/v1/login" || path == "/api/v1/logout" || strings.HasPrefix(path, "/api/v1/login/passkey/") || path == "/api/v1/calendar/{secret}" {
+			if path == "/api/v1/login" || path == "/api/v1/logout" || strings.HasPrefix(path, "/api/v1/login/passkey/") || path == "/api/v1/calendar/{secret}" || path == "/api/v1/signup" {
 				continue
 			}
 			at := strings.NewReplacer("{number}", "7001", "{id}", "x").Replace(path)
@@ -279,6 +284,20 @@ func TestEventsArriveAndSlowListenersAreCut(t *testing.T) {
 	}
 	if _, open := <-slow; open {
 		t.Error("the slow listener was not cut")
+	}
+}
+
+func TestMetricsAreOpenWhereTheConfigurationSays(t *testing.T) {
+	d := newDesk(t)
+	d.near = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("192.0.2.0/24")}
+	for source, want := range map[string]int{"192.0.2.7": 200, "[::ffff:192.0.2.7]": 200, "192.0.3.7": 401, "[2001:db8::1]": 401} {
+		req := httptest.NewRequest("GET", "https://meet.example.org/metrics", nil)
+		req.RemoteAddr = source + ":40000"
+		w := httptest.NewRecorder()
+		d.server.Config.Handler.ServeHTTP(w, req)
+		if w.Code != want {
+			t.Errorf("from %s: %d, want %d", source, w.Code, want)
+		}
 	}
 }
 

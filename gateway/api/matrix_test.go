@@ -52,6 +52,8 @@ var matrix = map[string]right{
 	"POST /me/passkeys/finish":         {`{"challenge":"none","response":{}}`, [5]int{401, 422, 422, 422, 422}},
 	"PATCH /me/passkeys/{id}":          {`{"name":"x"}`, personal},
 	"DELETE /me/passkeys/{id}":         {"", personal},
+	"GET /signup":                      {"", open200},
+	"POST /signup":                     {`{"email":"x@example.org","password":"long enough"}`, [5]int{403, 403, 403, 403, 403}}, // P69: no domain may
 	"GET /users":                       {"", super200},
 	"POST /users":                      {`{"email":"new@example.org","password":"long enough pw"}`, super200}, // P54
 	"PATCH /users/{id}":                {`{"role":"superuser"}`, super200},                                    // P52, P53
@@ -112,7 +114,7 @@ var matrix = map[string]right{
 	"DELETE /devices/{id}":     {"", admin204},                // P39
 
 	// Beside the description.
-	"GET /metrics": {"", open200},
+	"GET /metrics": {"", super200},
 	"GET /healthz": {"", open200},
 }
 

@@ -382,7 +382,12 @@ func joinSocket(g *gateway, number string, passcodes ...string) (end socketEnd) 
 // metrics as Prometheus reads them.
 func (g *gateway) metrics() (int, string) {
 	g.t.Helper()
-	res, err := g.http.Get("https://" + g.at["https"] + "/metrics")
+	req, err := http.NewRequest("GET", "https://"+g.at["https"]+"/metrics", nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+g.login.Token)
+	res, err := g.http.Do(req)
 	if err != nil {
 		g.t.Fatal(err)
 	}

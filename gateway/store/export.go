@@ -12,7 +12,7 @@ type Export map[string][]map[string]any
 // exports are the queries of an export; ?1 is the account's id. A table that
 // refers to accounts has a row here.
 var exports = map[string]string{
-	"account":  `SELECT id, email, display_name, role, hidden, disabled, second_factor, ` + at("created") + ` FROM users WHERE id = ?1`,
+	"account":  `SELECT id, email, display_name, role, hidden, disabled, pending, second_factor, ` + at("created") + ` FROM users WHERE id = ?1`,
 	"tokens":   `SELECT id, name, session, agent, ` + at("created") + `, ` + at("used") + `, ` + at("expires") + ` FROM tokens WHERE user = ?1 ORDER BY created`,
 	"meetings": `SELECT number, name, kind, hidden, ` + at("created") + ` FROM meetings WHERE owner = ?1 ORDER BY number`,
 	"devices":  `SELECT id, user, name, extension, hidden, ` + at("created") + ` FROM devices WHERE owner = ?1 ORDER BY user`,

@@ -318,7 +318,7 @@ func TestP78ErasureLeavesNothingOfThePerson(t *testing.T) {
 func TestP82WhatIsKeptAboutPeopleIsMinimal(t *testing.T) {
 	s := open(t, t.TempDir())
 	for table, want := range map[string]string{
-		"users":    "id email display_name password role created hidden disabled second_factor",
+		"users":    "id email display_name password role created hidden disabled second_factor pending",
 		"tokens":   "hash id user name created expires session agent used",
 		"passkeys": "id user name host handle credential created used",
 		"devices":  "id user password name extension created hidden owner",

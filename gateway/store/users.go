@@ -25,6 +25,7 @@ type User struct {
 	Role         Role      `json:"role"`
 	Hidden       bool      `json:"hidden" doc:"not in the directory"`
 	Disabled     bool      `json:"disabled" doc:"cannot sign in"`
+	Pending      bool      `json:"pending" doc:"signed up, and not approved yet: disabled until then"`
 	SecondFactor bool      `json:"second_factor" doc:"sign-in asks for a passkey after the password"`
 	Created      time.Time `json:"created"`
 }
@@ -41,11 +42,11 @@ func (s *Store) AddUser(ctx context.Context, u User, password string) (User, err
 	return u, err
 }
 
-const userColumns = `id, email, display_name, role, hidden, disabled, second_factor, created`
+const userColumns = `id, email, display_name, role, hidden, disabled, pending, second_factor, created`
 
 func scanUser(r row) (u User, err error) {
 	var created int64
-	err = r.Scan(&u.ID, &u.Email, &u.DisplayName, &u.Role, &u.Hidden, &u.Disabled, &u.SecondFactor, &created)
+	err = r.Scan(&u.ID, &u.Email, &u.DisplayName, &u.Role, &u.Hidden, &u.Disabled, &u.Pending, &u.SecondFactor, &created)
 	u.Created = time.Unix(created, 0).UTC()
 	return u, err
 }
@@ -60,9 +61,11 @@ func (s *Store) User(ctx context.Context, idOrEmail string) (User, error) {
 	return one(ctx, s, scanUser, `SELECT `+userColumns+` FROM users WHERE id = ?1 OR email = ?1`, idOrEmail)
 }
 
-// UpdateUser changes all but address and password. Disabling ends all sign-ins.
+// UpdateUser changes all but address and password. Disabling ends all
+// sign-ins; enabling approves a sign-up.
 func (s *Store) UpdateUser(ctx context.Context, u User) error {
-	err := s.exec(ctx, `UPDATE users SET display_name = ?, role = ?, hidden = ?, disabled = ? WHERE id = ?`, u.DisplayName, u.Role, u.Hidden, u.Disabled, u.ID)
+	err := s.exec(ctx, `UPDATE users SET display_name = ?, role = ?, hidden = ?, disabled = ?, pending = ? WHERE id = ?`,
+		u.DisplayName, u.Role, u.Hidden, u.Disabled, u.Pending && u.Disabled, u.ID)
 	if err == nil && u.Disabled {
 		_, err = s.db.ExecContext(ctx, `DELETE FROM tokens WHERE user = ?`, u.ID)
 	}
