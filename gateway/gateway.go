@@ -28,6 +28,7 @@ import (
 	"bridgehead/core/rtpio"
 	"bridgehead/gateway/api"
 	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/directory"
 	"bridgehead/gateway/mail"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
@@ -55,6 +56,7 @@ type gateway struct {
 	plan     *dialplan.Plan
 	composer *compose.Composer // nil: nothing is composed
 	hub      *api.Hub
+	people   *directory.Book
 	sip      *sip.Edge
 	pstn     *pstn.Edge
 	webrtc   *webrtc.Edge
@@ -112,6 +114,11 @@ func (g *gateway) openRooms(cfg *config.Config) error {
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
 	g.book = records.New(g.store, g.log)
 	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Data: c}) }
+	g.people = &directory.Book{Store: g.store, Hosts: func() directory.Hosts {
+		at := g.places()
+		return directory.Hosts{SIPS: at.SIPS, H323: at.H323}
+	}, Registrations: g.registeredDevices, Notify: g.cameOrWent}
+	g.hub.Attended = g.people.Attended
 	g.composer = newComposer(cfg, g.log)
 	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Composer: g.composer, Layout: compose.Layout(cfg.Video.Layout),
 		Guard: g.guard, Book: g.book, Admit: g.effort.admit, Notify: g.changed, Log: g.log})
@@ -165,6 +172,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	if err := g.openH323(cfg); err != nil {
 		return err
 	}
+	g.plan.Present = g.people.Registered
 	g.plan.Dialer(g.sip, "sip", "sips")
 	g.plan.Dialer(g.h323, "h323")
 	g.plan.Dialer(g.pstn, "tel")
@@ -197,7 +205,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 		return err
 	}
 	g.handler = api.New(api.Options{
-		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Health: g.health, Registrations: g.registrations,
+		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Directory: g.people, Health: g.health, Registrations: g.registrations,
 		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Mail: letters.Func(), Domain: func() string { return g.cfg.Load().Domain },
 		SignUp: func() api.Addresses { return g.cfg.Load().SignUp }, MetricsOpenTo: func() []netip.Prefix { return g.cfg.Load().Metrics.Prefixes() },
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
@@ -255,6 +263,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	behind.Go(func() { g.book.Run(late) })
 	behind.Go(func() { trimMemory(late, g.clock.Idle) })
 	behind.Go(func() { g.effort.watch(late) })
+	behind.Go(func() { g.people.Run(late) })
 	if g.composer != nil {
 		behind.Go(func() { g.composer.Run(late) })
 	}
@@ -380,6 +389,16 @@ func (g *gateway) changed(c meet.Change) {
 		topic = "meeting"
 	}
 	g.hub.Send(api.Event{Topic: topic, Owner: c.Owner, Data: c})
+	g.people.Changed(c)
+}
+
+// cameOrWent tells of who can be called: everybody, or one account alone.
+func (g *gateway) cameOrWent(e directory.Entry, only string) {
+	event := api.Event{Topic: "registrations", All: only == "", Data: e}
+	if only != "" {
+		event.To = []string{only}
+	}
+	g.hub.Send(event)
 }
 
 // reload takes up a new configuration, as far as calls need not be dropped.
@@ -441,6 +460,13 @@ func (g *gateway) registrations() (list []api.Registration) {
 		list = append(list, api.Registration{User: r.User, Contact: r.CallSignal.String(), Protocol: "h323", Source: r.Peer.Addr.String(), Expires: r.Expires})
 	}
 	return list
+}
+
+func (g *gateway) registeredDevices() (users []string) {
+	for _, r := range g.registrations() {
+		users = append(users, r.User)
+	}
+	return users
 }
 
 // revoke ends a device's registrations and calls at once.

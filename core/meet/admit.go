@@ -320,7 +320,7 @@ func (m *Meeting) placed(p *party) {
 
 func (m *Meeting) changed(what string, p *party, r core.Reason) {
 	m.dirty, m.moved = true, true
-	m.notify(Change{What: what, Party: p.view(), Reason: r})
+	m.notify(Change{What: what, Party: p.view(), Reason: r, User: p.info.User})
 }
 
 func (m *Meeting) notify(c Change) {

@@ -88,6 +88,8 @@ type Change struct {
 	What    string      `json:"what"` // joined, left, waiting, changed, locked, unlocked, ended
 	Party   core.Party  `json:"party"`
 	Reason  core.Reason `json:"reason"`
+	// User is the account or device that the party has proved to be.
+	User string `json:"-"`
 }
 
 // Meeting is a live meeting.

@@ -23,6 +23,7 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/directory"
 	"bridgehead/gateway/invite"
 	"bridgehead/gateway/mail"
 	"bridgehead/gateway/records"
@@ -61,6 +62,8 @@ type Options struct {
 	Guard *dialplan.Guard
 	Book  *records.Book
 	Hub   *Hub
+	// Directory is who can be called.
+	Directory *directory.Book
 	// Health tells what is not up yet; nothing when all is.
 	Health func() []string
 	// Registrations and RevokeDevice reach the registrars.
@@ -132,6 +135,7 @@ func New(o Options) http.Handler {
 	s.lines(api)
 	describeEvents(api)
 	s.auditLog(api)
+	s.directory(api)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{})))

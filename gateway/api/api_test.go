@@ -22,6 +22,7 @@ import (
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
 	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/directory"
 	"bridgehead/gateway/invite"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
@@ -40,6 +41,9 @@ type desk struct {
 	letters []mail.Letter
 	domains addresses      // that may sign up
 	near    []netip.Prefix // whom the metrics are open to
+	people  *directory.Book
+	// registered are the devices that the directory sees registered.
+	registered []string
 }
 
 func newDesk(t *testing.T) *desk {
@@ -57,10 +61,21 @@ func newDesk(t *testing.T) *desk {
 	guard, book := dialplan.NewGuard(10, 30, time.Minute), records.New(s, log)
 	plan := dialplan.New(dialplan.Options{Store: s, Clock: clock.New(log), Voice: voice, Guard: guard, Book: book, Notify: func(meet.Change) {}, Log: log})
 	d.plan = plan
+	d.people = &directory.Book{Store: s, Hosts: func() directory.Hosts {
+		return directory.Hosts{SIPS: "meet.example.org", H323: "meet.example.org:1721"}
+	},
+		Registrations: func() []string { return d.registered }, Notify: func(e directory.Entry, only string) {
+			event := Event{Topic: "registrations", All: only == "", Data: e}
+			if only != "" {
+				event.To = []string{only}
+			}
+			d.hub.Send(event)
+		}}
+	d.hub.Attended = d.people.Attended
 	healthy := true
 	letters := func(_ context.Context, l mail.Letter) error { d.letters = append(d.letters, l); return nil }
 	d.server = httptest.NewTLSServer(New(Options{
-		Store: s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log,
+		Store: s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Directory: d.people, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log,
 		Health: func() []string {
 			if healthy {
 				return nil
@@ -274,7 +289,7 @@ func TestEventsArriveAndSlowListenersAreCut(t *testing.T) {
 		}
 		n += more
 	}
-	slow, stop, _ := d.hub.listen()
+	slow, stop, _ := d.hub.listen("somebody")
 	defer stop()
 	for range hubBuffer + 1 {
 		d.hub.Send(Event{})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,15 +16,38 @@ import (
 // Hub hands events to everybody who listens. One who is too slow is cut off
 // and comes again.
 type Hub struct {
+	// Attended is told, and must not block, when an account begins to listen
+	// and when it does no more; nil: nobody is. Set it before the first listener
+	// comes.
+	Attended func(account string, here bool)
+
 	mu        sync.Mutex
-	listeners map[chan Event]bool
+	listeners map[chan Event]string // the account that listens
+	accounts  map[string]int        // how often each does
 }
 
-// Event is a change of meetings, participants or calls.
+// Event is something that has changed.
 type Event struct {
-	Topic string // meeting, participant, call
-	Owner string // the account whose meeting it is of; empty: nobody's, so superusers' alone
-	Data  any
+	Topic string // meeting, participant, call, registrations
+	// Owner is the account whose meeting it is of, told beside superusers;
+	// empty: they alone.
+	Owner string
+	// To names the accounts that are told instead, and nobody else; All is
+	// everybody who is signed in.
+	To   []string
+	All  bool
+	Data any
+}
+
+// concerns tells whether an account may hear of it.
+func (e Event) concerns(u store.User) bool {
+	switch {
+	case e.All:
+		return true
+	case e.To != nil:
+		return slices.Contains(e.To, u.ID)
+	}
+	return allowed(u.Role, store.RoleSuperuser) || e.Owner != "" && e.Owner == u.ID
 }
 
 const (
@@ -33,7 +57,7 @@ const (
 )
 
 // NewHub returns a hub without listeners.
-func NewHub() *Hub { return &Hub{listeners: map[chan Event]bool{}} }
+func NewHub() *Hub { return &Hub{listeners: map[chan Event]string{}, accounts: map[string]int{}} }
 
 // Send never blocks.
 func (h *Hub) Send(e Event) {
@@ -43,28 +67,47 @@ func (h *Hub) Send(e Event) {
 		select {
 		case c <- e:
 		default:
-			delete(h.listeners, c)
-			close(c)
+			h.drop(c)
 		}
 	}
 }
 
-func (h *Hub) listen() (events chan Event, stop func(), ok bool) {
+func (h *Hub) listen(account string) (events chan Event, stop func(), ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.listeners) >= hubListeners {
 		return nil, nil, false
 	}
 	c := make(chan Event, hubBuffer)
-	h.listeners[c] = true
+	h.listeners[c] = account
+	h.attend(account, 1)
 	return c, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if h.listeners[c] {
-			delete(h.listeners, c)
-			close(c)
-		}
+		h.drop(c)
 	}, true
+}
+
+// drop ends a listener, if it is one. h.mu is held.
+func (h *Hub) drop(c chan Event) {
+	account, ok := h.listeners[c]
+	if !ok {
+		return
+	}
+	delete(h.listeners, c)
+	close(c)
+	h.attend(account, -1)
+}
+
+func (h *Hub) attend(account string, n int) {
+	was := h.accounts[account]
+	h.accounts[account] = was + n
+	if was+n == 0 {
+		delete(h.accounts, account)
+	}
+	if (was == 0 || was+n == 0) && h.Attended != nil {
+		h.Attended(account, was+n > 0)
+	}
 }
 
 // events serves server-sent events (HTML Living Standard §9.2): to superusers
@@ -76,7 +119,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusUnauthorized, "Sign in first, or send a valid token.")
 		return
 	}
-	events, stop, ok := s.Hub.listen()
+	events, stop, ok := s.Hub.listen(user.ID)
 	if !ok {
 		problem(w, http.StatusServiceUnavailable, "Too many listeners.")
 		return
@@ -102,7 +145,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			if !ok {
 				return
 			}
-			if !allowed(user.Role, store.RoleSuperuser) && (e.Owner == "" || e.Owner != user.ID) {
+			if !e.concerns(user) {
 				continue
 			}
 			data, err := json.Marshal(e.Data)
@@ -121,7 +164,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 // only what answers once.
 func describeEvents(api huma.API) {
 	o := operation("GET", "/events", "events", "Every change of meetings, participants and calls, as server-sent events", store.RoleUser, "Calls")
-	o.Description = "Topics: meeting, participant, call. Users are told of their own meetings, superusers of all and of calls. The stream ends when the right to it does."
+	o.Description = "Topics: meeting, participant, call; registrations, an entry of the directory that has come or gone; message, in a conversation. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does."
 	o.Responses = map[string]*huma.Response{"200": {Description: "the events, for as long as the connection lasts", Content: map[string]*huma.MediaType{"text/event-stream": {}}}}
 	api.OpenAPI().AddOperation(&o)
 }

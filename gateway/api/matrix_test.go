@@ -98,6 +98,9 @@ var matrix = map[string]right{
 
 	"GET /audit": {"", super200},
 
+	"GET /directory":     {"", signed200}, // P29, P57, P58, P71, P72
+	"GET /directory.vcf": {"", signed200},
+
 	"GET /trunks":              {"", admin200},
 	"GET /trunks/{id}":         {"", admin200},
 	"POST /trunks":             {`{"name":"new","transport":"udp"}`, admin200},

@@ -2,6 +2,8 @@ package dialplan
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,12 +27,13 @@ func (p *Plan) Dialer(edge core.Edge, schemes ...string) {
 const ringFor = 60 * time.Second
 
 // DialOut calls an address and joins who answers to the room. The leg is given
-// back while it rings. Addresses without a scheme are devices of this bridge.
+// back while it rings. Addresses without a scheme are devices of this bridge,
+// and the accounts that own them.
 func (p *Plan) DialOut(to, name string, by *core.Info, into core.Room) (core.Leg, error) {
 	to = strings.TrimSpace(to)
 	scheme, _, ok := strings.Cut(to, ":")
 	if !ok {
-		device, err := p.opt.Store.Device(context.Background(), to)
+		device, err := p.device(context.Background(), to)
 		if err != nil {
 			return nil, core.Reason{Code: core.NotFound, Say: "There is nobody with this address. Write sip:…, sips:… or tel:+….", Detail: "dial-out to unknown device"}
 		}
@@ -47,6 +50,24 @@ func (p *Plan) DialOut(to, name string, by *core.Info, into core.Room) (core.Leg
 		}
 	}
 	return nil, core.Reason{Code: core.Incompatible, Say: "Addresses of this kind cannot be called.", Detail: "no edge dials " + scheme + ":"}
+}
+
+// device finds a device by user or extension, or that of an account: one that
+// is registered, if there is.
+func (p *Plan) device(ctx context.Context, key string) (store.Device, error) {
+	d, err := p.opt.Store.Device(ctx, key)
+	if !errors.Is(err, store.ErrNotFound) {
+		return d, err
+	}
+	owned, err := p.opt.Store.DevicesOf(ctx, key)
+	switch {
+	case err != nil:
+		return d, err
+	case len(owned) == 0:
+		return d, store.ErrNotFound
+	}
+	here := func(d store.Device) bool { return p.Present != nil && p.Present(d.User) }
+	return owned[max(0, slices.IndexFunc(owned, here))], nil
 }
 
 func (p *Plan) dialVia(edge core.Edge, to string, by *core.Info, into core.Room) (core.Leg, error) {
@@ -105,7 +126,7 @@ func (p *Plan) toDevice(ctx context.Context, extension string, call core.Call) (
 // ring makes the room of a 1:1 call: a meeting of its own, so that a third
 // can join it.
 func (p *Plan) ring(ctx context.Context, device string, call core.Call) (core.Room, bool) {
-	d, err := p.opt.Store.Device(ctx, device)
+	d, err := p.device(ctx, device)
 	if err != nil {
 		return nil, false
 	}

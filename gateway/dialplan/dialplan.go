@@ -50,6 +50,8 @@ type Plan struct {
 	// Registered gives the scheme of the address by which a device is called
 	// now; nil: sip for all.
 	Registered func(user string) (scheme string)
+	// Present tells whether a device is registered; nil: nobody knows.
+	Present func(user string) bool
 }
 
 // New makes a plan; [Plan.Dialers] must follow before anybody dials out.

@@ -186,6 +186,11 @@ func (s *Store) Device(ctx context.Context, key string) (Device, error) {
 	return one(ctx, s, s.scanDevice, `SELECT `+deviceColumns+` FROM devices WHERE id = ?1 OR user = ?1 OR extension = ?1`, key)
 }
 
+// DevicesOf lists the devices of an account, if that may be reached.
+func (s *Store) DevicesOf(ctx context.Context, account string) ([]Device, error) {
+	return rows(ctx, s, s.scanDevice, `SELECT `+deviceColumns+` FROM devices WHERE owner = (SELECT id FROM users WHERE id = ? AND NOT disabled) ORDER BY user`, account)
+}
+
 // RemoveDevice revokes a device.
 func (s *Store) RemoveDevice(ctx context.Context, key string) error {
 	return s.exec(ctx, `DELETE FROM devices WHERE id = ?1 OR user = ?1`, key)
