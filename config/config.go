@@ -40,6 +40,7 @@ type Config struct {
 	Mail     Mail     `key:"mail"`
 	SignUp   SignUp   `key:"signup"`
 	Metrics  Metrics  `key:"metrics"`
+	Chat     Chat     `key:"chat"`
 	Log      Log      `key:"log"`
 }
 
@@ -156,6 +157,12 @@ func (m Metrics) Prefixes() (list []netip.Prefix) {
 		}
 	}
 	return list
+}
+
+// Chat is what is kept of what people write. Whether they may is switched at
+// run time.
+type Chat struct {
+	Retention int `key:"retention" default:"30" check:"1-3650" help:"days that messages are kept"`
 }
 
 // Log is the log on standard error.

@@ -27,6 +27,7 @@ import (
 	"bridgehead/core/meet"
 	"bridgehead/core/rtpio"
 	"bridgehead/gateway/api"
+	"bridgehead/gateway/chat"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/mail"
@@ -57,6 +58,7 @@ type gateway struct {
 	composer *compose.Composer // nil: nothing is composed
 	hub      *api.Hub
 	people   *directory.Book
+	chat     *chat.Keeper
 	sip      *sip.Edge
 	pstn     *pstn.Edge
 	webrtc   *webrtc.Edge
@@ -95,7 +97,7 @@ func (g *gateway) open(ctx context.Context, cfg *config.Config) (err error) {
 	if g.store, err = store.Open(ctx, cfg.Data); err != nil {
 		return err
 	}
-	if err := g.openRooms(cfg); err != nil {
+	if err := g.openRooms(ctx, cfg); err != nil {
 		return err
 	}
 	if err := g.openEdges(cfg); err != nil {
@@ -105,7 +107,7 @@ func (g *gateway) open(ctx context.Context, cfg *config.Config) (err error) {
 }
 
 // openRooms makes what calls can lead to.
-func (g *gateway) openRooms(cfg *config.Config) error {
+func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	voice, err := ivr.NewVoice(cfg.Language)
 	if err != nil {
 		return err
@@ -119,9 +121,14 @@ func (g *gateway) openRooms(cfg *config.Config) error {
 		return directory.Hosts{SIPS: at.SIPS, H323: at.H323}
 	}, Registrations: g.registeredDevices, Notify: g.cameOrWent}
 	g.hub.Attended = g.people.Attended
+	g.chat = chat.New(g.store, g.log)
+	g.chat.Notify = func(m store.Message, readers []string) { g.hub.Send(api.Event{Topic: "message", To: readers, Data: m}) }
+	if err := g.chat.Load(ctx); err != nil {
+		return err
+	}
 	g.composer = newComposer(cfg, g.log)
 	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Composer: g.composer, Layout: compose.Layout(cfg.Video.Layout),
-		Guard: g.guard, Book: g.book, Admit: g.effort.admit, Notify: g.changed, Log: g.log})
+		Guard: g.guard, Book: g.book, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
 	return nil
 }
 
@@ -205,7 +212,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 		return err
 	}
 	g.handler = api.New(api.Options{
-		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Directory: g.people, Health: g.health, Registrations: g.registrations,
+		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Directory: g.people, Chat: g.chat, Health: g.health, Registrations: g.registrations,
 		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Mail: letters.Func(), Domain: func() string { return g.cfg.Load().Domain },
 		SignUp: func() api.Addresses { return g.cfg.Load().SignUp }, MetricsOpenTo: func() []netip.Prefix { return g.cfg.Load().Metrics.Prefixes() },
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
@@ -223,7 +230,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 func (g *gateway) run(ctx context.Context, out io.Writer) error {
 	defer g.close()
 	cfg := g.cfg.Load()
-	if err := g.store.CloseOpenCalls(ctx); err != nil {
+	if err := errors.Join(g.store.CloseOpenCalls(ctx), g.store.CloseOpenStays(ctx)); err != nil {
 		return err
 	}
 	g.trunks.load()
@@ -264,6 +271,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	behind.Go(func() { trimMemory(late, g.clock.Idle) })
 	behind.Go(func() { g.effort.watch(late) })
 	behind.Go(func() { g.people.Run(late) })
+	behind.Go(func() { g.chat.Run(late) })
 	if g.composer != nil {
 		behind.Go(func() { g.composer.Run(late) })
 	}
@@ -348,7 +356,8 @@ const auditDays, signUpDays = 30, 30
 func (g *gateway) purge(ctx context.Context) {
 	now := time.Now()
 	err := errors.Join(g.store.PurgeCalls(ctx, now.AddDate(0, 0, -g.cfg.Load().Records.Days)), g.store.PurgeActs(ctx, now.AddDate(0, 0, -auditDays)),
-		g.store.PurgeTokens(ctx), g.store.PurgeSignUps(ctx, now.AddDate(0, 0, -signUpDays)))
+		g.store.PurgeTokens(ctx), g.store.PurgeSignUps(ctx, now.AddDate(0, 0, -signUpDays)),
+		g.store.PurgeChat(ctx, now.AddDate(0, 0, -g.cfg.Load().Chat.Retention)))
 	if err != nil {
 		g.log.Error("old records not deleted", "error", err)
 	}
@@ -357,6 +366,9 @@ func (g *gateway) purge(ctx context.Context) {
 // changedOutside takes up changes that another process made.
 func (g *gateway) changedOutside(ctx context.Context) {
 	g.trunks.load()
+	if err := g.chat.Load(ctx); err != nil {
+		g.log.Error("settings of chat not read", "error", err)
+	}
 	for _, r := range g.registrations() {
 		if r.User == "" {
 			continue // of a legacy listener: no device's
@@ -390,6 +402,7 @@ func (g *gateway) changed(c meet.Change) {
 	}
 	g.hub.Send(api.Event{Topic: topic, Owner: c.Owner, Data: c})
 	g.people.Changed(c)
+	g.chat.Changed(c)
 }
 
 // cameOrWent tells of who can be called: everybody, or one account alone.

@@ -148,6 +148,7 @@ func (m *Meeting) admit(p *party) {
 	p.out = m.listen(p, m.mixer)
 	m.look(p)
 	m.placed(p)
+	m.retell(p)
 	switch {
 	case fromLobby:
 		m.say(p, "accepted")
@@ -228,6 +229,9 @@ func (m *Meeting) left(s *seat, r core.Reason) {
 	m.changed("left", p, r)
 	if wasIn {
 		m.announce("left")
+	}
+	if len(m.inside()) == 0 {
+		m.said = nil
 	}
 }
 

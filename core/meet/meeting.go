@@ -74,6 +74,8 @@ type Options struct {
 	// Dial calls an address and joins who answers through the room given. by
 	// is the party that asked, nil for the API.
 	Dial func(to, name string, by *core.Info, into core.Room) (core.Leg, error)
+	// Chat follows what is written; nil: everybody may write, and nobody keeps it.
+	Chat Chat
 	// Notify is told of every change; it must not block.
 	Notify func(Change)
 	// Closed is called once when the meeting is over.
@@ -117,8 +119,9 @@ type Meeting struct {
 	moved    bool // what composed pictures say of people may be otherwise
 	dirty    bool // the roster changed since it was last sent
 	sentAt   time.Duration
-	floor    *party // who presents
-	speaking string // what was last sent, to send changes only
+	floor    *party      // who presents
+	said     []core.Text // in writing, since the meeting was last empty
+	speaking string      // what was last sent, to send changes only
 	looks    int
 
 	announced   bool

@@ -104,10 +104,7 @@ func (m *Meeting) hand(p *party, raised bool) {
 	m.changed("changed", p, core.Reason{})
 }
 
-const (
-	maxName = 64   // runes
-	maxText = 4000 // bytes of a chat line
-)
+const maxName = 64 // runes
 
 // clean makes a name fit to show: no control characters, not too long.
 func clean(name string) string {
@@ -127,16 +124,6 @@ func (m *Meeting) rename(p *party, name string) {
 	if name = clean(name); name != "" {
 		p.name = name
 		m.changed("changed", p, core.Reason{})
-	}
-}
-
-func (m *Meeting) text(p *party, t core.Text) {
-	if len(t.Body) == 0 || len(t.Body) > maxText {
-		return
-	}
-	t.From, t.Name = p.info.ID, p.name
-	for _, o := range m.inside() {
-		o.leg.Signal(t)
 	}
 }
 

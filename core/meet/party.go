@@ -31,6 +31,7 @@ type party struct {
 	sub     *forward.Subscriber
 	keys    keypad
 	layout  compose.Layout // its own choice; empty: the meeting's
+	wrote   time.Time      // until when its lines so far take, at the pace that it may write
 }
 
 // seat is the party's place; a new one is made whenever the party moves.

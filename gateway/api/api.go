@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"bridgehead/core"
+	"bridgehead/gateway/chat"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/invite"
@@ -64,6 +65,7 @@ type Options struct {
 	Hub   *Hub
 	// Directory is who can be called.
 	Directory *directory.Book
+	Chat      *chat.Keeper
 	// Health tells what is not up yet; nothing when all is.
 	Health func() []string
 	// Registrations and RevokeDevice reach the registrars.
@@ -136,6 +138,8 @@ func New(o Options) http.Handler {
 	describeEvents(api)
 	s.auditLog(api)
 	s.directory(api)
+	s.chat(api)
+	s.settings(api)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{})))
@@ -238,6 +242,8 @@ func fail(err error) error {
 		return huma.Error409Conflict("This name or number is taken already.")
 	case errors.Is(err, store.ErrBusy):
 		return later(huma.Error503ServiceUnavailable("Too many passwords are being checked right now. Try again."), 2*time.Second)
+	case errors.Is(err, store.ErrMembers):
+		return huma.Error409Conflict("A conversation has at most 100 members.")
 	case errors.Is(err, store.ErrLastAdministrator):
 		return huma.Error409Conflict("This is the last administrator; make another one first.")
 	}

@@ -21,6 +21,7 @@ import (
 	"bridgehead/core/clock"
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
+	"bridgehead/gateway/chat"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/invite"
@@ -42,6 +43,7 @@ type desk struct {
 	domains addresses      // that may sign up
 	near    []netip.Prefix // whom the metrics are open to
 	people  *directory.Book
+	chat    *chat.Keeper
 	// registered are the devices that the directory sees registered.
 	registered []string
 }
@@ -59,7 +61,9 @@ func newDesk(t *testing.T) *desk {
 	log := slog.New(slog.DiscardHandler)
 	d := &desk{t: t, store: s, tokens: map[store.Role]string{}, hub: NewHub(), ids: map[store.Role]string{}}
 	guard, book := dialplan.NewGuard(10, 30, time.Minute), records.New(s, log)
-	plan := dialplan.New(dialplan.Options{Store: s, Clock: clock.New(log), Voice: voice, Guard: guard, Book: book, Notify: func(meet.Change) {}, Log: log})
+	d.chat = chat.New(s, log)
+	d.chat.Notify = func(m store.Message, readers []string) { d.hub.Send(Event{Topic: "message", To: readers, Data: m}) }
+	plan := dialplan.New(dialplan.Options{Chat: d.chat, Store: s, Clock: clock.New(log), Voice: voice, Guard: guard, Book: book, Notify: func(meet.Change) {}, Log: log})
 	d.plan = plan
 	d.people = &directory.Book{Store: s, Hosts: func() directory.Hosts {
 		return directory.Hosts{SIPS: "meet.example.org", H323: "meet.example.org:1721"}
@@ -75,7 +79,7 @@ func newDesk(t *testing.T) *desk {
 	healthy := true
 	letters := func(_ context.Context, l mail.Letter) error { d.letters = append(d.letters, l); return nil }
 	d.server = httptest.NewTLSServer(New(Options{
-		Store: s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Directory: d.people, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log,
+		Store: s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Directory: d.people, Chat: d.chat, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log,
 		Health: func() []string {
 			if healthy {
 				return nil
@@ -153,7 +157,7 @@ func TestStrangersMayOnlySignIn(t *testing.T) {
 			if path == "/api/v1/login" || path == "/api/v1/logout" || strings.HasPrefix(path, "/api/v1/login/passkey/") || path == "/api/v1/calendar/{secret}" || path == "/api/v1/signup" {
 				continue
 			}
-			at := strings.NewReplacer("{number}", "7001", "{id}", "x").Replace(path)
+			at := strings.NewReplacer("{number}", "7001", "{id}", "x", "{message}", "1").Replace(path)
 			if status, _ := d.do("", strings.ToUpper(method), at, "{}"); status != 401 {
 				t.Errorf("%s %s answers a stranger with %d", method, path, status)
 			}

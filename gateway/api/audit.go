@@ -27,10 +27,11 @@ type reread struct {
 
 func (c reread) BodyReader() io.Reader { return bytes.NewReader(c.body) }
 
-// audit writes down every change that a signed-in caller has made.
+// audit writes down every change that a signed-in caller has made, but for
+// what is nobody else's business.
 func (s *server) audit(ctx huma.Context, next func(huma.Context)) {
 	o := ctx.Operation()
-	if o.Metadata["role"] == store.Role("") || o.Method == http.MethodGet {
+	if o.Metadata["role"] == store.Role("") || o.Method == http.MethodGet || o.Metadata["private"] != nil {
 		next(ctx)
 		return
 	}
@@ -53,7 +54,7 @@ func (s *server) audit(ctx huma.Context, next func(huma.Context)) {
 // shown are the fields whose values tell what was done and are no secrets;
 // named are those that a new object goes by.
 var (
-	shown = []string{"role", "hidden", "disabled", "enabled", "target", "to", "layout"}
+	shown = []string{"role", "hidden", "disabled", "enabled", "target", "to", "layout", "chat"}
 	named = []string{"email", "number", "user", "name"}
 )
 

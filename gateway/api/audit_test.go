@@ -24,14 +24,16 @@ func TestEveryChangeIsInTheAuditLog(t *testing.T) {
 	d := newDesk(t)
 	for name, row := range matrix {
 		method, path, _ := strings.Cut(name, " ")
-		changes := method != "GET" && !strings.HasPrefix(path, "/log") && row.want[4] < 400
+		changes := method != "GET" && !strings.HasPrefix(path, "/log") && row.want[4] < 400 &&
+			!strings.HasPrefix(path, "/conversations") // who writes to whom is theirs
 		if path == "/metrics" || path == "/healthz" {
 			continue
 		}
 		for role, wrote := range map[store.Role]bool{"": false, store.RoleAdministrator: changes} {
-			at := d.lay(false).Replace("/api/v1" + path)
+			laid := d.lay(false)
+			at := laid.Replace("/api/v1" + path)
 			before := len(d.acts("?limit=1000"))
-			d.do(role, method, at, row.body)
+			d.do(role, method, at, laid.Replace(row.body))
 			list := d.acts("?limit=1000")
 			if (len(list) == before+1) != wrote {
 				t.Errorf("%s as %q: %d entries more", name, role, len(list)-before)

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"bridgehead/gateway/store"
 )
@@ -30,6 +32,7 @@ var (
 	admin200  = [5]int{401, 403, 403, 403, 200}
 	admin204  = [5]int{401, 403, 403, 403, 204}
 	personal  = [5]int{401, 204, 404, 404, 404} // nobody's but one's own, whatever the role
+	member200 = [5]int{401, 200, 404, 404, 404}
 )
 
 // matrix has a row for every operation: P40 to P72, as far as they are the
@@ -97,6 +100,19 @@ var matrix = map[string]right{
 	"GET /calls/{id}/ladder": {"", super200},
 
 	"GET /audit": {"", super200},
+
+	"GET /settings":   {"", signed200},
+	"PATCH /settings": {`{"chat":{"enabled":true}}`, super200}, // P59
+
+	"GET /conversations":                            {"", signed200}, // P47
+	"POST /conversations":                           {`{"members":["OTHER"]}`, signed200},
+	"GET /conversations/{id}":                       {"", member200},
+	"POST /conversations/{id}/members":              {`{"members":["OTHER"]}`, member200},
+	"DELETE /conversations/{id}/membership":         {"", personal},
+	"GET /conversations/{id}/messages":              {"", member200},
+	"POST /conversations/{id}/messages":             {`{"text":"hello"}`, member200},
+	"DELETE /conversations/{id}/messages/{message}": {"", personal},
+	"POST /conversations/{id}/read":                 {`{"message":1}`, member200},
 
 	"GET /directory":     {"", signed200}, // P29, P57, P58, P71, P72
 	"GET /directory.vcf": {"", signed200},
@@ -172,7 +188,21 @@ func (d *desk) lay(own bool) *strings.Replacer {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return strings.NewReplacer("/passkeys/{id}", "/passkeys/"+passkey.ID, "/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
+	third, err := s.User(ctx, "third@example.org")
+	if err != nil {
+		if third, err = s.AddUser(ctx, store.User{Email: "third@example.org", Role: store.RoleUser}, "a good password"); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	conversation, err := s.AddConversation(ctx, "group", "talk", []string{holder, third.ID})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	message, err := s.AddMessage(ctx, store.Message{Conversation: conversation, Sender: holder, Text: "x", At: time.Now()})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return strings.NewReplacer("OTHER", third.ID, "/conversations/{id}", "/conversations/"+conversation, "{message}", strconv.FormatInt(message.ID, 10), "/passkeys/{id}", "/passkeys/"+passkey.ID, "/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
 		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/sessions/{id}", "/sessions/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/calls/{id}", "/calls/call", "{secret}", "nobodys")
 }
 
@@ -212,8 +242,9 @@ func TestP40ToP72WhoMayDoWhat(t *testing.T) {
 			path = "/api/v1" + path
 		}
 		for i, role := range []store.Role{"", store.RoleUser, store.RoleUser, store.RoleSuperuser, store.RoleAdministrator} {
-			at := d.lay(i == 1).Replace(path)
-			if got, text := d.do(role, method, at, row.body); got != row.want[i] {
+			laid := d.lay(i == 1)
+			at, text := laid.Replace(path), laid.Replace(row.body)
+			if got, text := d.do(role, method, at, text); got != row.want[i] {
 				t.Errorf("%s as %q (column %d): %d, want %d: %.200s", name, role, i, got, row.want[i], text)
 			}
 		}

@@ -34,6 +34,8 @@ type Options struct {
 	// Admit refuses a new call when there is no room for it; nil: there always
 	// is.
 	Admit func() error
+	// Chat follows what is written in meetings; nil: nobody does.
+	Chat meet.Chat
 	// Notify is told of every change in any meeting.
 	Notify func(meet.Change)
 	Log    *slog.Logger
@@ -57,7 +59,7 @@ type Plan struct {
 // New makes a plan; [Plan.Dialers] must follow before anybody dials out.
 func New(o Options) *Plan {
 	p := &Plan{opt: o, desk: ivr.Desk{Clock: o.Clock, Voice: o.Voice, Composer: o.Composer, Log: o.Log}}
-	p.Live = &Live{store: o.Store, clock: o.Clock, voice: o.Voice, composer: o.Composer, layout: o.Layout, log: o.Log, dial: p.DialOut, notify: o.Notify, meetings: map[string]*meet.Meeting{}, pairs: map[string]int{}}
+	p.Live = &Live{store: o.Store, clock: o.Clock, voice: o.Voice, composer: o.Composer, layout: o.Layout, log: o.Log, dial: p.DialOut, chat: o.Chat, notify: o.Notify, meetings: map[string]*meet.Meeting{}, pairs: map[string]int{}}
 	return p
 }
 

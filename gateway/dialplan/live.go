@@ -25,6 +25,7 @@ type Live struct {
 	layout   compose.Layout // of meetings that say none
 	log      *slog.Logger
 	dial     func(to, name string, by *core.Info, into core.Room) (core.Leg, error)
+	chat     meet.Chat
 	notify   func(meet.Change)
 
 	mu       sync.Mutex
@@ -52,7 +53,7 @@ func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Me
 	}
 	var m *meet.Meeting
 	m = meet.New(meet.Options{
-		Settings: l.settings(kept), Clock: l.clock, Voice: l.voice, Composer: l.composer, Dial: l.dial, Log: l.log,
+		Settings: l.settings(kept), Clock: l.clock, Voice: l.voice, Composer: l.composer, Dial: l.dial, Chat: l.chat, Log: l.log,
 		Notify: func(c meet.Change) { l.changed(m, c) },
 		Closed: func() { go l.closed(m, kept) },
 	})

@@ -59,16 +59,21 @@ func writeNew(file string, data []byte) error {
 }
 
 // seal encrypts; an empty secret stays empty (NULL).
-func (s sealer) seal(secret string) []byte {
+func (s sealer) seal(secret string) []byte { return s.sealAs("", secret) }
+
+func (s sealer) open(sealed []byte) (string, error) { return s.openAs("", sealed) }
+
+// sealAs encrypts and binds to what the secret is of: it opens as that alone.
+func (s sealer) sealAs(of, secret string) []byte {
 	if secret == "" {
 		return nil
 	}
 	nonce := make([]byte, s.aead.NonceSize())
 	rand.Read(nonce)
-	return s.aead.Seal(nonce, nonce, []byte(secret), nil)
+	return s.aead.Seal(nonce, nonce, []byte(secret), []byte(of))
 }
 
-func (s sealer) open(sealed []byte) (string, error) {
+func (s sealer) openAs(of string, sealed []byte) (string, error) {
 	if len(sealed) == 0 {
 		return "", nil
 	}
@@ -76,9 +81,9 @@ func (s sealer) open(sealed []byte) (string, error) {
 	if len(sealed) < n {
 		return "", errors.New("sealed secret is cut short")
 	}
-	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], nil)
+	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(of))
 	if err != nil {
-		return "", errors.New("sealed secret does not fit the key in the data directory")
+		return "", errors.New("sealed secret does not fit the key in the data directory, or is of another place")
 	}
 	return string(plain), nil
 }

@@ -1,8 +1,8 @@
 // Package store keeps what must outlive a restart: meetings, users and their
-// tokens, trunks, numbers, devices and call records, in one SQLite file under
-// the data directory. Secrets are hashed where they are only compared (user
+// tokens, trunks, numbers, devices, call records and chat, in one SQLite file
+// under the data directory. Secrets are hashed where they are only compared (user
 // passwords by argon2id, tokens by SHA-256) and sealed with a key that lies
-// beside the database where they must be had again (AES-256-GCM).
+// beside the database where they must be had again (AES-256-GCM), as messages are.
 package store
 
 import (
