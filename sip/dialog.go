@@ -47,6 +47,8 @@ func (l *leg) request(tx *serverTx, in *flow) {
 		l.prack(tx)
 	case siplib.INFO:
 		l.infoRequest(tx)
+	case siplib.MESSAGE:
+		l.e.written(tx, in, l)
 	case siplib.OPTIONS:
 		tx.respond(l.response(tx, 200, nil))
 	case siplib.REFER:

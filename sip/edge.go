@@ -3,7 +3,7 @@
 //
 // RFC 3261 with 3262 (reliable provisional responses), 3263 (finding servers),
 // 3264 (offer and answer, in [bridgehead/sip/sdp]), 3311 (UPDATE), 3326
-// (Reason), 3581 (rport), 4028 (session timers), 5626 (keep-alive), 5922
+// (Reason), 3428 (MESSAGE), 3581 (rport), 4028 (session timers), 5626 (keep-alive), 5922
 // (names in certificates), 6026 (transactions), 7616 and 8760 (digest).
 //
 // Messages are read and written by sipgo's parser. Connections and
@@ -125,6 +125,9 @@ type Edge struct {
 	ctx    context.Context
 	closed bool
 
+	writersMu sync.Mutex
+	writers   map[string]*edge.Bucket // how much devices write
+
 	trunksMu sync.Mutex
 	trunks   atomic.Pointer[[]*trunk]
 }
@@ -184,7 +187,7 @@ func New(opt Options) (*Edge, error) {
 		locator:    newLocator(opt.Resolver),
 		handshakes: make(chan struct{}, maxHandshakes),
 		streams:    map[*stream]bool{}, pool: map[poolKey]*stream{}, addresses: map[string]netip.AddrPort{},
-		routes: map[netip.Addr]netip.Addr{}, names: map[string]*legName{}, legs: map[string]*leg{}, merged: map[string]*leg{},
+		routes: map[netip.Addr]netip.Addr{}, names: map[string]*legName{}, legs: map[string]*leg{}, merged: map[string]*leg{}, writers: map[string]*edge.Bucket{},
 		ctx: context.Background(), floor: opt.Floor,
 	}
 	for _, s := range rtpio.Suites() {
@@ -496,7 +499,7 @@ func (e *Edge) findLeg(req *request) *leg {
 
 // allow is what the bridge understands.
 const (
-	allow     = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REGISTER"
+	allow     = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, MESSAGE, REGISTER"
 	supported = "100rel, timer"
 	product   = "Bridgehead"
 )
@@ -527,7 +530,9 @@ func (e *Edge) outside(tx *serverTx, in *flow) {
 		refuse(481, "", "")
 	case siplib.SUBSCRIBE, siplib.PUBLISH:
 		refuse(489, "", "")
-	case siplib.MESSAGE, siplib.NOTIFY, siplib.REFER:
+	case siplib.MESSAGE:
+		e.written(tx, in, nil)
+	case siplib.NOTIFY, siplib.REFER:
 		refuse(403, "", "")
 	default:
 		refuse(405, "Allow", allow)
@@ -553,7 +558,7 @@ func (e *Edge) options(tx *serverTx, in *flow) {
 		}
 	})
 	set(res, "Allow", allow)
-	set(res, "Accept", "application/sdp")
+	set(res, "Accept", "application/sdp, text/plain")
 	set(res, "Supported", supported)
 	tx.respond(res)
 }

@@ -84,10 +84,12 @@ type leg struct {
 	video  video
 	// content beside the picture
 	content content
+	writing writing
 
-	mu   sync.Mutex // guards what follows
-	info core.Info
-	ears []*earpiece // in use
+	mu      sync.Mutex // guards what follows
+	info    core.Info
+	meeting string      // that the call is in; empty: none
+	ears    []*earpiece // in use
 }
 
 // party is a From or To: display name and URI, without tag.
@@ -343,6 +345,10 @@ func (l *leg) Signal(ev core.Event) {
 		if ev.Source == core.Screen && ev.On {
 			l.box.Post(func() { l.floorTold(core.Floor{}) })
 		}
+	case core.Placed:
+		l.placedIn(ev)
+	case core.Text:
+		l.box.Post(func() { l.hears(ev) })
 	case core.Roster:
 		l.box.Post(func() {
 			l.content.Roster(l.info.ID, ev.Parties)

@@ -132,23 +132,23 @@ func (e *Edge) traceMessage(k edge.TraceKind, f *flow, b []byte, m message) {
 var callIDLine = regexp.MustCompile(`(?mi)^(?:Call-ID|i)[ \t]*:[ \t]*(\S+)`)
 
 // mask copies a message without its secrets: hashes of passwords, media keys,
-// keys pressed, and the passcode in NUMBER**PASSCODE.
+// keys pressed, what people write, and the passcode in NUMBER**PASSCODE.
 func mask(b []byte) []byte {
 	out := make([]byte, 0, len(b))
-	keys := false // the body is DTMF
+	hidden := bytes.HasPrefix(b, []byte("MESSAGE ")) // the body is; so is that of DTMF
 	for body := false; len(b) > 0; {
 		line, rest, more := bytes.Cut(b, []byte("\r\n"))
 		b = rest
 		name, _, _ := bytes.Cut(line, []byte(":"))
 		switch {
-		case body && keys:
+		case body && hidden:
 			line = []byte("*")
 		case len(line) == 0:
 			body = true
 		case !body && (foldPrefix(name, "authorization") || foldPrefix(name, "proxy-authorization")):
 			line = append(bytes.Clone(name), ": ***"...)
 		case !body && foldPrefix(line, "content-type") && bytes.Contains(bytes.ToLower(line), []byte("dtmf")), !body && foldPrefix(line, "c:") && bytes.Contains(line, []byte("dtmf")):
-			keys = true
+			hidden = true
 		case body:
 			line = maskKeys(line)
 		}
