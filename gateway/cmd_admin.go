@@ -196,7 +196,7 @@ func exportUser(cmd *cobra.Command, args []string) error {
 			return nil, err
 		}
 		args[0] = u.ID // the audit log needs no address
-		return s.Export(ctx, u.ID)
+		return s.Export(ctx, u.ID, false)
 	})(cmd, args)
 }
 

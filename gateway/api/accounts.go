@@ -61,7 +61,7 @@ type exported struct {
 }
 
 func (s *server) export(ctx context.Context, id string) (*exported, error) {
-	all, err := s.Store.Export(ctx, id)
+	all, err := s.Store.Export(ctx, id, id == userOf(ctx).ID)
 	if err != nil {
 		return nil, fail(err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 )
 
@@ -19,16 +20,22 @@ var exports = map[string]string{
 	"calendar": `SELECT 1 AS address FROM calendars WHERE user = ?1`,
 	"devices":  `SELECT id, user, name, extension, hidden, ` + at("created") + ` FROM devices WHERE owner = ?1 ORDER BY user`,
 	"passkeys": `SELECT id, name, host, ` + at("created") + `, ` + at("used") + ` FROM passkeys WHERE user = ?1 ORDER BY created`,
+	"members":  `SELECT conversation, since FROM members WHERE user = ?1 ORDER BY conversation`,
+	"stays":    `SELECT conversation, ` + at("start / 1000", "start") + `, ` + at("finish / 1000", "finish") + ` FROM stays WHERE user = ?1 ORDER BY start`,
+	"seen":     `SELECT conversation, message FROM seen WHERE user = ?1 ORDER BY conversation`,
+	"messages": `SELECT id, conversation, ` + at("at / 1000", "at") + `, body FROM messages WHERE sender = ?1 ORDER BY id`,
 	"audit":    `SELECT id, ` + at("at") + `, source, act, object, detail FROM audit WHERE actor = ?1 ORDER BY id`,
 }
 
-// at selects a column of seconds as a time of RFC 3339; 0 is null.
-func at(column string) string {
-	return fmt.Sprintf(`strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', NULLIF(%[1]s, 0), 'unixepoch') AS %[1]s`, column)
+// at selects a column of seconds, or an expression by a name, as a time of
+// RFC 3339; 0 is null.
+func at(seconds string, name ...string) string {
+	return fmt.Sprintf(`strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', NULLIF(%s, 0), 'unixepoch') AS %s`, seconds, append(name, seconds)[0])
 }
 
-// Export collects what is kept about the owner of an account.
-func (s *Store) Export(ctx context.Context, id string) (Export, error) {
+// Export collects what is kept about the owner of an account; what they wrote to
+// others, for themselves only.
+func (s *Store) Export(ctx context.Context, id string, self bool) (Export, error) {
 	if u, err := s.User(ctx, id); err != nil || u.ID != id {
 		return nil, ErrNotFound
 	}
@@ -57,5 +64,26 @@ func (s *Store) Export(ctx context.Context, id string) (Export, error) {
 			return nil, fmt.Errorf("export of %s: %w", name, err)
 		}
 	}
-	return all, nil
+	return all, s.unseal(all["messages"], self)
+}
+
+// unseal puts the text of exported messages in place of their sealed bodies.
+func (s *Store) unseal(messages []map[string]any, read bool) error {
+	for _, m := range messages {
+		id, _ := m["id"].(int64)
+		conversation, _ := m["conversation"].(string)
+		body, _ := m["body"].([]byte)
+		plain, err := s.seal.openAs(bodyOf(id, conversation), body)
+		if err != nil {
+			return err
+		}
+		var sealed sealedMessage
+		if err := json.Unmarshal([]byte(plain), &sealed); err != nil {
+			return err
+		}
+		if delete(m, "body"); read {
+			m["text"] = sealed.Text
+		}
+	}
+	return nil
 }

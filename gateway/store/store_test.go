@@ -383,3 +383,36 @@ func TestKnownBrowserIsOfOneAccountAndForATime(t *testing.T) {
 		}
 	})
 }
+
+// What somebody wrote to others is in their own export, and in nobody else's.
+func TestP78ExportOfChatIsForItsWriter(t *testing.T) {
+	s := open(t, t.TempDir())
+	ctx := t.Context()
+	var ids []string
+	for _, email := range []string{"ann@example.org", "bob@example.org"} {
+		u, err := s.AddUser(ctx, User{Email: email, Role: RoleUser}, "a good password")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, u.ID)
+	}
+	conversation, err := s.AddConversation(ctx, "direct", "", ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		if _, err := s.AddMessage(ctx, Message{Conversation: conversation, Sender: id, Text: "by " + id, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, self := range []bool{true, false} {
+		all, err := s.Export(ctx, ids[0], self)
+		m := all["messages"]
+		if err != nil || len(m) != 1 || len(all["members"]) != 1 || m[0]["body"] != nil {
+			t.Fatalf("%v, %v", all, err)
+		}
+		if text, has := m[0]["text"]; has != self || self && text != "by "+ids[0] {
+			t.Errorf("self %v: %v", self, m)
+		}
+	}
+}
