@@ -26,7 +26,7 @@ type signUpState struct {
 	Open bool `json:"open" doc:"whether anybody may sign up at all"`
 }
 
-type message struct {
+type notice struct {
 	Detail string `json:"detail"`
 }
 
@@ -54,7 +54,7 @@ func (s *server) signUps(api huma.API) {
 func (s *server) signUp(ctx context.Context, in *struct {
 	Caller
 	Body signUpBody
-}) (*body[message], error) {
+}) (*body[notice], error) {
 	who := s.SignUp()
 	if !who.Open() {
 		return nil, huma.Error403Forbidden("There is no sign-up here. Ask whoever runs this bridge for an account.")
@@ -73,5 +73,5 @@ func (s *server) signUp(ctx context.Context, in *struct {
 	case err != nil:
 		return nil, fail(err)
 	}
-	return answer(message{"Thank you. You can sign in once an administrator has approved your account."}, nil)
+	return answer(notice{"Thank you. You can sign in once an administrator has approved your account."}, nil)
 }

@@ -48,8 +48,10 @@ func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Me
 	if l.shut {
 		return nil, kept, core.Reason{Code: core.Shutdown, Say: "The bridge is closing.", Detail: "shutting down"}
 	}
-	if m := l.meetings[number]; m != nil {
+	if m := l.meetings[number]; m != nil && !over(m) {
 		return m, kept, nil
+	} else if m != nil && kept.OneTime() { // it is about to be deleted
+		return nil, kept, core.Reason{Code: core.NotFound, Say: "This meeting is over.", Detail: "one-time meeting " + number + " is over"}
 	}
 	var m *meet.Meeting
 	m = meet.New(meet.Options{
@@ -59,6 +61,15 @@ func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Me
 	})
 	l.meetings[number] = m
 	return m, kept, nil
+}
+
+func over(m *meet.Meeting) bool {
+	select {
+	case <-m.Done():
+		return true
+	default:
+		return false
+	}
 }
 
 func (l *Live) settings(m store.Meeting) meet.Settings {
@@ -117,17 +128,18 @@ func (l *Live) EndLong(most time.Duration) {
 // closed forgets a meeting that is over; a one-time meeting is gone for good.
 func (l *Live) closed(m *meet.Meeting, kept store.Meeting) {
 	l.mu.Lock()
+	shut := l.shut
+	l.mu.Unlock()
+	if kept.OneTime() && !shut {
+		if err := l.store.RemoveMeeting(context.Background(), kept.Number); err != nil && err != store.ErrNotFound {
+			l.log.Error("one-time meeting not deleted", "meeting", kept.Number, "error", err)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.meetings[kept.Number] == m {
 		delete(l.meetings, kept.Number)
 		delete(l.pairs, kept.Number)
-	}
-	shut := l.shut
-	l.mu.Unlock()
-	if !kept.OneTime() || shut {
-		return
-	}
-	if err := l.store.RemoveMeeting(context.Background(), kept.Number); err != nil && err != store.ErrNotFound {
-		l.log.Error("one-time meeting not deleted", "meeting", kept.Number, "error", err)
 	}
 }
 
@@ -135,7 +147,10 @@ func (l *Live) closed(m *meet.Meeting, kept store.Meeting) {
 func (l *Live) Running(number string) *meet.Meeting {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.meetings[number]
+	if m := l.meetings[number]; m != nil && !over(m) {
+		return m
+	}
+	return nil
 }
 
 // All lists the meetings that run.
