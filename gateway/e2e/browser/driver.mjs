@@ -30,6 +30,7 @@
 //   axe         id, exclude? (selectors)   → violations of WCAG 2.2 A and AA: [{id, impact, help, targets}]
 //   resize      id, width, height
 //   offline     id, on                     cuts HTTP and WebSocket (not UDP)
+//   authenticator id                        holds passkeys and unlocks them from then on → nothing
 //   console     id                         → errors that the page has logged
 //   close       id
 //
@@ -138,6 +139,13 @@ const commands = {
   },
   resize: (b, c) => b.page.setViewportSize({ width: c.width, height: c.height }),
   offline: (b, c) => b.page.context().setOffline(!!c.on),
+  authenticator: async (b) => {
+    const cdp = await b.page.context().newCDPSession(b.page);
+    await cdp.send("WebAuthn.enable");
+    await cdp.send("WebAuthn.addVirtualAuthenticator", {
+      options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+    });
+  },
   console: (b) => b.errors,
   close: async (b, c) => {
     browsers.delete(c.id);

@@ -11,6 +11,8 @@ import { go, useRoute } from "./ui/route";
 // Those who join a meeting need not load what administers the bridge.
 const SignIn = lazy(() => import("./console/signin").then((m) => ({ default: m.SignIn })));
 const Console = lazy(() => import("./console/console").then((m) => ({ default: m.Console })));
+const SignUp = lazy(() => import("./account/signup").then((m) => ({ default: m.SignUp })));
+const AccountPage = lazy(() => import("./account/account").then((m) => ({ default: m.AccountPage })));
 
 function App() {
   const [page = "", arg = ""] = useRoute();
@@ -24,6 +26,10 @@ function App() {
       return arg ? <Join key={arg} meeting={arg} /> : <Home />;
     case "signin":
       return <SignIn />;
+    case "signup":
+      return <SignUp />;
+    case "account":
+      return <AccountPage />;
     case "console":
       return <Console section={arg} />;
   }

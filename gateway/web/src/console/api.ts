@@ -4,7 +4,8 @@ import { useCallback, useEffect, useState } from "react";
 import { t } from "../strings";
 
 export class Problem extends Error {
-  constructor(readonly status: number, detail: string) {
+  /** answer is the whole of it, for those that say more. */
+  constructor(readonly status: number, detail: string, readonly answer?: unknown) {
     super(detail);
   }
 }
@@ -24,7 +25,7 @@ export async function request<T>(method: string, path: string, body?: unknown): 
   if (r.ok) return answer as T;
   const p = answer as { detail?: string; title?: string; errors?: { message: string; location?: string }[] } | undefined;
   const more = p?.errors?.map((e) => `${e.location?.replace(/^body\.?/, "") ?? ""}: ${e.message}`).join("; ");
-  throw new Problem(r.status, [p?.detail ?? p?.title ?? `${r.status}`, more].filter(Boolean).join(" – "));
+  throw new Problem(r.status, [p?.detail ?? p?.title ?? `${r.status}`, more].filter(Boolean).join(" – "), answer);
 }
 
 export interface Me {

@@ -26,7 +26,7 @@ export interface Resource<T> {
   inputs: Input[];
   id(row: T): string;
   name(row: T): string;
-  actions?(row: T): ReactNode;
+  actions?(row: T, reload: () => void): ReactNode;
 }
 
 export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; tick: number }) {
@@ -64,7 +64,7 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
           id={r.id}
           actions={(row) => (
             <span className="inline-flex gap-1">
-              {r.actions?.(row)}
+              {r.actions?.(row, reload)}
               <Button small bare look="plain" icon={Trash2} onClick={() => setRemoving(row)}>
                 {`${t.console.remove} ${r.name(row)}`}
               </Button>

@@ -63,7 +63,9 @@ function Desk({ me, section }: { me: Me; section: string }) {
             ))}
           </nav>
           <div className="flex items-center gap-3 text-sm">
-            <span className="max-w-40 truncate text-soft max-sm:hidden">{me.display_name || me.email}</span>
+            <a href="/account" title={t.account.title} className="max-w-40 truncate font-medium text-accent hover:underline">
+              {me.display_name || me.email}
+            </a>
             <Button small onClick={signOut}>
               {t.console.signOut}
             </Button>

@@ -6,6 +6,7 @@ import { t } from "../strings";
 import { Button, cx, Dialog, Spinner } from "../ui/kit";
 import { request, type Problem } from "./api";
 import type { Resource } from "./collection";
+import { stateOf, UserActions, type User } from "./users";
 
 const f = t.fields;
 const yes = (v: boolean) => (v ? t.console.yes : t.console.no);
@@ -215,13 +216,6 @@ export const devices: Resource<Device> = {
   ],
 };
 
-interface User {
-  id: string;
-  email: string;
-  display_name: string;
-  role: string;
-}
-
 export const users: Resource<User> = {
   title: t.console.users,
   path: "/users",
@@ -231,7 +225,9 @@ export const users: Resource<User> = {
     { title: f.email, strong: true, cell: (u) => u.email },
     { title: f.display_name, cell: (u) => u.display_name },
     { title: f.role, cell: (u) => u.role },
+    { title: f.state, cell: (u) => stateOf(u) },
   ],
+  actions: (u, reload) => <UserActions user={u} reload={reload} />,
   inputs: [
     { name: "email", label: f.email, required: true },
     { name: "display_name", label: f.display_name },

@@ -1,28 +1,46 @@
-import { useState, type FormEvent } from "react";
+import { KeyRound } from "lucide-react";
+import { useState } from "react";
+import { able, show, signIn, type Question } from "../account/passkey";
 import { t } from "../strings";
 import { Button, Fault, Field, Shell } from "../ui/kit";
 import { go } from "../ui/route";
-import { request, type Problem } from "./api";
+import { request, useData, type Problem } from "./api";
+
+const needed = "urn:bridgehead:passkey-needed";
 
 export function SignIn() {
   const [user, setUser] = useState("");
   const [password, setPassword] = useState("");
   const [fault, setFault] = useState("");
   const [busy, setBusy] = useState(false);
-  const submit = async (e: FormEvent) => {
-    e.preventDefault();
+  const { data: signUp } = useData<{ open: boolean }>("/signup");
+  const attempt = async (how: () => Promise<unknown>) => {
     setBusy(true);
+    setFault("");
     try {
-      await request("POST", "/login", { user: user.trim(), password });
+      await how();
       go("/console");
     } catch (err) {
       setFault((err as Problem).message);
       setBusy(false);
     }
   };
+  // An account may ask for a passkey after the password.
+  const byPassword = () =>
+    request("POST", "/login", { user: user.trim(), password }).catch((err: Problem) => {
+      const more = err.answer as ({ type?: string } & Question<PublicKeyCredentialRequestOptionsJSON>) | undefined;
+      if (more?.type !== needed || !able) throw err;
+      return show(more);
+    });
   return (
     <Shell>
-      <form onSubmit={(e) => void submit(e)} className="card m-auto flex w-full max-w-md flex-col gap-5 p-6">
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          void attempt(byPassword);
+        }}
+        className="card m-auto flex w-full max-w-md flex-col gap-5 p-6"
+      >
         <div>
           <h1 className="text-2xl font-semibold">{t.signIn.title}</h1>
           <p className="mt-1 text-soft">{t.signIn.lead}</p>
@@ -36,6 +54,16 @@ export function SignIn() {
         <Button type="submit" look="primary" disabled={busy}>
           {t.signIn.submit}
         </Button>
+        {able && (
+          <Button icon={KeyRound} disabled={busy} onClick={() => void attempt(signIn)}>
+            {t.account.byPasskey}
+          </Button>
+        )}
+        {signUp?.open && (
+          <a href="/signup" className="self-center font-medium text-accent hover:underline">
+            {t.account.noAccount}
+          </a>
+        )}
       </form>
     </Shell>
   );

@@ -1,0 +1,61 @@
+// What can be done with an account, beside making and deleting it.
+
+import { Check, Eye, EyeOff, LogOut, UserCheck, UserX } from "lucide-react";
+import { useState } from "react";
+import { t } from "../strings";
+import { Button, Confirm, Dialog, Fault } from "../ui/kit";
+import { request, type Problem } from "./api";
+
+const a = t.account;
+
+export interface User {
+  id: string;
+  email: string;
+  display_name: string;
+  role: string;
+  hidden: boolean;
+  disabled: boolean;
+  pending: boolean;
+  second_factor: boolean;
+}
+
+export function stateOf(u: User) {
+  const first = u.pending ? a.pending : u.disabled ? a.disabled : a.active;
+  return [first, u.hidden && a.hidden, u.second_factor && a.factor].filter(Boolean).join(", ");
+}
+
+export function UserActions({ user: u, reload }: { user: User; reload(): void }) {
+  const [asking, setAsking] = useState<"disable" | "revoke">();
+  const [trouble, setTrouble] = useState("");
+  const act = (method: string, path: string, body?: unknown) =>
+    void request(method, `/users/${u.id}${path}`, body).then(reload, (err: Problem) => setTrouble(err.message));
+  const change = (body: Partial<User>) => act("PATCH", "", body);
+  return (
+    <>
+      {u.disabled ? (
+        <Button small bare look={u.pending ? "primary" : "plain"} icon={u.pending ? Check : UserCheck} onClick={() => change({ disabled: false })}>
+          {u.pending ? a.approve(u.email) : a.enable(u.email)}
+        </Button>
+      ) : (
+        <>
+          <Button small bare look="plain" icon={LogOut} onClick={() => setAsking("revoke")}>{a.revoke(u.email)}</Button>
+          <Button small bare look="plain" icon={UserX} onClick={() => setAsking("disable")}>{a.disable(u.email)}</Button>
+        </>
+      )}
+      <Button small bare look="plain" icon={u.hidden ? Eye : EyeOff} onClick={() => change({ hidden: !u.hidden })}>
+        {u.hidden ? a.show(u.email) : a.hide(u.email)}
+      </Button>
+      <Confirm
+        open={asking === "revoke"} onClose={() => setAsking(undefined)} title={a.revoke(u.email)} text={a.revokeText} action={t.console.signOut}
+        onAction={() => act("POST", "/revoke-sessions")}
+      />
+      <Confirm
+        open={asking === "disable"} onClose={() => setAsking(undefined)} title={a.disable(u.email)} text={a.disableText} action={a.disable("").trim()}
+        onAction={() => change({ disabled: true })}
+      />
+      <Dialog open={!!trouble} onClose={() => setTrouble("")} title={u.email}>
+        <Fault>{trouble}</Fault>
+      </Dialog>
+    </>
+  );
+}
