@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -183,7 +185,28 @@ func userCommand() *cobra.Command {
 	return group("user", "Accounts that sign in", add,
 		&cobra.Command{Use: "list", Short: "List accounts", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Users(ctx) })},
 		&cobra.Command{Use: "remove EMAIL", Short: "Remove an account and erase what is kept about it", Args: cobra.ExactArgs(1), RunE: with(removeUser)},
-		&cobra.Command{Use: "export EMAIL", Short: "Print all that is kept about an account's owner, as JSON", Args: cobra.ExactArgs(1), RunE: exportUser})
+		resetUser(), &cobra.Command{Use: "export EMAIL", Short: "Print all that is kept about an account's owner, as JSON", Args: cobra.ExactArgs(1), RunE: exportUser})
+}
+
+// resetUser is for who has lost a password or passkeys, the last administrator
+// among them.
+func resetUser() *cobra.Command {
+	var password string
+	c := &cobra.Command{Use: "reset EMAIL", Short: "Give an account a new password, and remove its passkeys; without --password one is chosen and printed", Args: cobra.ExactArgs(1),
+		RunE: with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+			u, err := s.User(ctx, args[0])
+			if err != nil {
+				return nil, err
+			}
+			args[0] = u.ID
+			chosen := cmp.Or(password, store.NewSecret())
+			if err := errors.Join(s.SetPassword(ctx, u.ID, chosen, ""), s.RemovePasskeys(ctx, u.ID)); err != nil || password != "" {
+				return nil, err
+			}
+			return map[string]string{"password": chosen}, nil
+		})}
+	c.Flags().StringVar(&password, "password", "", "password")
+	return c
 }
 
 func exportUser(cmd *cobra.Command, args []string) error {
