@@ -1,5 +1,6 @@
 // The operators' console: what runs, what has been, and what is set up.
 
+import { CircleUserRound } from "lucide-react";
 import { useEffect } from "react";
 import { t } from "../strings";
 import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
@@ -63,8 +64,9 @@ function Desk({ me, section }: { me: Me; section: string }) {
             ))}
           </nav>
           <div className="flex items-center gap-3 text-sm">
-            <a href="/account" title={t.account.title} className="max-w-40 truncate font-medium text-accent hover:underline">
-              {me.display_name || me.email}
+            <a href="/account" title={t.account.title} className="inline-flex min-h-9 items-center font-medium text-accent hover:underline">
+              <CircleUserRound aria-hidden className="size-6 sm:hidden" />
+              <span className="max-w-40 truncate max-sm:sr-only">{me.display_name || me.email}</span>
             </a>
             <Button small onClick={signOut}>
               {t.console.signOut}

@@ -28,6 +28,7 @@ export function Button({ look = "quiet", icon: Icon, small, bare, className, chi
   return (
     <button
       type="button"
+      title={bare && typeof children === "string" ? children : undefined}
       className={cx(
         "inline-flex items-center justify-center gap-2 rounded-md font-medium transition-colors disabled:opacity-60",
         small ? "min-h-9 text-sm" : "min-h-11",
