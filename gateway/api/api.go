@@ -130,6 +130,7 @@ func New(o Options) http.Handler {
 	api.UseMiddleware(s.authenticate(api), s.audit)
 	s.people(api)
 	s.passkeys(api)
+	s.groups(api)
 	s.meetings(api)
 	s.moderation(api)
 	s.calendars(api)

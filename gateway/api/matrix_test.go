@@ -99,6 +99,11 @@ var matrix = map[string]right{
 	"GET /calls/{id}":        {"", super200},
 	"GET /calls/{id}/ladder": {"", super200},
 
+	"GET /groups":         {"", super200},
+	"POST /groups":        {`{"name":"new"}`, super200},
+	"PATCH /groups/{id}":  {`{"name":"other"}`, super200},
+	"DELETE /groups/{id}": {"", super204},
+
 	"GET /audit": {"", super200},
 
 	"GET /settings":   {"", signed200},
@@ -183,6 +188,14 @@ func (d *desk) lay(own bool) *strings.Replacer {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	groups, _ := s.Groups(ctx)
+	for _, g := range groups {
+		_ = s.RemoveGroup(ctx, g.ID)
+	}
+	group, err := s.SaveGroup(ctx, store.Group{Name: "group"})
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	_ = s.RemovePasskeys(ctx, holder)
 	passkey, err := s.AddPasskey(ctx, store.Passkey{User: holder, Handle: []byte(store.NewSecret())})
 	if err != nil {
@@ -202,7 +215,7 @@ func (d *desk) lay(own bool) *strings.Replacer {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return strings.NewReplacer("OTHER", third.ID, "/conversations/{id}", "/conversations/"+conversation, "{message}", strconv.FormatInt(message.ID, 10), "/passkeys/{id}", "/passkeys/"+passkey.ID, "/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
+	return strings.NewReplacer("/groups/{id}", "/groups/"+group.ID, "OTHER", third.ID, "/conversations/{id}", "/conversations/"+conversation, "{message}", strconv.FormatInt(message.ID, 10), "/passkeys/{id}", "/passkeys/"+passkey.ID, "/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
 		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/sessions/{id}", "/sessions/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/calls/{id}", "/calls/call", "{secret}", "nobodys")
 }
 

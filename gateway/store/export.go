@@ -24,6 +24,7 @@ var exports = map[string]string{
 	"stays":    `SELECT conversation, ` + at("start / 1000", "start") + `, ` + at("finish / 1000", "finish") + ` FROM stays WHERE user = ?1 ORDER BY start`,
 	"seen":     `SELECT conversation, message FROM seen WHERE user = ?1 ORDER BY conversation`,
 	"messages": `SELECT id, conversation, ` + at("at / 1000", "at") + `, body FROM messages WHERE sender = ?1 ORDER BY id`,
+	"groups":   `SELECT groups.id, name FROM grouped JOIN groups ON groups.id = "group" WHERE user = ?1 ORDER BY name`,
 	"audit":    `SELECT id, ` + at("at") + `, source, act, object, detail FROM audit WHERE actor = ?1 ORDER BY id`,
 }
 

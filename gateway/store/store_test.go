@@ -321,6 +321,7 @@ func TestP82WhatIsKeptAboutPeopleIsMinimal(t *testing.T) {
 		"users":    "id email display_name password role created hidden disabled second_factor pending",
 		"tokens":   "hash id user name created expires session agent used",
 		"passkeys": "id user name host handle credential created used",
+		"grouped":  "group user device",
 		"devices":  "id user password name extension created hidden owner",
 		"audit":    "id at actor name source act object detail",
 	} {
