@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,6 +18,7 @@ func (s *server) calls(api huma.API) {
 	huma.Register(api, operation("GET", "/calls/{id}", "get-call", "Show a call record", store.RoleSuperuser, tag), func(ctx context.Context, in *ByID) (*body[store.Call], error) {
 		return answer(s.Book.Find(ctx, in.ID))
 	})
+	huma.Register(api, operation("GET", "/me/calls", "history", "One's own calls, and those of one's devices, newest first", store.RoleUser, tag), s.history)
 	huma.Register(api, operation("GET", "/calls/{id}/ladder", "get-ladder", "The signalling and media of a call on one time line, with a verdict", store.RoleSuperuser, tag), s.ladder)
 }
 
@@ -66,4 +68,37 @@ func verdict(c store.Call) string {
 		v += fmt.Sprintf(" (%s)", c.Detail.Reason)
 	}
 	return v
+}
+
+// historyLine is a call as its own caller sees it.
+type historyLine struct {
+	ID        string    `json:"id"`
+	Started   time.Time `json:"started"`
+	Ended     time.Time `json:"ended"`
+	Protocol  string    `json:"protocol"`
+	Direction string    `json:"direction"`
+	To        string    `json:"to" doc:"as it was called; passcodes are left out"`
+	Meeting   string    `json:"meeting,omitempty" doc:"its number"`
+	Name      string    `json:"name,omitempty" doc:"of the meeting, while it is there"`
+	Code      string    `json:"code"`
+	MOS       float64   `json:"mos,omitempty"`
+	Security  any       `json:"security,omitempty"`
+}
+
+func (s *server) history(ctx context.Context, in *struct {
+	Limit int `query:"limit" minimum:"1" maximum:"500" default:"100"`
+}) (*body[[]historyLine], error) {
+	calls, err := s.Store.CallsOf(ctx, userOf(ctx).ID, in.Limit)
+	if err != nil {
+		return nil, fail(err)
+	}
+	list, names := []historyLine{}, map[string]string{}
+	for _, c := range calls {
+		if _, known := names[c.Meeting]; !known {
+			m, _ := s.Store.Meeting(ctx, c.Meeting)
+			names[c.Meeting] = m.Name
+		}
+		list = append(list, historyLine{c.ID, c.Started, c.Ended, c.Protocol, c.Direction, c.To, c.Meeting, names[c.Meeting], c.Code, c.Detail.MOS, c.Detail.Security})
+	}
+	return answer(list, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"bridgehead/gateway/store"
 )
@@ -107,5 +108,26 @@ func TestHostsModerateWhatIsAnothers(t *testing.T) {
 	d.do(store.RoleAdministrator, "PATCH", "/api/v1/meetings/7007", `{"hosts":[]}`)
 	if s, _ := d.do(store.RoleUser, "POST", "/api/v1/meetings/7007/lock", ""); s != 404 {
 		t.Errorf("no host any more: %d", s)
+	}
+}
+
+func TestHistoryIsOfOnesOwnCalls(t *testing.T) {
+	d := newDesk(t)
+	d.do(store.RoleUser, "POST", "/api/v1/meetings", planned)
+	for role, id := range map[store.Role]string{store.RoleUser: "own", store.RoleAdministrator: "another's"} {
+		if err := d.store.SaveCall(t.Context(), store.Call{ID: id, Account: d.ids[role], Meeting: "7007", To: "7007", Started: time.Now(), Ended: time.Now(), Code: "normal"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, text := d.do(store.RoleUser, "GET", "/api/v1/me/calls", "")
+	var list []historyLine
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 1 || list[0].ID != "own" || list[0].Name != "Stand-up" {
+		t.Errorf("%s, %v", text, err)
+	}
+	if err := d.store.RemoveUser(t.Context(), "user@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := d.store.Call(t.Context(), "own"); err != nil || c.Account != "" {
+		t.Errorf("after the account's end: %+v, %v", c, err)
 	}
 }

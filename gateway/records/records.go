@@ -131,13 +131,25 @@ func (b *Book) queue(c store.Call) {
 func (b *Book) Begin(call core.Call) {
 	i := call.Info
 	c := &store.Call{ID: i.ID, Started: time.Now(), Protocol: string(i.Protocol), Direction: string(i.Direction),
-		From: cmp.Or(call.From, i.Address), To: call.To, Trunk: call.Trunk}
+		From: cmp.Or(call.From, i.Address), To: call.To, Trunk: call.Trunk, Account: b.account(i)}
 	if i.Source.IsValid() {
 		c.Source = i.Source.String()
 	}
 	if b.begin(c) {
 		b.Notify(*c)
 	}
+}
+
+// account is whose call it is: a browser's, signed in, or the owner's of a device.
+func (b *Book) account(i core.Info) string {
+	if i.User == "" || i.Protocol == core.WebRTC {
+		return i.User
+	}
+	d, err := b.store.Device(context.Background(), i.User)
+	if err != nil {
+		return ""
+	}
+	return d.Owner
 }
 
 func (b *Book) begin(c *store.Call) bool {

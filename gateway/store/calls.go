@@ -18,6 +18,7 @@ type Call struct {
 	Source    string     `json:"source"`
 	Meeting   string     `json:"meeting,omitempty"`
 	Trunk     string     `json:"trunk,omitempty"`
+	Account   string     `json:"account,omitempty" doc:"of the caller, or whose device called"`
 	Code      string     `json:"code,omitempty"`
 	Detail    CallDetail `json:"detail"`
 	Ladder    []Step     `json:"-"`
@@ -57,13 +58,13 @@ func (s *Store) SaveCall(ctx context.Context, c Call) error {
 	if !c.Ended.IsZero() {
 		ended = c.Ended.UnixMilli()
 	}
-	return s.exec(ctx, `INSERT INTO calls (id, started, ended, protocol, direction, caller, called, source, meeting, trunk, code, detail, ladder)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, meeting = excluded.meeting,
+	return s.exec(ctx, `INSERT INTO calls (id, started, ended, protocol, direction, caller, called, source, meeting, trunk, code, detail, ladder, account)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM users WHERE id = ?)) ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, meeting = excluded.meeting,
 		caller = excluded.caller, called = excluded.called, trunk = excluded.trunk, code = excluded.code, detail = excluded.detail, ladder = excluded.ladder`,
-		c.ID, c.Started.UnixMilli(), ended, c.Protocol, c.Direction, c.From, c.To, c.Source, c.Meeting, c.Trunk, c.Code, detail, ladder)
+		c.ID, c.Started.UnixMilli(), ended, c.Protocol, c.Direction, c.From, c.To, c.Source, c.Meeting, c.Trunk, c.Code, detail, ladder, c.Account)
 }
 
-const callColumns = `id, started, ended, protocol, direction, caller, called, source, meeting, trunk, code, detail`
+const callColumns = `id, started, ended, protocol, direction, caller, called, source, meeting, trunk, code, detail, COALESCE(account, '')`
 
 func scanCall(r row) (c Call, err error) {
 	return scanCallAnd(r)
@@ -72,7 +73,7 @@ func scanCall(r row) (c Call, err error) {
 func scanCallAnd(r row, more ...any) (c Call, err error) {
 	var started, ended int64
 	var detail []byte
-	if err = r.Scan(append([]any{&c.ID, &started, &ended, &c.Protocol, &c.Direction, &c.From, &c.To, &c.Source, &c.Meeting, &c.Trunk, &c.Code, &detail}, more...)...); err != nil {
+	if err = r.Scan(append([]any{&c.ID, &started, &ended, &c.Protocol, &c.Direction, &c.From, &c.To, &c.Source, &c.Meeting, &c.Trunk, &c.Code, &detail, &c.Account}, more...)...); err != nil {
 		return c, err
 	}
 	c.Started = time.UnixMilli(started).UTC()
@@ -85,6 +86,11 @@ func scanCallAnd(r row, more ...any) (c Call, err error) {
 // Calls lists the newest records of calls that have ended, of one meeting if it is not empty.
 func (s *Store) Calls(ctx context.Context, meeting string, limit int) ([]Call, error) {
 	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ended <> 0 AND (?1 = '' OR meeting = ?1) ORDER BY started DESC LIMIT ?2`, meeting, limit)
+}
+
+// CallsOf lists the newest records of an account's calls that have ended.
+func (s *Store) CallsOf(ctx context.Context, account string, limit int) ([]Call, error) {
+	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ended <> 0 AND account = ?1 ORDER BY started DESC LIMIT ?2`, account, limit)
 }
 
 // Call finds a record with its ladder.

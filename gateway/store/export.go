@@ -20,6 +20,7 @@ var exports = map[string]string{
 	"calendar": `SELECT 1 AS address FROM calendars WHERE user = ?1`,
 	"devices":  `SELECT id, user, name, extension, hidden, ` + at("created") + ` FROM devices WHERE owner = ?1 ORDER BY user`,
 	"passkeys": `SELECT id, name, host, ` + at("created") + `, ` + at("used") + ` FROM passkeys WHERE user = ?1 ORDER BY created`,
+	"calls":    `SELECT id, ` + at("started / 1000", "started") + `, ` + at("ended / 1000", "ended") + `, protocol, direction, caller, called, source, meeting, code FROM calls WHERE account = ?1 ORDER BY started`,
 	"members":  `SELECT conversation, since FROM members WHERE user = ?1 ORDER BY conversation`,
 	"stays":    `SELECT conversation, ` + at("start / 1000", "start") + `, ` + at("finish / 1000", "finish") + ` FROM stays WHERE user = ?1 ORDER BY start`,
 	"seen":     `SELECT conversation, message FROM seen WHERE user = ?1 ORDER BY conversation`,
