@@ -198,18 +198,23 @@ func (l *leg) placedIn(p core.Placed) {
 // can show it.
 func (l *leg) hears(t core.Text) {
 	w := &l.writing
-	if t.From == l.info.ID || l.info.User == "" || l.trunk != nil || !l.flow.secure() || !l.peer[siplib.MESSAGE] || l.state != confirmed {
+	if t.From == l.info.ID || l.info.User == "" || l.trunk != nil || !l.flow.secure() || !l.peer[siplib.MESSAGE] || l.state == over {
 		return
 	}
 	if w.unsent = append(w.unsent, t); len(w.unsent) > maxUnsent {
 		w.unsent = w.unsent[1:]
 	}
-	if !w.sending {
+	l.startWriting()
+}
+
+func (l *leg) startWriting() {
+	if !l.writing.sending {
 		l.sendWriting()
 	}
 }
 
-// sendWriting sends what waits, one behind the other.
+// sendWriting sends what waits, one behind the other, once the call is
+// connected.
 func (l *leg) sendWriting() {
 	w := &l.writing
 	if w.sending = len(w.unsent) > 0 && l.state == confirmed; !w.sending {

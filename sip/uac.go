@@ -476,6 +476,7 @@ func (l *leg) accepted(a *attempt, req *request, res *response) {
 	l.adopt(a, res)
 	l.outcall.used = a.target
 	l.state = confirmed
+	l.box.Post(l.startWriting) // what it was sent while it rang
 	l.ackFor(req, res)
 	for _, other := range l.outcall.attempts {
 		if other != a {

@@ -469,6 +469,7 @@ func (l *leg) ack(req *request) {
 	in.stopAck, l.theirs = nil, nil
 	if l.state == answered {
 		l.state = confirmed
+		l.startWriting()
 	}
 	if l.offered {
 		l.offered = false

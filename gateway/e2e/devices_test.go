@@ -28,16 +28,16 @@ func (g *gateway) addDevice(user, extension, password string) (id string) {
 	return d.ID
 }
 
-// newDevice registers over TLS with digest.
-func newDevice(g *gateway, user, password string, hz float64) *device {
+// newDevice registers over TLS with digest. It writes to the contact given.
+func newDevice(g *gateway, user, password string, hz float64, contact ...string) *device {
 	t := g.t
 	t.Helper()
 	d := &device{&baresip{t: t, dir: t.(interface{ TempDir() string }).TempDir()}, user, freePort(t)}
 	writeTone(t, filepath.Join(d.dir, "tone.wav"), 48000, hz, 2*time.Minute)
 	for name, text := range map[string]string{
-		"config":   fmt.Sprintf(baresipConfig, d.dir) + fmt.Sprintf("module_app ctrl_tcp.so\nmodule ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:%d\n", d.control),
-		"contacts": "",
-		"accounts": fmt.Sprintf("<sip:%s@%s;transport=tls>;auth_user=%s;auth_pass=%s;regint=60;mediaenc=srtp-mand;answermode=auto\n", user, g.at["sips"], user, password),
+		"config":   fmt.Sprintf(baresipConfig, d.dir) + fmt.Sprintf("module_app ctrl_tcp.so\nmodule ctrl_tcp.so\nmodule contact.so\nctrl_tcp_listen 127.0.0.1:%d\n", d.control),
+		"contacts": strings.Join(contact, "\n") + "\n",
+		"accounts": fmt.Sprintf("<sip:%s@%s;transport=tls>;auth_user=%s;auth_pass=%s;regint=60;mediaenc=srtp-mand;answermode=auto;outbound=\"sip:%s;transport=tls\"\n", user, g.at["sips"], user, password, g.at["sips"]),
 	} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -48,7 +48,7 @@ func newDevice(g *gateway, user, password string, hz float64) *device {
 		t.Fatal(err)
 	}
 	d.keys = keys
-	d.cmd, _ = run(t, in, "baresip", "-f", d.dir)
+	d.cmd, d.log = run(t, in, "baresip", "-f", d.dir)
 	in.Close()
 	t.Cleanup(func() { keys.Close() })
 	return d
@@ -304,5 +304,47 @@ func TestTelephoneNumbersAreDialledWhereAllowed(t *testing.T) {
 	}
 	if r := g.waitForRecord("pstn", "removed"); r.Direction != "out" || r.Trunk != "carrier" || r.Meeting != "7202" || !strings.Contains(r.To, number) {
 		t.Errorf("record %+v", r)
+	}
+}
+
+// Two rooms in a meeting write to one another, and its owner finds it kept.
+// What one writes who is in no meeting is refused.
+func TestRoomsWriteToTheirMeeting(t *testing.T) {
+	g := serve(t)
+	g.api("POST", "/meetings", map[string]any{"number": "4711", "name": "Board"}, nil)
+	rooms := map[string]*device{}
+	for i, user := range []string{"room1", "room2"} {
+		password := "correct-horse-" + user
+		g.addDevice(user, fmt.Sprint(201+i), password)
+		rooms[user] = newDevice(g, user, password, 700, fmt.Sprintf(`"Board" <sip:4711@%s>`, g.at["sips"]))
+		g.waitRegistered(user)
+		rooms[user].do("contact_next", "")
+	}
+	rooms["room1"].do("message", "from outside")
+	for _, r := range rooms {
+		r.do("dial", "sip:4711@"+g.at["sips"]+";transport=tls")
+	}
+	g.meetingOf(2)
+	rooms["room1"].do("message", "hello from room 1 – grüße")
+	eventually(t, 10*time.Second, "room 2 reads it", func() bool {
+		return strings.Contains(rooms["room2"].log.String(), "Room 201: hello from room 1 – grüße")
+	})
+	rooms["room2"].do("message", "and back")
+	eventually(t, 10*time.Second, "room 1 reads the answer", func() bool { return strings.Contains(rooms["room1"].log.String(), "Room 202: and back") })
+	type conversation struct {
+		ID, Kind, Name string
+	}
+	type message struct{ Name, Text string }
+	var kept []message
+	eventually(t, 10*time.Second, "the owner finds both lines", func() bool {
+		var list []conversation
+		if g.api("GET", "/conversations", nil, &list); len(list) != 1 || list[0].Name != "Board" || list[0].Kind != "meeting" {
+			return false
+		}
+		g.api("GET", "/conversations/"+list[0].ID+"/messages", nil, &kept)
+		return len(kept) == 2
+	})
+	if want := (message{"Room 202", "and back"}); kept[0] != want {
+		t.Errorf("kept is %+v, want %+v first", kept, want)
 	}
 }
