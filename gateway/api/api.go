@@ -103,6 +103,7 @@ type server struct {
 	signing   *dialplan.Guard // up
 	asked     challenges
 	letters   *quota // invitations by mail
+	rings     ringing
 }
 
 // New makes the handler of the whole HTTPS listener.
@@ -139,6 +140,7 @@ func New(o Options) http.Handler {
 	describeEvents(api)
 	s.auditLog(api)
 	s.directory(api)
+	s.ring(api)
 	s.chat(api)
 	s.settings(api)
 	mux.HandleFunc("GET /healthz", s.healthz)

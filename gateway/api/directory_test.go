@@ -197,3 +197,42 @@ func TestPresenceIsToldToThoseWhoFindTheEntry(t *testing.T) {
 	d.people.Step(t.Context())
 	hear(user, "lobby")
 }
+
+// A person is called in its open pages, and may decline, once.
+func TestPeopleAreCalledInTheirPages(t *testing.T) {
+	d := newDesk(t)
+	const caller, called = store.RoleUser, store.RoleSuperuser
+	var m meetingView
+	if s, text := d.do(caller, "POST", "/api/v1/meetings", `{"kind":"one-time"}`); s != 200 || json.Unmarshal([]byte(text), &m) != nil {
+		t.Fatalf("%d %s", s, text)
+	}
+	ring := func() int {
+		s, _ := d.do(caller, "POST", "/api/v1/meetings/"+m.Number+"/ring", `{"account":"`+d.ids[called]+`"}`)
+		return s
+	}
+	decline := func() int {
+		s, _ := d.do(called, "POST", "/api/v1/meetings/"+m.Number+"/decline", "")
+		return s
+	}
+	if s := ring(); s != 404 {
+		t.Errorf("nobody is there: %d", s)
+	}
+	at, back := d.follow(called), d.follow(caller)
+	if s := decline(); s != 404 {
+		t.Errorf("declined before it rang: %d", s)
+	}
+	if s := ring(); s != 200 {
+		t.Errorf("%d", s)
+	}
+	if got, want := <-at, `{"meeting":"`+m.Number+`","account":"`+d.ids[caller]+`","name":"user"}`; got != want {
+		t.Errorf("it rings as %s, want %s", got, want)
+	}
+	for i, want := range []int{200, 404} {
+		if s := decline(); s != want {
+			t.Errorf("declined for the %d. time: %d", i+1, s)
+		}
+	}
+	if got := <-back; !strings.Contains(got, d.ids[called]) {
+		t.Errorf("the caller hears %s", got)
+	}
+}

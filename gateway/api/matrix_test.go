@@ -120,6 +120,9 @@ var matrix = map[string]right{
 	"DELETE /conversations/{id}/messages/{message}": {"", personal},
 	"POST /conversations/{id}/read":                 {`{"message":1}`, member200},
 
+	"POST /meetings/{number}/ring":    {`{"account":"nobody"}`, ownNobody},
+	"POST /meetings/{number}/decline": {"", [5]int{401, 404, 404, 404, 404}}, // it does not ring
+
 	"GET /directory":     {"", signed200}, // P29, P57, P58, P71, P72
 	"GET /directory.vcf": {"", signed200},
 

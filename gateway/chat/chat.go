@@ -119,8 +119,9 @@ const (
 	maxPaces  = 10_000
 )
 
-// spend counts something that an account does.
-func (k *Keeper) spend(account string) error {
+// Pace counts something that an account does to others, and refuses it when
+// that is too much.
+func (k *Keeper) Pace(account string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p := k.paces[account]
@@ -140,7 +141,7 @@ func (k *Keeper) spend(account string) error {
 // Begin makes a conversation of an account with others, or finds that of the
 // two.
 func (k *Keeper) Begin(ctx context.Context, account, name string, others []string) (store.Conversation, error) {
-	if err := errors.Join(k.Open(), k.spend(account)); err != nil {
+	if err := errors.Join(k.Open(), k.Pace(account)); err != nil {
 		return store.Conversation{}, err
 	}
 	kind := "group"
@@ -197,7 +198,7 @@ func (k *Keeper) Say(ctx context.Context, account, id, text string) (store.Messa
 	case len(text) > MaxText || !utf8.ValidString(text) || strings.TrimSpace(text) == "":
 		return store.Message{}, ErrText
 	}
-	if err := k.spend(account); err != nil {
+	if err := k.Pace(account); err != nil {
 		return store.Message{}, err
 	}
 	return k.keep(ctx, store.Message{Conversation: id, Sender: account, Text: text, At: time.Now()})
