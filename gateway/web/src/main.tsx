@@ -13,11 +13,14 @@ const SignIn = lazy(() => import("./console/signin").then((m) => ({ default: m.S
 const Console = lazy(() => import("./console/console").then((m) => ({ default: m.Console })));
 const SignUp = lazy(() => import("./account/signup").then((m) => ({ default: m.SignUp })));
 const AccountPage = lazy(() => import("./account/account").then((m) => ({ default: m.AccountPage })));
+const Directory = lazy(() => import("./people/directory").then((m) => ({ default: m.Directory })));
+const Chat = lazy(() => import("./people/chat").then((m) => ({ default: m.Chat })));
 
 function App() {
   const [page = "", arg = ""] = useRoute();
   useEffect(() => {
-    document.title = page === "join" ? `${t.prejoin.title(arg)} – ${t.product}` : t.product;
+    const title = { join: t.prejoin.title(arg), directory: t.directory.title, chat: t.chats.title }[page];
+    document.title = title ? `${title} – ${t.product}` : t.product;
   }, [page, arg]);
   switch (page) {
     case "":
@@ -30,6 +33,10 @@ function App() {
       return <SignUp />;
     case "account":
       return <AccountPage />;
+    case "directory":
+      return <Directory />;
+    case "chat":
+      return <Chat id={arg} />;
     case "console":
       return <Console section={arg} />;
   }

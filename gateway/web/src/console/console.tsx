@@ -3,6 +3,7 @@
 import { CircleUserRound } from "lucide-react";
 import { useEffect } from "react";
 import { t } from "../strings";
+import { Incoming } from "../people/incoming";
 import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
 import { go } from "../ui/route";
 import { request, useData, useEvents, type Me } from "./api";
@@ -48,6 +49,7 @@ function Desk({ me, section }: { me: Me; section: string }) {
   const signOut = () => void request("POST", "/logout").finally(() => go("/"));
   return (
     <div className="flex min-h-full flex-col">
+      <Incoming />
       <header className="border-b border-line bg-surface">
         <div className="mx-auto flex w-full max-w-7xl flex-wrap items-center justify-between gap-x-6 gap-y-1 px-4 py-2 sm:px-6">
           <Brand />
@@ -64,6 +66,9 @@ function Desk({ me, section }: { me: Me; section: string }) {
             ))}
           </nav>
           <div className="flex items-center gap-3 text-sm">
+            <a href="/directory" className="rounded-md px-2 py-2 font-medium text-accent hover:underline">
+              {t.directory.title}
+            </a>
             <a href="/account" title={t.account.title} className="inline-flex min-h-9 items-center font-medium text-accent hover:underline">
               <CircleUserRound aria-hidden className="size-6 sm:hidden" />
               <span className="max-w-40 truncate max-sm:sr-only">{me.display_name || me.email}</span>

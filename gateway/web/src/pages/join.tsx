@@ -5,6 +5,7 @@ import { DoorOpen, Hourglass, KeyRound, PhoneOff } from "lucide-react";
 import { lazy, Suspense, useEffect, useState, type FormEvent, type ReactNode } from "react";
 import { Call, keptCall } from "../call/client";
 import { expose } from "../call/debug";
+import { Placed } from "../people/incoming";
 import { t } from "../strings";
 import { CallContext, useCall, useTheCall } from "../ui/call";
 import { Button, Field, Shell, Spinner } from "../ui/kit";
@@ -25,6 +26,7 @@ export function Join({ meeting }: { meeting: string }) {
   if (!call) return null;
   return (
     <CallContext value={call}>
+      <Placed meeting={meeting} />
       <Phases meeting={meeting} again={() => location.reload()} />
     </CallContext>
   );

@@ -1,0 +1,75 @@
+// The frame of the pages for those who are signed in.
+
+import { BookUser, MessageSquare } from "lucide-react";
+import { createContext, useContext, useEffect, type ReactNode } from "react";
+import { request, useData, type Me } from "../console/api";
+import { t } from "../strings";
+import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
+import { go } from "../ui/route";
+import { Incoming } from "./incoming";
+
+const MeContext = createContext<Me | null>(null);
+
+/** useMe is the account that is signed in. */
+export function useMe(): Me {
+  const me = useContext(MeContext);
+  if (!me) throw new Error("nobody is signed in");
+  return me;
+}
+
+const pages = [
+  { at: "directory", title: t.directory.title, icon: BookUser },
+  { at: "chat", title: t.chats.title, icon: MessageSquare },
+] as const;
+
+export function Desk({ at, children }: { at: string; children: ReactNode }) {
+  const { data: me, fault, reload } = useData<Me>("/me");
+  useEffect(() => {
+    if (fault?.status === 401) go("/signin");
+  }, [fault]);
+  if (fault && fault.status !== 401)
+    return (
+      <div className="m-auto max-w-md p-6">
+        <Fault action={<Button small onClick={reload}>{t.console.retry}</Button>}>{fault.message}</Fault>
+      </div>
+    );
+  if (!me)
+    return (
+      <div className="grid min-h-full place-items-center" role="status" aria-label={t.console.loading}>
+        <Spinner />
+      </div>
+    );
+  const signOut = () => void request("POST", "/logout").finally(() => go("/"));
+  return (
+    <div className="flex h-full flex-col">
+      <header className="border-b border-line bg-surface">
+        <div className="mx-auto flex w-full max-w-6xl items-center gap-x-4 px-4 py-2 sm:px-6">
+          <Brand />
+          <nav aria-label={t.directory.pages} className="ml-auto flex gap-1 p-1 sm:ml-0">
+            {pages.map(({ at: page, title, icon: Icon }) => (
+              <a
+                key={page}
+                href={`/${page}`}
+                aria-current={page === at ? "page" : undefined}
+                className={cx("inline-flex min-h-9 items-center gap-2 rounded-md px-3 text-sm font-medium", page === at ? "bg-tint text-accent" : "text-soft hover:bg-raised")}
+              >
+                <Icon aria-hidden className="size-4" />
+                <span className="max-sm:sr-only">{title}</span>
+              </a>
+            ))}
+          </nav>
+          <a href="/console" className="rounded-md px-2 py-2 text-sm font-medium text-soft hover:bg-raised sm:ml-auto">
+            {t.console.title}
+          </a>
+          <Button small onClick={signOut} className="max-sm:hidden">
+            {t.console.signOut}
+          </Button>
+        </div>
+      </header>
+      <Incoming />
+      <MeContext value={me}>
+        <main className="mx-auto flex min-h-0 w-full max-w-6xl flex-1 flex-col px-4 py-4 sm:px-6 sm:py-6">{children}</main>
+      </MeContext>
+    </div>
+  );
+}
