@@ -21,6 +21,7 @@ type caller struct {
 	screen  *screen // nil: nothing is shown
 	keys    chan byte
 	gone    chan struct{}
+	echo    bool // it hears itself
 
 	mu    sync.Mutex
 	out   *mix.Output
@@ -28,8 +29,14 @@ type caller struct {
 	left  bool
 }
 
-func (d *Desk) seat(leg core.Leg) *caller {
+// echoing has the caller hear itself.
+func echoing(c *caller) { c.echo = true }
+
+func (d *Desk) seat(leg core.Leg, how ...func(*caller)) *caller {
 	c := &caller{desk: d, leg: leg, mixer: mix.New(mix.Options{Log: d.Log}), keys: make(chan byte, 32), gone: make(chan struct{})}
+	for _, f := range how {
+		f(c)
+	}
 	if d.Seated != nil {
 		c.unseat = d.Seated(leg)
 	}
@@ -61,17 +68,21 @@ func (c *caller) listen() {
 	}
 }
 
-// Publish takes the caller's sound only to look for keys in it.
+// Publish takes the caller's sound to look for keys in it, or to give it back.
 func (c *caller) Publish(t core.Track) (core.Sink, error) {
 	info := c.leg.Info()
-	if t.Source != core.Microphone || !info.InbandDigits {
+	if t.Source != core.Microphone || !info.InbandDigits && !c.echo {
 		return core.Discard, nil
 	}
-	in, err := c.mixer.AddInput(mix.InputOptions{Party: info.ID, Codec: t.Codec, DetectDigits: true, OnDigit: c.key})
+	opt := mix.InputOptions{Party: info.ID, Codec: t.Codec, DetectDigits: info.InbandDigits, OnDigit: c.key}
+	if c.echo {
+		opt.Party = "echo of " + opt.Party // a party does not hear its own
+	}
+	in, err := c.mixer.AddInput(opt)
 	if err != nil {
 		return nil, core.Reason{Code: core.Incompatible, Detail: err.Error()}
 	}
-	in.Mute(true)
+	in.Mute(!c.echo)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, old := range c.sinks {

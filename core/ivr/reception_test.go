@@ -216,3 +216,33 @@ func TestCallersDoNotHearOneAnother(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+func TestCallersHearThemselvesAtTheEcho(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		voice, err := NewVoice("en")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := clock.New(nil)
+		ctx, stop := context.WithCancel(t.Context())
+		go c.Run(ctx)
+		l := coretest.New(700, nil)
+		if err := (&Echo{Desk: Desk{Clock: c, Voice: voice}}).Join(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			l.Speak(nil)
+			time.Sleep(clock.Frame)
+		}
+		if h := l.Hears(700, 1200); h[0] < -24 || h[1] > -50 {
+			t.Errorf("hears itself at %.0f dBov, %.0f of nothing", h[0], h[1])
+		}
+		time.Sleep(echoFor)
+		synctest.Wait()
+		if l.Reason() == nil {
+			t.Error("it goes on for ever")
+		}
+		stop()
+		synctest.Wait()
+	})
+}

@@ -139,6 +139,9 @@ func (p *Plan) route(ctx context.Context, call core.Call) (core.Room, error) {
 		return p.fromTrunk(ctx, call)
 	}
 	number, passcode, _ := strings.Cut(call.To, "**")
+	if number == echo {
+		return &ivr.Echo{Desk: p.desk}, nil
+	}
 	if call.Info.Protocol == core.WebRTC {
 		return p.enter(ctx, number, passcode, call.Info)
 	}
@@ -163,6 +166,9 @@ func (p *Plan) route(ctx context.Context, call core.Call) (core.Room, error) {
 	}
 	return room, err
 }
+
+// echo is the name under which callers reach their own sound.
+const echo = "echo"
 
 func isNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
