@@ -1,5 +1,6 @@
 import { lazy, StrictMode, Suspense, useEffect } from "react";
 import { createRoot } from "react-dom/client";
+import { signedIn } from "./console/api";
 import { Home } from "./pages/home";
 import { Join } from "./pages/join";
 import { t } from "./strings";
@@ -13,6 +14,9 @@ const SignIn = lazy(() => import("./console/signin").then((m) => ({ default: m.S
 const Console = lazy(() => import("./console/console").then((m) => ({ default: m.Console })));
 const SignUp = lazy(() => import("./account/signup").then((m) => ({ default: m.SignUp })));
 const AccountPage = lazy(() => import("./account/account").then((m) => ({ default: m.AccountPage })));
+const Mine = lazy(() => import("./home/mine").then((m) => ({ default: m.Mine })));
+const History = lazy(() => import("./home/history").then((m) => ({ default: m.History })));
+const Check = lazy(() => import("./pages/check").then((m) => ({ default: m.Check })));
 const Directory = lazy(() => import("./people/directory").then((m) => ({ default: m.Directory })));
 const Chat = lazy(() => import("./people/chat").then((m) => ({ default: m.Chat })));
 
@@ -24,7 +28,11 @@ function App() {
   }, [page, arg]);
   switch (page) {
     case "":
-      return <Home />;
+      return signedIn() ? <Mine /> : <Home />;
+    case "history":
+      return <History />;
+    case "test":
+      return <Check />;
     case "join":
       return arg ? <Join key={arg} meeting={arg} /> : <Home />;
     case "signin":

@@ -21,6 +21,9 @@ export async function request<T>(method: string, path: string, body?: unknown): 
   } catch {
     throw new Problem(0, t.signIn.failed);
   }
+  if (r.status === 401) know(false);
+  if (r.ok && (path.startsWith("/login") || path === "/me")) know(true);
+  if (r.ok && path === "/logout") know(false);
   const answer: unknown = r.status === 204 ? undefined : await r.json().catch(() => undefined);
   if (r.ok) return answer as T;
   const p = answer as { detail?: string; title?: string; errors?: { message: string; location?: string }[] } | undefined;
@@ -82,4 +85,25 @@ export function useEvents(enabled: boolean): { tick: number; live: boolean } {
     };
   }, [enabled]);
   return { tick, live };
+}
+
+// Whether this browser has signed in: the cookie itself is not for pages to read.
+const knownKey = "bridgehead.signedIn";
+
+function know(signedIn: boolean) {
+  try {
+    if (signedIn) localStorage.setItem(knownKey, "1");
+    else localStorage.removeItem(knownKey);
+  } catch {
+    // without storage, the start page is a guest's
+  }
+}
+
+/** signedIn tells whether this browser has signed in, as far as it knows. */
+export function signedIn(): boolean {
+  try {
+    return localStorage.getItem(knownKey) !== null;
+  } catch {
+    return false;
+  }
 }

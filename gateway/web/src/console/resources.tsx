@@ -18,7 +18,7 @@ interface Meeting {
   hidden: boolean;
   has_host_passcode: boolean;
   has_guest_passcode: boolean;
-  admission: "open" | "accept";
+  admission: "open" | "accept" | "accept-any" | "known";
   encrypted_only: boolean;
   participants: number;
 }
@@ -42,7 +42,7 @@ export const meetings: Resource<Meeting> = {
     { name: "kind", label: f.kind, type: "select", options: [["permanent", f.permanent], ["one-time", f["one-time"]]] },
     { name: "host_passcode", label: f.host_passcode, hint: t.hints.passcode, pattern: "[0-9]{4,16}" },
     { name: "guest_passcode", label: f.guest_passcode, hint: t.hints.passcode, pattern: "[0-9]{4,16}" },
-    { name: "admission", label: f.admission, type: "select", options: [["open", f.open], ["accept", f.accept]] },
+    { name: "admission", label: f.admission, type: "select", options: [["open", f.open], ["accept", f.accept], ["accept-any", f["accept-any"]], ["known", f.known]] },
     { name: "max_participants", label: f.max_participants, type: "number", hint: t.hints.max },
     { name: "layout", label: t.host.layout, type: "select", options: [["", t.console.asConfigured], ...Object.entries(t.layouts)] },
     { name: "encrypted_only", label: f.encrypted_only, type: "checkbox" },

@@ -19,7 +19,7 @@ export function SignIn() {
     setFault("");
     try {
       await how();
-      go("/console");
+      go("/");
     } catch (err) {
       setFault((err as Problem).message);
       setBusy(false);

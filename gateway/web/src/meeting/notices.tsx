@@ -59,14 +59,13 @@ function Line({ notice }: { notice: Notice }) {
   );
 }
 
-/** Knocking shows hosts who wants to come in, wherever they look. */
+/** Knocking shows those who decide about it who wants to come in, wherever they look: the server tells nobody else. */
 export function Knocking({ onMore }: { onMore(): void }) {
   const call = useTheCall();
   useCall((c) => c.state.parties);
-  const host = useCall((c) => c.state.place?.role === "host");
   const list = waiting(call.state);
   const first = list[0];
-  if (!host || !first) return null;
+  if (!first) return null;
   return (
     <div className="card pointer-events-auto flex max-w-full flex-wrap items-center justify-end gap-2 py-2 pr-2 pl-4 text-sm">
       <p className="flex min-w-0 items-center gap-2 max-sm:w-full">

@@ -3,18 +3,21 @@
 
 import { DropdownMenu } from "radix-ui";
 import {
-  Check, Crown, EllipsisVertical, Hand, LayoutGrid, Lock, LockOpen, Mic, MicOff, MonitorUp, Phone, PhoneCall, ShieldUser, UserX, Video, VideoOff, X,
+  Check, Crown, EllipsisVertical, Hand, LayoutGrid, Lock, LockOpen, Mic, MicOff, MonitorUp, Phone, PhoneCall, ShieldUser, UserPlus, UserX, Video, VideoOff, X,
 } from "lucide-react";
-import { memo, useState, type FormEvent, type ReactNode } from "react";
+import { lazy, memo, Suspense, useState, type FormEvent, type ReactNode } from "react";
 import { addressOf } from "../call/address";
 import { scale } from "../call/devices";
 import type { Party } from "../call/protocol";
 import { hasPicture, inMeeting, protection, waiting } from "../call/view";
+import { signedIn } from "../console/api";
 import { t } from "../strings";
 import { useCall, useTheCall } from "../ui/call";
 import { Button, Confirm, Dialog, Field, SecurityBadge } from "../ui/kit";
 import { Menu, MenuItem } from "./controls";
 import { initials } from "./tile";
+
+const Invite = lazy(() => import("../home/invite").then((m) => ({ default: m.Invite })));
 
 /** PanelFrame is heading and closing of what is at the side. */
 export function PanelFrame({ title, onClose, children }: { title: string; onClose(): void; children: ReactNode }) {
@@ -48,7 +51,7 @@ export function People({ onClose }: { onClose(): void }) {
             </h3>
             <ul>
               {knocking.map((p) => (
-                <Waiting key={p.id} party={p} host={host} />
+                <Waiting key={p.id} party={p} />
               ))}
             </ul>
           </section>
@@ -63,25 +66,24 @@ export function People({ onClose }: { onClose(): void }) {
   );
 }
 
-function Waiting({ party, host }: { party: Party; host: boolean }) {
+function Waiting({ party }: { party: Party }) {
   const call = useTheCall();
   return (
     <li data-party={party.id} className="flex items-center gap-3 rounded-lg p-2">
       <Avatar party={party} />
       <div className="min-w-0 flex-1">
         <p className="truncate font-medium">{party.name}</p>
+        {party.address && party.address !== party.name && <p className="truncate text-sm text-soft">{party.address}</p>}
         <SecurityBadge {...protection(party)} />
       </div>
-      {host && (
-        <div className="flex gap-1">
-          <Button small bare look="primary" icon={Check} title={t.roster.accept} onClick={() => call.command("accept", party.id)}>
-            {t.roster.acceptOne(party.name)}
-          </Button>
-          <Button small bare icon={X} title={t.roster.reject} onClick={() => call.command("reject", party.id)}>
-            {t.roster.rejectOne(party.name)}
-          </Button>
-        </div>
-      )}
+      <div className="flex gap-1">
+        <Button small bare look="primary" icon={Check} title={t.roster.accept} onClick={() => call.command("accept", party.id)}>
+          {t.roster.acceptOne(party.name)}
+        </Button>
+        <Button small bare icon={X} title={t.roster.reject} onClick={() => call.command("reject", party.id)}>
+          {t.roster.rejectOne(party.name)}
+        </Button>
+      </div>
     </li>
   );
 }
@@ -187,7 +189,10 @@ function HostBar() {
   const call = useTheCall();
   const locked = useCall((c) => c.state.locked);
   const silent = useCall((c) => inMeeting(c.state).every((p) => p.role === "host" || p.audioMuted));
+  const meeting = useCall((c) => c.state.meeting);
+  const name = useCall((c) => c.state.place?.name ?? "");
   const [dialling, setDialling] = useState(false);
+  const [inviting, setInviting] = useState(false);
   return (
     <div role="group" aria-label={t.host.title} className="grid grid-cols-[1.35fr_1fr_1fr] gap-2 border-b border-line p-3">
       <Button small icon={silent ? Mic : MicOff} className="px-1" onClick={() => call.command(silent ? "unmute-all" : "mute-all")}>
@@ -200,6 +205,16 @@ function HostBar() {
         {t.host.dial}
       </Button>
       <LayoutMenu />
+      {signedIn() && (
+        <Button small icon={UserPlus} className="col-span-3 px-1" onClick={() => setInviting(true)}>
+          {t.invite.action}
+        </Button>
+      )}
+      {inviting && (
+        <Suspense fallback={null}>
+          <Invite meeting={{ number: meeting, name }} onClose={() => setInviting(false)} />
+        </Suspense>
+      )}
       <DialOut open={dialling} onClose={() => setDialling(false)} />
     </div>
   );

@@ -49,6 +49,11 @@ export function Home() {
           <ShieldCheck aria-hidden className="size-4 shrink-0 text-good" />
           {t.home.safe}
         </p>
+        <p className="mt-3 text-sm">
+          <a href="/test" className="font-medium text-accent hover:underline">
+            {t.check.page}
+          </a>
+        </p>
       </div>
     </Shell>
   );

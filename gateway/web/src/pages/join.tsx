@@ -86,11 +86,12 @@ function Connecting({ attempt }: { attempt: number }) {
 function Waiting({ reception }: { reception: boolean }) {
   const call = useTheCall();
   const name = useCall((c) => c.state.place?.name);
+  const awaits = useCall((c) => c.state.place?.awaits);
   return (
     <Screen
       icon={<Hourglass aria-hidden className="size-8" />}
       title={name || t.waiting.title}
-      text={reception ? t.waiting.reception : t.waiting.text}
+      text={reception ? t.waiting.reception : awaits === "host" ? t.waiting.host : t.waiting.text}
     >
       {!reception && <p className="w-full text-soft">{t.waiting.more}</p>}
       <Button onClick={() => call.leave()}>{t.waiting.leave}</Button>

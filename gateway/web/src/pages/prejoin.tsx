@@ -76,13 +76,15 @@ export function PreJoin({ meeting }: { meeting: string }) {
   );
 }
 
-async function openAll(call: ReturnType<typeof useTheCall>) {
+/** openAll opens microphone and camera as they were chosen last. */
+export async function openAll(call: ReturnType<typeof useTheCall>) {
   await devices.permit();
   const { microphone, camera } = call.local.choice;
   await Promise.all([call.take("microphone", microphone, true), call.take("camera", camera, true)]);
 }
 
-function Preview({ ready }: { ready: boolean }) {
+/** Preview shows and measures what the others would get. */
+export function Preview({ ready }: { ready: boolean }) {
   const call = useTheCall();
   const { camera, microphone, muted, cameraOff, faults } = useCall((c) => c.local);
   const level = useMeter(muted ? null : microphone);

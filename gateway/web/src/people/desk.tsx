@@ -1,6 +1,6 @@
 // The frame of the pages for those who are signed in.
 
-import { BookUser, MessageSquare } from "lucide-react";
+import { BookUser, CircleUserRound, History, House, MessageSquare } from "lucide-react";
 import { createContext, useContext, useEffect, type ReactNode } from "react";
 import { request, useData, type Me } from "../console/api";
 import { t } from "../strings";
@@ -18,8 +18,10 @@ export function useMe(): Me {
 }
 
 const pages = [
+  { at: "home", title: t.mine.page, icon: House },
   { at: "directory", title: t.directory.title, icon: BookUser },
   { at: "chat", title: t.chats.title, icon: MessageSquare },
+  { at: "history", title: t.history.title, icon: History },
 ] as const;
 
 export function Desk({ at, children }: { at: string; children: ReactNode }) {
@@ -43,13 +45,13 @@ export function Desk({ at, children }: { at: string; children: ReactNode }) {
   return (
     <div className="flex h-full flex-col">
       <header className="border-b border-line bg-surface">
-        <div className="mx-auto flex w-full max-w-6xl items-center gap-x-4 px-4 py-2 sm:px-6">
+        <div className="mx-auto flex w-full max-w-6xl flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2 sm:px-6">
           <Brand />
-          <nav aria-label={t.directory.pages} className="ml-auto flex gap-1 p-1 sm:ml-0">
+          <nav aria-label={t.directory.pages} className="order-last -mx-2 flex w-full gap-1 overflow-x-auto p-1 md:order-none md:mx-0 md:w-auto">
             {pages.map(({ at: page, title, icon: Icon }) => (
               <a
                 key={page}
-                href={`/${page}`}
+                href={page === "home" ? "/" : `/${page}`}
                 aria-current={page === at ? "page" : undefined}
                 className={cx("inline-flex min-h-9 items-center gap-2 rounded-md px-3 text-sm font-medium", page === at ? "bg-tint text-accent" : "text-soft hover:bg-raised")}
               >
@@ -58,10 +60,14 @@ export function Desk({ at, children }: { at: string; children: ReactNode }) {
               </a>
             ))}
           </nav>
-          <a href="/console" className="rounded-md px-2 py-2 text-sm font-medium text-soft hover:bg-raised sm:ml-auto">
+          <a href="/console" className="ml-auto rounded-md px-2 py-2 text-sm font-medium text-soft hover:bg-raised">
             {t.console.title}
           </a>
-          <Button small onClick={signOut} className="max-sm:hidden">
+          <a href="/account" title={t.account.title} className="inline-flex min-h-9 items-center text-sm font-medium text-accent hover:underline">
+            <CircleUserRound aria-hidden className="size-6 md:hidden" />
+            <span className="max-w-40 truncate max-md:sr-only">{me.display_name || me.email}</span>
+          </a>
+          <Button small onClick={signOut}>
             {t.console.signOut}
           </Button>
         </div>
