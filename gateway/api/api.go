@@ -107,7 +107,9 @@ type server struct {
 }
 
 // New makes the handler of the whole HTTPS listener.
-func New(o Options) http.Handler {
+func New(o Options) http.Handler { return newServer(o).handler() }
+
+func newServer(o Options) *server {
 	s := &server{Options: o, logins: dialplan.NewGuard(wrongPerSource, wrongPerAccount, wrongWindow),
 		signing:   dialplan.NewGuard(signUpsPerSource, signUpsPerSource, signUpWindow),
 		questions: dialplan.NewGuard(questionsPerSource, questionsPerSource, questionWindow), asked: challenges{open: map[string]challenge{}}, letters: newQuota(lettersAnHour, time.Hour)}
@@ -120,6 +122,10 @@ func New(o Options) http.Handler {
 	if s.MetricsOpenTo == nil {
 		s.MetricsOpenTo = func() []netip.Prefix { return nil }
 	}
+	return s
+}
+
+func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Bridgehead", "1")
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
@@ -145,13 +151,13 @@ func New(o Options) http.Handler {
 	s.settings(api)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /api/v1/events", s.events)
-	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{})))
-	if o.Signalling != nil {
-		mux.Handle("/ws", o.Signalling)
-		mux.Handle("/whip/", o.Signalling)
-		mux.Handle("/whep/", o.Signalling)
+	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})))
+	if s.Signalling != nil {
+		mux.Handle("/ws", s.Signalling)
+		mux.Handle("/whip/", s.Signalling)
+		mux.Handle("/whep/", s.Signalling)
 	}
-	mux.Handle("/", static(o.Web))
+	mux.Handle("/", static(s.Web))
 	return guarded(http.NewCrossOriginProtection().Handler(mux))
 }
 

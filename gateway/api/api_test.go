@@ -32,6 +32,7 @@ import (
 // desk is an API on an empty store with an account of each role.
 type desk struct {
 	t       *testing.T
+	api     *server
 	server  *httptest.Server
 	tokens  map[store.Role]string
 	store   *store.Store
@@ -78,7 +79,7 @@ func newDesk(t *testing.T) *desk {
 	d.hub.Attended = d.people.Attended
 	healthy := true
 	letters := func(_ context.Context, l mail.Letter) error { d.letters = append(d.letters, l); return nil }
-	d.server = httptest.NewTLSServer(New(Options{
+	d.api = newServer(Options{
 		Store: s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Directory: d.people, Chat: d.chat, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log,
 		Health: func() []string {
 			if healthy {
@@ -96,7 +97,8 @@ func newDesk(t *testing.T) *desk {
 		},
 		TrunkState: func(string) TrunkState { return TrunkState{State: "up"} },
 		CheckTrunk: func(context.Context, store.Trunk) []CheckLine { return []CheckLine{{What: "resolution", OK: true}} }, Web: fstest.MapFS{"index.html": {Data: []byte("<title>app</title>")}, "assets/a.js": {Data: []byte("x")}},
-	}))
+	})
+	d.server = httptest.NewTLSServer(d.api.handler())
 	t.Cleanup(func() { d.server.Close(); s.Close() })
 	for _, role := range []store.Role{store.RoleUser, store.RoleSuperuser, store.RoleAdministrator} {
 		u, err := s.AddUser(t.Context(), store.User{Email: string(role) + "@example.org", Role: role}, "a good password")
