@@ -71,3 +71,25 @@ func TestSignUpDomainsAreChecked(t *testing.T) {
 		t.Errorf("a good one: %s", why)
 	}
 }
+
+// Whatever passes is a plain address of the one domain, and passes again as
+// itself.
+func FuzzMailbox(f *testing.F) {
+	for _, seed := range []string{"x@corp.com", "X@CORP.com", "x@corp.com.", "\"x@y\"@corp.com", "x@сorp.com", "x@y@corp.com", "x@xn--corp-.com"} {
+		f.Add(seed)
+	}
+	who := SignUp{Domains: []string{"corp.com"}}
+	f.Fuzz(func(t *testing.T, address string) {
+		got, ok := who.Mailbox(address)
+		if !ok {
+			return
+		}
+		name, is := strings.CutSuffix(got, "@corp.com")
+		if !is || name == "" || strings.ContainsAny(name, "@\" ,;:<>()[]\\") || !strings.EqualFold(got, address) {
+			t.Errorf("%q is taken as %q", address, got)
+		}
+		if again, ok := who.Mailbox(got); !ok || again != got {
+			t.Errorf("%q is not itself: %q", got, again)
+		}
+	})
+}

@@ -43,7 +43,9 @@ func (s *server) people(api huma.API) {
 	huma.Register(api, operation("POST", "/users", "add-user", "Make an account", store.RoleSuperuser, tag), s.addUser)
 	huma.Register(api, operation("PATCH", "/users/{id}", "change-user", "Change an account", store.RoleSuperuser, tag), s.changeUser)
 	huma.Register(api, operation("DELETE", "/users/{id}", "remove-user", "Remove an account", store.RoleSuperuser, tag), s.removeUser)
-	huma.Register(api, operation("GET", "/users/{id}/export", "export-user", "All that is kept about an account's owner", store.RoleSuperuser, tag), func(ctx context.Context, in *ByID) (*exported, error) {
+	export := operation("GET", "/users/{id}/export", "export-user", "All that is kept about an account's owner", store.RoleSuperuser, tag)
+	export.Metadata["audited"] = true // it tells one person of another
+	huma.Register(api, export, func(ctx context.Context, in *ByID) (*exported, error) {
 		u, err := s.touchable(ctx, in.ID)
 		if err != nil {
 			return nil, err
@@ -86,8 +88,7 @@ func (s *server) changeMe(ctx context.Context, in *struct {
 		}
 	}
 	if b.SecondFactor != nil {
-		u.SecondFactor = *b.SecondFactor
-		err := s.Store.SecondFactor(ctx, u.ID, u.SecondFactor)
+		err := s.Store.SecondFactor(ctx, u.ID, *b.SecondFactor)
 		if errors.Is(err, store.ErrNeeded) {
 			err = huma.Error409Conflict("Make a passkey first, then let sign-in ask for it.")
 		}
@@ -104,8 +105,12 @@ func (s *server) changeMe(ctx context.Context, in *struct {
 			return nil, fail(err)
 		}
 	}
-	set(&u.DisplayName, in.Body.DisplayName)
-	return answer(u, s.Store.UpdateUser(ctx, u))
+	if b.DisplayName != nil {
+		if err := s.Store.RenameUser(ctx, u.ID, *b.DisplayName); err != nil {
+			return nil, fail(err)
+		}
+	}
+	return answer(s.Store.User(ctx, u.ID))
 }
 
 // confirm checks the password of who is signed in, for what a session alone

@@ -27,11 +27,12 @@ type reread struct {
 
 func (c reread) BodyReader() io.Reader { return bytes.NewReader(c.body) }
 
-// audit writes down every change that a signed-in caller has made, but for
-// what is nobody else's business.
+// audit writes down every change that a signed-in caller has made, and what
+// else is marked as audited, but for what is nobody else's business.
 func (s *server) audit(ctx huma.Context, next func(huma.Context)) {
 	o := ctx.Operation()
-	if o.Metadata["role"] == store.Role("") || o.Method == http.MethodGet || o.Metadata["private"] != nil {
+	reads := o.Method == http.MethodGet && o.Metadata["audited"] == nil
+	if o.Metadata["role"] == store.Role("") || reads || o.Metadata["private"] != nil {
 		next(ctx)
 		return
 	}

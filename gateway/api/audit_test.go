@@ -24,7 +24,7 @@ func TestEveryChangeIsInTheAuditLog(t *testing.T) {
 	d := newDesk(t)
 	for name, row := range matrix {
 		method, path, _ := strings.Cut(name, " ")
-		changes := method != "GET" && !strings.HasPrefix(path, "/log") && row.want[4] < 400 &&
+		changes := (method != "GET" || path == "/users/{id}/export") && !strings.HasPrefix(path, "/log") && row.want[4] < 400 &&
 			!strings.HasPrefix(path, "/conversations") // who writes to whom is theirs
 		if path == "/metrics" || path == "/healthz" {
 			continue

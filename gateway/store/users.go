@@ -72,6 +72,12 @@ func (s *Store) UpdateUser(ctx context.Context, u User) error {
 	return err
 }
 
+// RenameUser changes the name to show, and nothing that somebody else may be
+// changing just now.
+func (s *Store) RenameUser(ctx context.Context, id, name string) error {
+	return s.exec(ctx, `UPDATE users SET display_name = ? WHERE id = ?`, name, id)
+}
+
 // RemoveUser removes an account and its tokens. What it did stays in the audit
 // log under an id that is nobody's; its e-mail address is erased there too.
 func (s *Store) RemoveUser(ctx context.Context, idOrEmail string) error {
