@@ -367,6 +367,7 @@ export const t = {
     active: "active",
     factor: "passkey asked for",
     approve: (name: string) => `Approve ${name}`,
+    approveText: "Nobody has proved that this address is theirs. Ask its owner before you approve.",
     enable: (name: string) => `Enable ${name}`,
     disable: (name: string) => `Disable ${name}`,
     hide: (name: string) => `Hide ${name} from the directory`,

@@ -25,7 +25,7 @@ export function stateOf(u: User) {
 }
 
 export function UserActions({ user: u, reload }: { user: User; reload(): void }) {
-  const [asking, setAsking] = useState<"disable" | "revoke">();
+  const [asking, setAsking] = useState<"approve" | "disable" | "revoke">();
   const [trouble, setTrouble] = useState("");
   const act = (method: string, path: string, body?: unknown) =>
     void request(method, `/users/${u.id}${path}`, body).then(reload, (err: Problem) => setTrouble(err.message));
@@ -33,7 +33,7 @@ export function UserActions({ user: u, reload }: { user: User; reload(): void })
   return (
     <>
       {u.disabled ? (
-        <Button small bare look={u.pending ? "primary" : "plain"} icon={u.pending ? Check : UserCheck} onClick={() => change({ disabled: false })}>
+        <Button small bare look={u.pending ? "primary" : "plain"} icon={u.pending ? Check : UserCheck} onClick={() => (u.pending ? setAsking("approve") : change({ disabled: false }))}>
           {u.pending ? a.approve(u.email) : a.enable(u.email)}
         </Button>
       ) : (
@@ -45,6 +45,20 @@ export function UserActions({ user: u, reload }: { user: User; reload(): void })
       <Button small bare look="plain" icon={u.hidden ? Eye : EyeOff} onClick={() => change({ hidden: !u.hidden })}>
         {u.hidden ? a.show(u.email) : a.hide(u.email)}
       </Button>
+      <Dialog open={asking === "approve"} onClose={() => setAsking(undefined)} title={a.approve(u.email)} text={a.approveText}>
+        <div className="flex justify-end gap-2">
+          <Button onClick={() => setAsking(undefined)}>{t.console.cancel}</Button>
+          <Button
+            look="primary"
+            onClick={() => {
+              setAsking(undefined);
+              change({ disabled: false });
+            }}
+          >
+            {a.approve("").trim()}
+          </Button>
+        </div>
+      </Dialog>
       <Confirm
         open={asking === "revoke"} onClose={() => setAsking(undefined)} title={a.revoke(u.email)} text={a.revokeText} action={t.console.signOut}
         onAction={() => act("POST", "/revoke-sessions")}
