@@ -210,7 +210,7 @@ export const t = {
   },
   chat: {
     title: "Chat",
-    empty: "No messages yet. Those in the meeting now will see what you write.",
+    empty: "No messages yet. Everybody in the meeting sees what you write.",
     label: "Message",
     placeholder: "Write to everybody",
     send: "Send",
@@ -240,6 +240,7 @@ export const t = {
   },
   chats: {
     title: "Chat",
+    all: "Conversations",
     add: "New",
     addTitle: "New conversation",
     with: "With",

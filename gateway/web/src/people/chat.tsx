@@ -83,11 +83,12 @@ function Conversations({ at }: { at: string }) {
     );
   return (
     <div className="card flex min-h-0 flex-1 overflow-hidden">
+      <h1 className="sr-only">{t.chats.title}</h1>
       <section aria-labelledby="chats" className={cx("flex min-h-0 w-full flex-col border-line md:w-80 md:shrink-0 md:border-r", at && "max-md:hidden")}>
         <div className="flex items-center justify-between gap-2 border-b border-line p-3">
-          <h1 id="chats" className="text-lg font-semibold">
-            {t.chats.title}
-          </h1>
+          <h2 id="chats" className="text-lg font-semibold">
+            {t.chats.all}
+          </h2>
           <Button look="primary" small icon={MessageSquarePlus} onClick={() => setAdding(true)}>
             {t.chats.add}
           </Button>
@@ -99,7 +100,7 @@ function Conversations({ at }: { at: string }) {
           ))}
         </ul>
       </section>
-      <section aria-label={chosen ? titleOf(chosen, me.id) : t.chats.title} className={cx("flex min-h-0 min-w-0 flex-1 flex-col", !at && "max-md:hidden")}>
+      <section aria-label={chosen ? titleOf(chosen, me.id) : t.chats.choose} className={cx("flex min-h-0 min-w-0 flex-1 flex-col", !at && "max-md:hidden")}>
         {chosen ? (
           <Thread key={chosen.id} conversation={chosen} changed={load} />
         ) : (

@@ -145,7 +145,8 @@ function Row({ entry: e, failed }: { entry: Entry; failed(text: string): void })
       .catch((err: Problem) => failed(err.message))
       .finally(() => setBusy(false));
   };
-  const callable = e.kind === "meeting" || (!!e.address && !(e.kind === "person" && e.id === me.id));
+  // A person is called by its devices, and in the pages that it has open.
+  const callable = e.kind === "person" ? e.id !== me.id && (!!e.address || e.present) : !!e.address;
   const writable = e.kind === "person" && e.id !== me.id;
   return (
     <li className="flex items-center gap-3 p-3 sm:px-4">
