@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test unit race e2e lint bench fuzz soak prompts web web-test clean setup-build setup-test
+.PHONY: help run build test unit race e2e lint bench fuzz screenshots soak prompts web web-test clean setup-build setup-test
 
 # libopus is linked statically, so that the one binary is all there is.
 export GOFLAGS := -tags=nolibopusfile -buildvcs=false
@@ -44,6 +44,10 @@ fuzz: setup-build ## every fuzz target for FUZZTIME (default 10s)
 
 bench: build ## measure, and print the tables of docs/performance.md
 	bin/bridgehead load bench --out docs/performance.md
+
+screenshots: setup-test build ## pictures of every page in light and dark, on a screen and a telephone, into screenshots/
+	@mkdir -p screenshots
+	E2E_PICTURES=$(CURDIR)/screenshots go test -count=1 -tags nolibopusfile,e2e ./gateway/e2e -run TestEveryPageSuitsEveryScreen
 
 soak: build ## hours of callers who come and go, with drifting clocks, loss and jitter (flags: SOAK="--duration 30m")
 	bin/bridgehead load soak $(SOAK)

@@ -30,10 +30,11 @@ func (b *browser) look(page string) {
 		b.do("screenshot", map[string]any{"path": filepath.Join(dir, page+"-"+b.id+".png")})
 	}
 	b.accessible(page)
-	var wide bool
-	b.eval("document.documentElement.scrollWidth > innerWidth", &wide)
-	if wide {
-		b.d.t.Errorf("%s: %s is wider than the screen", b.id, page)
+	var wide []string
+	b.eval(`document.documentElement.scrollWidth > innerWidth
+		? [...document.querySelectorAll("*")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.tagName + " " + e.className) : []`, &wide)
+	if len(wide) > 0 {
+		b.d.t.Errorf("%s: %s is wider than the screen: %q", b.id, page, wide[:min(4, len(wide))])
 	}
 }
 

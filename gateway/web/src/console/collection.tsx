@@ -1,6 +1,6 @@
 // A list with a form to add to it: meetings, trunks, numbers, devices, users.
 
-import { Plus, Trash2 } from "lucide-react";
+import { Pencil, Plus, Trash2, Undo2 } from "lucide-react";
 import { useState, type FormEvent, type ReactNode } from "react";
 import { t } from "../strings";
 import { Button, Checkbox, Confirm, Dialog, Fault, Field, Select } from "../ui/kit";
@@ -24,6 +24,8 @@ export interface Resource<T> {
   path: string;
   columns: Column<T>[];
   inputs: Input[];
+  /** edits are the inputs that may be changed later; none: nothing may. */
+  edits?: Input[];
   id(row: T): string;
   name(row: T): string;
   actions?(row: T, reload: () => void): ReactNode;
@@ -33,6 +35,8 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
   const { data, fault, reload } = useData<T[]>(r.path, tick);
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<T>();
+  const [editing, setEditing] = useState<T>();
+  const [undo, setUndo] = useState<{ name: string; back(): Promise<unknown> }>();
   const [trouble, setTrouble] = useState("");
   const remove = async (row: T) => {
     try {
@@ -43,6 +47,23 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
     }
     reload();
   };
+  const path = (row: T) => `${r.path}/${encodeURIComponent(r.id(row))}`;
+  const edit = async (row: T, edits: Input[], body: Record<string, unknown>) => {
+    const before = changed(row as Record<string, unknown>, edits, body);
+    await request("PATCH", path(row), body);
+    setEditing(undefined);
+    setTrouble("");
+    setUndo({ name: r.name(row), back: () => request("PATCH", path(row), before) });
+    reload();
+  };
+  const goBack = () =>
+    void undo
+      ?.back()
+      .catch((err: Problem) => setTrouble(err.message))
+      .finally(() => {
+        setUndo(undefined);
+        reload();
+      });
   return (
     <section>
       <div className="mb-4 flex items-center justify-between gap-4">
@@ -56,6 +77,16 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
           <Fault>{fault?.message ?? trouble}</Fault>
         </div>
       )}
+      <div role="status">
+        {undo && (
+          <p className="mb-4 flex flex-wrap items-center gap-3 rounded-md bg-good-tint p-3 text-sm text-good">
+            {t.console.saved(undo.name)}
+            <Button small icon={Undo2} onClick={goBack}>
+              {t.console.undo}
+            </Button>
+          </p>
+        )}
+      </div>
       {data && (
         <Table
           label={r.title}
@@ -65,6 +96,11 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
           actions={(row) => (
             <span className="inline-flex gap-1">
               {r.actions?.(row, reload)}
+              {r.edits && (
+                <Button small bare look="plain" icon={Pencil} onClick={() => setEditing(row)}>
+                  {t.console.edit(r.name(row))}
+                </Button>
+              )}
               <Button small bare look="plain" icon={Trash2} onClick={() => setRemoving(row)}>
                 {`${t.console.remove} ${r.name(row)}`}
               </Button>
@@ -82,6 +118,11 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
           }}
         />
       </Dialog>
+      {editing && r.edits && (
+        <Dialog open onClose={() => setEditing(undefined)} title={t.console.edit(r.name(editing))}>
+          <Form inputs={filled(r.edits, editing as Record<string, unknown>)} whole save={(body) => edit(editing, r.edits!, body)} />
+        </Dialog>
+      )}
       <Confirm
         open={removing !== undefined} onClose={() => setRemoving(undefined)} title={removing ? t.console.removeTitle(r.name(removing)) : ""}
         text={t.console.removeText} action={t.console.remove} onAction={() => removing && void remove(removing)}
@@ -90,14 +131,29 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
   );
 }
 
-/** bodyOf leaves out what was left empty, so that the server's defaults hold. */
-export function bodyOf(inputs: Input[], form: FormData): Record<string, unknown> {
+/** filled are inputs that hold what a row has; secrets stay empty. */
+function filled(inputs: Input[], row: Record<string, unknown>): Input[] {
+  return inputs.map((i) => {
+    const v = row[i.name];
+    if (i.type === "password") return { ...i, required: false, hint: t.hints.keepPassword };
+    return { ...i, value: typeof v === "boolean" ? v : Array.isArray(v) ? v.join(", ") : v === undefined ? "" : String(v) };
+  });
+}
+
+/** changed is what a row has of that which a body changes: sent back, it undoes it. Passwords cannot be had back. */
+function changed(row: Record<string, unknown>, inputs: Input[], body: Record<string, unknown>): Record<string, unknown> {
+  const open = inputs.filter((i) => i.type !== "password" && i.name in body);
+  return Object.fromEntries(open.map((i) => [i.name, row[i.name] ?? (i.type === "list" ? [] : i.type === "checkbox" ? false : i.type === "number" ? 0 : "")]));
+}
+
+/** bodyOf leaves out what was left empty, so that the server's defaults hold; whole: only passwords. */
+export function bodyOf(inputs: Input[], form: FormData, whole = false): Record<string, unknown> {
   const body: Record<string, unknown> = {};
   for (const i of inputs) {
     const v = form.get(i.name);
     const text = typeof v === "string" ? v.trim() : "";
     if (i.type === "checkbox") body[i.name] = v !== null;
-    else if (!text) continue;
+    else if (!text && (!whole || i.type === "password" || i.type === "number")) continue;
     else if (i.type === "number") body[i.name] = Number(text);
     else if (i.type === "list") body[i.name] = text.split(/[\s,]+/).filter(Boolean);
     else body[i.name] = text;
@@ -105,14 +161,14 @@ export function bodyOf(inputs: Input[], form: FormData): Record<string, unknown>
   return body;
 }
 
-function Form({ inputs, save }: { inputs: Input[]; save(body: Record<string, unknown>): Promise<void> }) {
+function Form({ inputs, whole, save }: { inputs: Input[]; whole?: boolean; save(body: Record<string, unknown>): Promise<void> }) {
   const [fault, setFault] = useState("");
   const [busy, setBusy] = useState(false);
   const submit = async (e: FormEvent<HTMLFormElement>) => {
     e.preventDefault();
     setBusy(true);
     try {
-      await save(bodyOf(inputs, new FormData(e.currentTarget)));
+      await save(bodyOf(inputs, new FormData(e.currentTarget), whole));
     } catch (err) {
       setFault((err as Problem).message);
       setBusy(false);

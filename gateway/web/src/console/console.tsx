@@ -7,19 +7,21 @@ import { Incoming } from "../people/incoming";
 import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
 import { go } from "../ui/route";
 import { request, useData, useEvents, type Me } from "./api";
+import { Audit } from "./audit";
 import { Calls } from "./calls";
 import { Live } from "./live";
 import { Collection } from "./collection";
+import { Settings } from "./settings";
 import { devices, meetings, numbers, trunks, users } from "./resources";
 
 const rank = { user: 0, superuser: 1, administrator: 2 };
 
-export type Section = "live" | "meetings" | "calls" | "trunks" | "numbers" | "devices" | "users";
+export type Section = "live" | "meetings" | "calls" | "trunks" | "numbers" | "devices" | "users" | "audit" | "settings";
 
 /** sections with the least role that may use them. */
 const sections: [Section, keyof typeof rank][] = [
   ["live", "user"], ["meetings", "user"], ["calls", "superuser"], ["trunks", "administrator"], ["numbers", "administrator"],
-  ["devices", "administrator"], ["users", "superuser"],
+  ["devices", "administrator"], ["users", "superuser"], ["audit", "superuser"], ["settings", "superuser"],
 ];
 
 export function Console({ section }: { section: string }) {
@@ -52,7 +54,7 @@ function Desk({ me, section }: { me: Me; section: string }) {
       <Incoming />
       <header className="border-b border-line bg-surface">
         <div className="mx-auto flex w-full max-w-7xl flex-wrap items-center justify-between gap-x-6 gap-y-1 px-4 py-2 sm:px-6">
-          <Brand />
+          <Brand short />
           <nav aria-label={t.console.nav} className="order-last -mx-2 flex w-full gap-1 overflow-x-auto p-1 lg:order-none lg:w-auto">
             {mine.map((s) => (
               <a
@@ -66,8 +68,8 @@ function Desk({ me, section }: { me: Me; section: string }) {
             ))}
           </nav>
           <div className="flex items-center gap-3 text-sm">
-            <a href="/directory" className="rounded-md px-2 py-2 font-medium text-accent hover:underline">
-              {t.directory.title}
+            <a href="/" className="rounded-md px-2 py-2 font-medium text-accent hover:underline">
+              {t.mine.page}
             </a>
             <a href="/account" title={t.account.title} className="inline-flex min-h-9 items-center font-medium text-accent hover:underline">
               <CircleUserRound aria-hidden className="size-6 sm:hidden" />
@@ -92,6 +94,8 @@ function Desk({ me, section }: { me: Me; section: string }) {
         {at === "numbers" && <Collection key={at} resource={numbers} tick={0} />}
         {at === "devices" && <Collection key={at} resource={devices} tick={tick} />}
         {at === "users" && <Collection key={at} resource={users} tick={0} />}
+        {at === "audit" && <Audit />}
+        {at === "settings" && <Settings />}
       </main>
     </div>
   );

@@ -1,11 +1,13 @@
 // What is set up in the console, as lists and forms.
 
-import { Stethoscope } from "lucide-react";
+import { Pencil, Stethoscope } from "lucide-react";
 import { useState } from "react";
+import { Edit } from "../home/edit";
+import type { Meeting as Whole } from "../home/meetings";
 import { t } from "../strings";
 import { Button, cx, Dialog, Spinner } from "../ui/kit";
 import { request, type Problem } from "./api";
-import type { Resource } from "./collection";
+import type { Input, Resource } from "./collection";
 import { stateOf, UserActions, type User } from "./users";
 
 const f = t.fields;
@@ -48,13 +50,40 @@ export const meetings: Resource<Meeting> = {
     { name: "encrypted_only", label: f.encrypted_only, type: "checkbox" },
     { name: "hidden", label: f.hidden, type: "checkbox" },
   ],
-  actions: (m) => (
-    <a href={`/join/${m.number}`} className="inline-flex min-h-9 items-center rounded-md px-3 text-sm font-medium text-accent hover:bg-raised">
+  actions: (m, reload) => (
+    <>
+      <EditMeeting number={m.number} name={m.name || m.number} saved={reload} />
+      <a href={`/join/${m.number}`} className="inline-flex min-h-9 items-center rounded-md px-3 text-sm font-medium text-accent hover:bg-raised">
       {t.console.join}
       <span className="sr-only"> {m.number}</span>
-    </a>
+      </a>
+    </>
   ),
 };
+
+/** EditMeeting opens the settings of a meeting. */
+function EditMeeting({ number, name, saved }: { number: string; name: string; saved(): void }) {
+  const [meeting, setMeeting] = useState<Whole>();
+  const [fault, setFault] = useState("");
+  const open = () => void request<Whole>("GET", `/meetings/${number}`).then(setMeeting, (err: Problem) => setFault(err.message));
+  return (
+    <>
+      {fault && <span className="text-sm text-bad">{fault}</span>}
+      <Button small bare look="plain" icon={Pencil} onClick={open}>
+        {t.console.edit(name)}
+      </Button>
+      {meeting && (
+        <Edit
+          meeting={meeting} onClose={() => setMeeting(undefined)}
+          saved={() => {
+            setMeeting(undefined);
+            saved();
+          }}
+        />
+      )}
+    </>
+  );
+}
 
 interface Trunk {
   id: string;
@@ -71,6 +100,20 @@ interface Trunk {
 
 const transports: [string, string][] = [["tls", "TLS"], ["udp", "UDP"], ["tcp", "TCP"]];
 
+const trunkInputs: Input[] = [
+  { name: "name", label: f.name, required: true },
+  { name: "mode", label: f.mode, type: "select", options: [["static", "static"], ["register", "register"], ["both", "both"]] },
+  { name: "transport", label: f.transport, type: "select", options: transports },
+  { name: "host", label: f.hostname },
+  { name: "source", label: f.source, type: "list", hint: t.hints.source },
+  { name: "username", label: f.username },
+  { name: "password", label: f.password, type: "password" },
+  { name: "country", label: f.country, pattern: "[A-Z]{2}" },
+  { name: "max_channels", label: f.max_channels, type: "number", hint: t.hints.max },
+  { name: "enabled", label: f.enabled, type: "checkbox", value: true },
+  { name: "override_check", label: f.override_check, type: "checkbox" },
+];
+
 export const trunks: Resource<Trunk> = {
   title: t.console.trunks,
   path: "/trunks",
@@ -83,18 +126,8 @@ export const trunks: Resource<Trunk> = {
     { title: f.source, cell: (x) => x.source.join(", ") || "–" },
     { title: f.state, cell: (x) => <State state={x.state} detail={x.detail} /> },
   ],
-  inputs: [
-    { name: "name", label: f.name, required: true },
-    { name: "mode", label: f.mode, type: "select", options: [["static", "static"], ["register", "register"], ["both", "both"]] },
-    { name: "transport", label: f.transport, type: "select", options: transports },
-    { name: "host", label: f.hostname },
-    { name: "source", label: f.source, type: "list", hint: t.hints.source },
-    { name: "username", label: f.username },
-    { name: "password", label: f.password, type: "password" },
-    { name: "country", label: f.country, pattern: "[A-Z]{2}" },
-    { name: "enabled", label: f.enabled, type: "checkbox", value: true },
-    { name: "override_check", label: f.override_check, type: "checkbox" },
-  ],
+  inputs: trunkInputs,
+  edits: trunkInputs,
   actions: (x) => <CheckTrunk trunk={x} />,
 };
 
@@ -168,6 +201,15 @@ interface Num {
   label?: string;
 }
 
+const numberInputs: Input[] = [
+  { name: "trunk", label: f.trunk, required: true },
+  { name: "target", label: f.target, hint: t.hints.target, required: true, value: "reception", pattern: "reception|meeting:[0-9]+|user:.+" },
+  { name: "country", label: f.country, pattern: "[A-Z]{2}" },
+  { name: "language", label: f.language, pattern: "[a-z]{2}" },
+  { name: "label", label: f.label },
+  { name: "in_invites", label: f.in_invites, type: "checkbox", value: true },
+];
+
 export const numbers: Resource<Num> = {
   title: t.console.numbers,
   path: "/numbers",
@@ -180,13 +222,8 @@ export const numbers: Resource<Num> = {
     { title: f.country, cell: (n) => n.country || "–" },
     { title: f.label, cell: (n) => n.label || "–" },
   ],
-  inputs: [
-    { name: "number", label: f.number, hint: t.hints.e164, required: true, pattern: "\\+[1-9][0-9]{4,14}" },
-    { name: "trunk", label: f.trunk, required: true },
-    { name: "target", label: f.target, hint: t.hints.target, required: true, value: "reception", pattern: "reception|meeting:[0-9]+|user:.+" },
-    { name: "country", label: f.country, pattern: "[A-Z]{2}" },
-    { name: "label", label: f.label },
-  ],
+  inputs: [{ name: "number", label: f.number, hint: t.hints.e164, required: true, pattern: "\\+[1-9][0-9]{4,14}" }, ...numberInputs],
+  edits: numberInputs,
 };
 
 interface Device {
@@ -214,6 +251,12 @@ export const devices: Resource<Device> = {
     { name: "name", label: f.name },
     { name: "extension", label: f.extension, pattern: "[0-9]{2,10}" },
   ],
+  edits: [
+    { name: "name", label: f.name },
+    { name: "extension", label: f.extension, pattern: "[0-9]{2,10}" },
+    { name: "password", label: f.password, type: "password", hint: t.hints.devicePassword },
+    { name: "hidden", label: t.edit.hidden, type: "checkbox" },
+  ],
 };
 
 export const users: Resource<User> = {
@@ -233,5 +276,10 @@ export const users: Resource<User> = {
     { name: "display_name", label: f.display_name },
     { name: "password", label: f.password, type: "password", required: true, hint: t.hints.password },
     { name: "role", label: f.role, type: "select", options: [["user", "user"], ["superuser", "superuser"], ["administrator", "administrator"]] },
+  ],
+  edits: [
+    { name: "display_name", label: f.display_name },
+    { name: "role", label: f.role, type: "select", options: [["user", "user"], ["superuser", "superuser"], ["administrator", "administrator"]] },
+    { name: "password", label: f.password, type: "password", hint: t.hints.password },
   ],
 };

@@ -39,7 +39,7 @@ function Ways({ invitation: d, number }: { invitation: Invitation; number: strin
           <div key={n.number} className="contents">
             <dt className="text-sm text-soft">{[n.country_name, n.label].filter(Boolean).join(", ")}</dt>
             <dd>
-              <a href={n.uri} className="text-accent hover:underline">
+              <a href={n.uri} className="text-accent underline">
                 {n.formatted}
               </a>
               <span className="ml-2 font-mono text-sm text-soft">{n.keys}</span>

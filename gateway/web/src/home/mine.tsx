@@ -209,8 +209,8 @@ function Row({ meeting: x, now, invite, edit, remove }: { meeting: Meeting; now:
         <p className="truncate font-medium">{name}</p>
         <p className="text-sm text-soft">
           {[when(x, now), x.number].join(" · ")}
-          {x.participants > 0 && <span className="ml-2 rounded-full bg-good-tint px-2 py-0.5 text-xs font-medium text-good">{t.console.inCall(x.participants)}</span>}
-          {x.waiting > 0 && <span className="ml-2 rounded-full bg-warn-tint px-2 py-0.5 text-xs font-medium text-warn">{t.console.waiting(x.waiting)}</span>}
+          {x.participants > 0 && <span className="ml-2 inline-block rounded-full bg-good-tint px-2 py-0.5 text-xs font-medium text-good">{t.console.inCall(x.participants)}</span>}
+          {x.waiting > 0 && <span className="ml-2 inline-block rounded-full bg-warn-tint px-2 py-0.5 text-xs font-medium text-warn">{t.console.waiting(x.waiting)}</span>}
         </p>
       </div>
       <div className="flex items-center gap-1">

@@ -46,7 +46,7 @@ export function Desk({ at, children }: { at: string; children: ReactNode }) {
     <div className="flex h-full flex-col">
       <header className="border-b border-line bg-surface">
         <div className="mx-auto flex w-full max-w-6xl flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2 sm:px-6">
-          <Brand />
+          <Brand short />
           <nav aria-label={t.directory.pages} className="order-last -mx-2 flex w-full gap-1 overflow-x-auto p-1 md:order-none md:mx-0 md:w-auto">
             {pages.map(({ at: page, title, icon: Icon }) => (
               <a

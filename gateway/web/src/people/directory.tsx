@@ -154,7 +154,7 @@ function Row({ entry: e, failed }: { entry: Entry; failed(text: string): void })
         <Icon aria-hidden className="size-5" />
       </span>
       <div className="min-w-0 flex-1">
-        <p className="truncate font-medium">
+        <p className="relative truncate font-medium">
           {e.name}
           <span className="sr-only">, {t.directory.kindOf[e.kind]}</span>
         </p>

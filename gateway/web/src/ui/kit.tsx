@@ -232,11 +232,12 @@ export function Shell({ children, aside }: { children: ReactNode; aside?: ReactN
   );
 }
 
-export function Brand() {
+/** Brand leads home; short: by its picture alone where there is little room. */
+export function Brand({ short }: { short?: boolean }) {
   return (
     <a href="/" className="flex items-center gap-2.5 rounded-md text-lg font-semibold tracking-tight">
       <img src="/icon.svg" alt="" className="size-8" />
-      {t.product}
+      <span className={cx(short && "max-sm:sr-only")}>{t.product}</span>
     </a>
   );
 }

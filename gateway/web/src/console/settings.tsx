@@ -1,0 +1,54 @@
+// What is switched on or off for the whole bridge, at once.
+
+import { Undo2 } from "lucide-react";
+import { useState } from "react";
+import { t } from "../strings";
+import { Button, Checkbox, Fault, Spinner } from "../ui/kit";
+import { request, useData, type Problem } from "./api";
+
+interface Switches {
+  chat: { enabled: boolean; history: boolean };
+}
+
+export function Settings() {
+  const { data, fault, reload } = useData<Switches>("/settings");
+  const [undo, setUndo] = useState<{ name: string; chat: Partial<Switches["chat"]> }>();
+  const [trouble, setTrouble] = useState("");
+  const set = (chat: Partial<Switches["chat"]>, name?: string) =>
+    void request("PATCH", "/settings", { chat }).then(
+      () => {
+        setTrouble("");
+        setUndo(name ? { name, chat: Object.fromEntries(Object.entries(chat).map(([k, v]) => [k, !v])) } : undefined);
+        reload();
+      },
+      (err: Problem) => setTrouble(err.message),
+    );
+  return (
+    <section className="flex max-w-2xl flex-col gap-4">
+      <h1 className="text-2xl font-semibold">{t.console.settings}</h1>
+      {(fault || trouble) && <Fault>{fault?.message ?? trouble}</Fault>}
+      <div role="status">
+        {undo && (
+          <p className="flex flex-wrap items-center gap-3 rounded-md bg-good-tint p-3 text-sm text-good">
+            {t.console.saved(undo.name)}
+            <Button small icon={Undo2} onClick={() => set(undo.chat)}>
+              {t.console.undo}
+            </Button>
+          </p>
+        )}
+      </div>
+      {data ? (
+        <fieldset className="card flex flex-col p-5">
+          <legend className="sr-only">{t.chats.title}</legend>
+          <h2 aria-hidden className="mb-1 text-lg font-semibold">
+            {t.chats.title}
+          </h2>
+          <Checkbox label={t.console.chatOn} checked={data.chat.enabled} onChange={(e) => set({ enabled: e.target.checked }, t.chats.title)} />
+          <Checkbox label={t.console.chatHistory} checked={data.chat.history} onChange={(e) => set({ history: e.target.checked }, t.chats.title)} />
+        </fieldset>
+      ) : (
+        !fault && <Spinner />
+      )}
+    </section>
+  );
+}
