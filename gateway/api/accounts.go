@@ -155,19 +155,18 @@ func (s *server) changeUser(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	was, p := u, in.Body
-	set(&u.DisplayName, p.DisplayName)
-	set(&u.Role, p.Role)
-	set(&u.Hidden, p.Hidden)
-	set(&u.Disabled, p.Disabled)
-	u.Pending = u.Pending && u.Disabled
-	if err := s.permitted(ctx, was, u); err != nil {
-		return nil, fail(err)
-	}
+	p := in.Body
 	if (p.Password != nil || p.SecondFactor != nil) && u.ID == userOf(ctx).ID {
 		return nil, huma.Error403Forbidden("Change how you sign in yourself at /me: it asks for your password.")
 	}
-	err = s.Store.UpdateUser(ctx, u)
+	u, err = s.Store.ChangeUser(ctx, u.ID, func(u *store.User) error {
+		was := *u
+		set(&u.DisplayName, p.DisplayName)
+		set(&u.Role, p.Role)
+		set(&u.Hidden, p.Hidden)
+		set(&u.Disabled, p.Disabled)
+		return permitted(userOf(ctx), was, *u)
+	})
 	if err == nil && p.Password != nil {
 		err = s.Store.SetPassword(ctx, u.ID, *p.Password, "")
 	}
@@ -182,45 +181,22 @@ func (s *server) changeUser(ctx context.Context, in *struct {
 }
 
 // permitted checks what touching an account does not permit yet.
-func (s *server) permitted(ctx context.Context, was, u store.User) error {
-	me := userOf(ctx)
+func permitted(me, was, u store.User) error {
 	switch {
-	case !allowed(me.Role, u.Role):
-		return huma.Error403Forbidden("You cannot give a role above your own.")
+	case !allowed(me.Role, was.Role), !allowed(me.Role, u.Role):
+		return huma.Error403Forbidden("You cannot give or take a role above your own.")
 	case u.Hidden != was.Hidden && was.Role == store.RoleAdministrator && me.ID != was.ID:
 		return huma.Error403Forbidden("Administrators hide or show nobody but themselves.")
 	case u.Disabled && !was.Disabled && me.ID == was.ID:
 		return huma.Error409Conflict("You cannot disable your own account.")
-	case was.Role == store.RoleAdministrator && (u.Role != was.Role || u.Disabled):
-		return s.notLast(ctx, was)
 	}
 	return nil
-}
-
-// notLast keeps one administrator who can sign in.
-func (s *server) notLast(ctx context.Context, u store.User) error {
-	if u.Role != store.RoleAdministrator {
-		return nil
-	}
-	all, err := s.Store.Users(ctx)
-	if err != nil {
-		return err
-	}
-	for _, x := range all {
-		if x.Role == store.RoleAdministrator && !x.Disabled && x.ID != u.ID {
-			return nil
-		}
-	}
-	return store.ErrLastAdministrator
 }
 
 func (s *server) removeUser(ctx context.Context, in *ByID) (*nothing, error) {
 	u, err := s.touchable(ctx, in.ID)
 	if err != nil {
 		return nil, err
-	}
-	if err := s.notLast(ctx, u); err != nil {
-		return nil, fail(err)
 	}
 	if err := s.Store.RemoveUser(ctx, u.ID); err != nil {
 		return nil, fail(err)

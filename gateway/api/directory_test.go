@@ -82,9 +82,7 @@ func TestP29HiddenMeetingsAreInNoDirectory(t *testing.T) {
 func TestP57P71HiddenPeopleAreInNoDirectory(t *testing.T) {
 	d := newDesk(t)
 	for role, name := range map[store.Role]string{store.RoleUser: "Person U", store.RoleSuperuser: "Person S", store.RoleAdministrator: "Person A"} {
-		u, _ := d.store.User(t.Context(), d.ids[role])
-		u.DisplayName = name
-		if err := d.store.UpdateUser(t.Context(), u); err != nil {
+		if _, err := d.store.ChangeUser(t.Context(), d.ids[role], func(u *store.User) error { u.DisplayName = name; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

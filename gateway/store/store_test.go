@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -415,5 +416,42 @@ func TestP78ExportOfChatIsForItsWriter(t *testing.T) {
 		if text, has := m[0]["text"]; has != self || self && text != "by "+ids[0] {
 			t.Errorf("self %v: %v", self, m)
 		}
+	}
+}
+
+// However many take the right from one another at one time, one is left.
+func TestOneAdministratorIsAlwaysLeft(t *testing.T) {
+	s := open(t, t.TempDir())
+	var ids []string
+	for i := range 4 {
+		u, err := s.AddUser(t.Context(), User{Email: fmt.Sprint(i, "@example.org"), Role: RoleAdministrator}, "a good password")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, u.ID)
+	}
+	var all sync.WaitGroup
+	var kept atomic.Int32
+	for i, id := range ids {
+		all.Go(func() {
+			err := error(nil)
+			switch i % 3 {
+			case 0:
+				err = s.RemoveUser(t.Context(), id)
+			case 1:
+				_, err = s.ChangeUser(t.Context(), id, func(u *User) error { u.Disabled = true; return nil })
+			case 2:
+				_, err = s.ChangeUser(t.Context(), id, func(u *User) error { u.Role = RoleUser; return nil })
+			}
+			if errors.Is(err, ErrLastAdministrator) {
+				kept.Add(1)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if kept.Load() != 1 {
+		t.Errorf("%d are kept", kept.Load())
 	}
 }

@@ -61,13 +61,47 @@ func (s *Store) User(ctx context.Context, idOrEmail string) (User, error) {
 	return one(ctx, s, scanUser, `SELECT `+userColumns+` FROM users WHERE id = ?1 OR email = ?1`, idOrEmail)
 }
 
-// UpdateUser changes all but address and password. Disabling ends all
-// sign-ins; enabling approves a sign-up.
-func (s *Store) UpdateUser(ctx context.Context, u User) error {
-	err := s.exec(ctx, `UPDATE users SET display_name = ?, role = ?, hidden = ?, disabled = ?, pending = ? WHERE id = ?`,
-		u.DisplayName, u.Role, u.Hidden, u.Disabled, u.Pending && u.Disabled, u.ID)
+// ChangeUser lets change alter all of an account but address and password, as
+// it is just then. Disabling ends all sign-ins; enabling approves a sign-up.
+// One administrator who can sign in stays: [ErrLastAdministrator].
+func (s *Store) ChangeUser(ctx context.Context, id string, change func(*User) error) (u User, err error) {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return u, err
+	}
+	defer tx.Rollback()
+	u, err = scanUser(tx.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	was := u.Role
+	if err == nil {
+		err = change(&u)
+	}
+	if err != nil {
+		return u, err
+	}
+	u.Pending = u.Pending && u.Disabled
+	_, err = tx.ExecContext(ctx, `UPDATE users SET display_name = ?, role = ?, hidden = ?, disabled = ?, pending = ? WHERE id = ?`,
+		u.DisplayName, u.Role, u.Hidden, u.Disabled, u.Pending, u.ID)
 	if err == nil && u.Disabled {
-		_, err = s.db.ExecContext(ctx, `DELETE FROM tokens WHERE user = ?`, u.ID)
+		_, err = tx.ExecContext(ctx, `DELETE FROM tokens WHERE user = ?`, u.ID)
+	}
+	if err == nil && was == RoleAdministrator {
+		err = administered(ctx, tx)
+	}
+	if err != nil {
+		return u, err
+	}
+	return u, tx.Commit()
+}
+
+// administered tells whether an administrator is left who can sign in.
+func administered(ctx context.Context, tx *sql.Tx) error {
+	var n int
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM users WHERE role = ? AND NOT disabled`, RoleAdministrator).Scan(&n)
+	if err == nil && n == 0 {
+		err = ErrLastAdministrator
 	}
 	return err
 }
@@ -80,6 +114,7 @@ func (s *Store) RenameUser(ctx context.Context, id, name string) error {
 
 // RemoveUser removes an account and its tokens. What it did stays in the audit
 // log under an id that is nobody's; its e-mail address is erased there too.
+// One administrator who can sign in stays: [ErrLastAdministrator].
 func (s *Store) RemoveUser(ctx context.Context, idOrEmail string) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -87,9 +122,13 @@ func (s *Store) RemoveUser(ctx context.Context, idOrEmail string) error {
 	}
 	defer tx.Rollback()
 	var id, email string
-	err = tx.QueryRowContext(ctx, `DELETE FROM users WHERE id = ?1 OR email = ?1 RETURNING id, email`, idOrEmail).Scan(&id, &email)
+	var role Role
+	err = tx.QueryRowContext(ctx, `DELETE FROM users WHERE id = ?1 OR email = ?1 RETURNING id, email, role`, idOrEmail).Scan(&id, &email, &role)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
+	}
+	if err == nil && role == RoleAdministrator {
+		err = administered(ctx, tx)
 	}
 	if err != nil {
 		return err
@@ -106,5 +145,6 @@ func (s *Store) RemoveUser(ctx context.Context, idOrEmail string) error {
 	return tx.Commit()
 }
 
-// ErrLastAdministrator keeps the last administrator from being removed.
+// ErrLastAdministrator keeps the last administrator from being removed,
+// disabled or demoted.
 var ErrLastAdministrator = errors.New("this is the last administrator")
