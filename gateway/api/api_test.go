@@ -143,7 +143,7 @@ func (d *desk) do(role store.Role, method, path, body string) (int, string) {
 }
 
 // Every operation that the description lists is closed to strangers, but for
-// sign-in and sign-out.
+// sign-in, sign-out and sign-up.
 func TestStrangersMayOnlySignIn(t *testing.T) {
 	d := newDesk(t)
 	status, text := d.do("", "GET", "/api/v1/openapi.json", "")

@@ -16,7 +16,7 @@ import (
 // authenticator is what makes and shows passkeys (W3C Web Authentication,
 // Level 3, §6), in software.
 type authenticator struct {
-	t        *testing.T
+	t        testing.TB
 	host     string
 	origin   string
 	id       []byte
@@ -26,7 +26,7 @@ type authenticator struct {
 	unlocked bool // its owner has shown to be who it is
 }
 
-func newAuthenticator(t *testing.T, host string) *authenticator {
+func newAuthenticator(t testing.TB, host string) *authenticator {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

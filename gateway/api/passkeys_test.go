@@ -9,6 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"bridgehead/gateway/store"
 )
 
@@ -246,6 +249,42 @@ func TestChallengesAreFewAndShort(t *testing.T) {
 		}
 		if len(c.open) > maxChallenges {
 			t.Errorf("%d are kept", len(c.open))
+		}
+	})
+}
+
+// What an authenticator answers is read without harm, and nothing but a true
+// answer is accepted.
+func FuzzPasskeyAnswer(f *testing.F) {
+	s := &server{Options: Options{Domain: func() string { return "" }}}
+	w, err := s.party(&Caller{host: host})
+	if err != nil {
+		f.Fatal(err)
+	}
+	h := holder{user: store.User{ID: "ann", Email: "ann@example.org"}}
+	_, making, err1 := w.BeginRegistration(h)
+	_, showing, err2 := w.BeginDiscoverableLogin()
+	if err1 != nil || err2 != nil {
+		f.Fatal(err1, err2)
+	}
+	a := newAuthenticator(f, host)
+	for _, text := range []string{a.create(asked{}, ""), a.get(asked{})} {
+		var answer struct{ Response json.RawMessage }
+		if err := json.Unmarshal([]byte(text), &answer); err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(answer.Response))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if p, err := protocol.ParseCredentialCreationResponseBytes(data); err == nil {
+			if _, err := w.CreateCredential(h, *making, p); err == nil {
+				t.Errorf("accepted: %s", data)
+			}
+		}
+		if p, err := protocol.ParseCredentialRequestResponseBytes(data); err == nil {
+			if _, _, err := w.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return h, nil }, *showing, p); err == nil {
+				t.Errorf("accepted: %s", data)
+			}
 		}
 	})
 }
