@@ -41,6 +41,7 @@ type Config struct {
 	SignUp   SignUp   `key:"signup"`
 	Metrics  Metrics  `key:"metrics"`
 	Chat     Chat     `key:"chat"`
+	DNS      DNS      `key:"dns"`
 	Log      Log      `key:"log"`
 }
 
@@ -163,6 +164,11 @@ func (m Metrics) Prefixes() (list []netip.Prefix) {
 // run time.
 type Chat struct {
 	Retention int `key:"retention" default:"30" check:"1-3650" help:"days that messages are kept"`
+}
+
+// DNS is what the page /network says of this gateway's zone.
+type DNS struct {
+	TTL int `key:"ttl" default:"3600" check:"60-604800" help:"seconds for which its records may be kept"`
 }
 
 // Log is the log on standard error.

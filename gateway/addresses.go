@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"bridgehead/gateway/invite"
+	"bridgehead/gateway/network"
 )
 
 // addresses are the real addresses of the listeners, by the names of
@@ -62,6 +63,26 @@ func (g *gateway) places() invite.Places {
 		return host
 	}
 	return invite.Places{Web: public("https", "443"), SIPS: public("sips", "5061"), H323: public("h323", "1720")}
+}
+
+// network is what clients need, of what really listens.
+func (g *gateway) network() network.Plan {
+	cfg := g.cfg.Load()
+	first, last := cfg.RTPPorts()
+	o := network.Options{Domain: cfg.Domain, Addresses: advertised(cfg), Ports: map[string]int{}, First: int(first), Last: int(last), Legacy: cfg.SIP.Legacy, TTL: cfg.DNS.TTL}
+	if own := outward(); len(o.Addresses) == 0 && own.IsValid() {
+		o.Addresses = []netip.Addr{own}
+	}
+	for name, at := range g.addresses() {
+		if a, err := netip.ParseAddrPort(at); err == nil {
+			o.Ports[name] = int(a.Port())
+		}
+		if name == "https" {
+			o.Host, _, _ = net.SplitHostPort(reachable(at))
+		}
+	}
+	o.Host = cmp.Or(cfg.Domain, o.Host)
+	return network.New(o)
 }
 
 func (a addresses) web() string { return "https://" + reachable(a["https"]) }

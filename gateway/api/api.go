@@ -27,6 +27,7 @@ import (
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/invite"
 	"bridgehead/gateway/mail"
+	"bridgehead/gateway/network"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
 )
@@ -85,6 +86,8 @@ type Options struct {
 	Reached func() invite.Places
 	// Mail sends a letter; nil: there is no mail server.
 	Mail func(context.Context, mail.Letter) error
+	// Network tells what clients need.
+	Network func() network.Plan
 	// Dial places calls that belong to no meeting's host.
 	// Domain is the configured host name; empty or nil: any.
 	Domain func() string
@@ -149,6 +152,7 @@ func (s *server) handler() http.Handler {
 	s.ring(api)
 	s.chat(api)
 	s.settings(api)
+	s.network(api)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})))

@@ -25,6 +25,7 @@ import (
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/invite"
+	"bridgehead/gateway/network"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
 )
@@ -95,6 +96,9 @@ func newDesk(t *testing.T) *desk {
 		Reached: func() invite.Places {
 			return invite.Places{Web: "meet.example.org", SIPS: "meet.example.org", H323: "meet.example.org:1721"}
 		},
+		Network: func() network.Plan {
+			return network.New(network.Options{Host: "meet.example.org", Ports: map[string]int{"sips": 5061}})
+		},
 		TrunkState: func(string) TrunkState { return TrunkState{State: "up"} },
 		CheckTrunk: func(context.Context, store.Trunk) []CheckLine { return []CheckLine{{What: "resolution", OK: true}} }, Web: fstest.MapFS{"index.html": {Data: []byte("<title>app</title>")}, "assets/a.js": {Data: []byte("x")}},
 	})
@@ -143,7 +147,7 @@ func (d *desk) do(role store.Role, method, path, body string) (int, string) {
 }
 
 // Every operation that the description lists is closed to strangers, but for
-// sign-in, sign-out and sign-up.
+// sign-in, sign-out, sign-up, and what a scan of the ports tells, too.
 func TestStrangersMayOnlySignIn(t *testing.T) {
 	d := newDesk(t)
 	status, text := d.do("", "GET", "/api/v1/openapi.json", "")
@@ -156,7 +160,7 @@ func TestStrangersMayOnlySignIn(t *testing.T) {
 	}
 	for path, methods := range api.Paths {
 		for method := range methods {
-			if path == "/api/v1/login" || path == "/api/v1/logout" || strings.HasPrefix(path, "/api/v1/login/passkey/") || path == "/api/v1/calendar/{secret}" || path == "/api/v1/signup" {
+			if path == "/api/v1/login" || path == "/api/v1/logout" || strings.HasPrefix(path, "/api/v1/login/passkey/") || path == "/api/v1/calendar/{secret}" || path == "/api/v1/signup" || path == "/api/v1/network" {
 				continue
 			}
 			at := strings.NewReplacer("{number}", "7001", "{id}", "x", "{message}", "1").Replace(path)

@@ -107,6 +107,7 @@ var matrix = map[string]right{
 
 	"GET /audit": {"", super200},
 
+	"GET /network":    {"", open200}, // P77
 	"GET /settings":   {"", signed200},
 	"PATCH /settings": {`{"chat":{"enabled":true}}`, super200}, // P59
 

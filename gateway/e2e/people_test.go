@@ -54,6 +54,11 @@ func TestPeopleFindWriteToAndCallOneAnother(t *testing.T) {
 	anna.sees("Available") // Bert, by his open page
 	anna.sees("Ready")
 	anna.look("directory")
+	bert.do("goto", map[string]any{"url": "https://" + g.at["https"] + "/network"})
+	bert.sees("SIP over TLS")
+	bert.look("network")
+	bert.do("goto", map[string]any{"url": "https://" + g.at["https"] + "/directory"})
+	bert.sees("Room 201")
 	bert.look("directory")
 	anna.do("fill", map[string]any{"label": "Search people, rooms and meetings", "value": "wéek"})
 	anna.do("waitGone", map[string]any{"text": "Room 201"})

@@ -19,11 +19,12 @@ const History = lazy(() => import("./home/history").then((m) => ({ default: m.Hi
 const Check = lazy(() => import("./pages/check").then((m) => ({ default: m.Check })));
 const Directory = lazy(() => import("./people/directory").then((m) => ({ default: m.Directory })));
 const Chat = lazy(() => import("./people/chat").then((m) => ({ default: m.Chat })));
+const Network = lazy(() => import("./pages/network").then((m) => ({ default: m.Network })));
 
 function App() {
   const [page = "", arg = ""] = useRoute();
   useEffect(() => {
-    const title = { join: t.prejoin.title(arg), directory: t.directory.title, chat: t.chats.title }[page];
+    const title = { join: t.prejoin.title(arg), directory: t.directory.title, chat: t.chats.title, network: t.network.title }[page];
     document.title = title ? `${title} – ${t.product}` : t.product;
   }, [page, arg]);
   switch (page) {
@@ -45,6 +46,8 @@ function App() {
       return <Directory />;
     case "chat":
       return <Chat id={arg} />;
+    case "network":
+      return <Network />;
     case "console":
       return <Console section={arg} />;
   }

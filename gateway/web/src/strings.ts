@@ -265,6 +265,18 @@ export const t = {
     leaveTitle: "Leave this group?",
     leaveText: "You can no longer read what is written there.",
   },
+  network: {
+    title: "For your network",
+    lead: (host: string) => `Clients reach this bridge at ${host} by these ports, all from inside to outside. No port has to be opened toward clients.`,
+    ports: "Ports",
+    port: "Port",
+    protocol: "Protocol",
+    purpose: "For",
+    zone: "DNS zone",
+    zoneText: (ttl: number) => `With these records devices find the bridge by its name alone. They may be kept for ${ttl} seconds.`,
+    noName: "This bridge has no public name yet: set domain in its configuration.",
+    copy: "Copy records",
+  },
   ring: {
     calls: (name: string) => `${name} is calling`,
     accept: "Accept",
