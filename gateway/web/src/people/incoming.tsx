@@ -46,16 +46,16 @@ export function Incoming() {
       className="card fixed top-4 left-1/2 z-50 flex w-[calc(100vw-2rem)] max-w-md -translate-x-1/2 flex-wrap items-center gap-3 p-4"
     >
       <PhoneIncoming aria-hidden className="size-6 shrink-0 text-accent" />
-      <p id="incoming" className="min-w-0 flex-1 font-medium">
+      <p id="incoming" className="min-w-0 flex-1 basis-40 font-medium">
         {t.ring.calls(ring.name)}
       </p>
-      <span className="flex gap-2">
+      <span className="flex gap-2 max-sm:w-full max-sm:*:flex-1">
         <Button look="danger" icon={PhoneOff} onClick={decline}>
           {t.ring.decline}
         </Button>
         <button
           ref={accept} type="button" onClick={() => go(`/join/${ring.meeting}`)}
-          className="inline-flex min-h-11 items-center gap-2 rounded-md bg-accent px-4 font-medium text-on-accent hover:bg-accent-strong"
+          className="inline-flex min-h-11 items-center justify-center gap-2 rounded-md bg-accent px-4 font-medium text-on-accent hover:bg-accent-strong"
         >
           <Phone aria-hidden className="size-5" />
           {t.ring.accept}
