@@ -82,6 +82,7 @@ type Edge struct {
 	cert   webrtc.Certificate
 	net    transport.Net // the system's interfaces, as they were at the start
 	hosts  []netip.Addr  // at which the media socket is reached
+	came   chan struct{} // signalled when there is a leg
 
 	mu    sync.Mutex
 	plan  core.Dialplan // nil unless serving
@@ -101,7 +102,7 @@ func New(o Options) (_ *Edge, err error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	e := &Edge{o: o, log: o.Log.With("edge", "webrtc"), legs: map[string]*Leg{}, bySrc: map[netip.Addr]int{}, sockets: map[netip.Addr]int{}}
+	e := &Edge{o: o, log: o.Log.With("edge", "webrtc"), legs: map[string]*Leg{}, bySrc: map[netip.Addr]int{}, sockets: map[netip.Addr]int{}, came: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			e.close()
@@ -226,11 +227,17 @@ func (e *Edge) Serve(ctx context.Context, plan core.Dialplan) error {
 	}
 	e.plan, e.ctx = plan, ctx
 	e.mu.Unlock()
-	// One ticker drives the RTCP of all legs.
-	tick := time.NewTicker(tickEvery)
-	defer tick.Stop()
+	// One ticker drives the RTCP of all legs. While there is none, nobody waits
+	// for it, and then it wakes nobody up.
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
 	for {
+		tick := ticker.C
+		if len(e.all()) == 0 {
+			tick = nil
+		}
 		select {
+		case <-e.came:
 		case <-ctx.Done():
 			for _, l := range e.all() {
 				l.Hangup(core.Reason{Code: core.Shutdown, Say: "The server is being shut down."})
@@ -240,7 +247,7 @@ func (e *Edge) Serve(ctx context.Context, plan core.Dialplan) error {
 			}
 			e.close()
 			return nil
-		case <-tick.C:
+		case <-tick:
 			now := core.Now()
 			for _, l := range e.all() {
 				l.tick(now)
@@ -299,6 +306,10 @@ func (e *Edge) admit(l *Leg, src netip.Addr) error {
 	}
 	e.bySrc[src]++
 	e.legs[l.token] = l
+	select {
+	case e.came <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
