@@ -23,7 +23,7 @@ const (
 	Frame = 20 * time.Millisecond
 	// rest is the time between two ticks while there is nothing to mix and
 	// nothing to read; who adds a mixer ends it.
-	rest = 200 * time.Millisecond
+	rest = time.Second
 	// catchUp bounds how many late frames are made up for; beyond it, time is
 	// skipped.
 	catchUp = 5
