@@ -34,7 +34,9 @@ func trimMemory(ctx context.Context, idle func() bool) {
 			m := readMemory()
 			if m.quiet(allocated) && now.Sub(last) >= trimEvery {
 				last = now
-				if runtime.GC(); idle() {
+				runtime.GC()
+				runtime.GC() // by what the first has left, the runtime knows how much to give back
+				if idle() {
 					debug.FreeOSMemory()
 				}
 			}
