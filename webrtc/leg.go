@@ -320,7 +320,7 @@ func (l *Leg) slots() slotsMsg {
 }
 
 // offer answers an offer of the client.
-func (l *Leg) offer(ctx context.Context, m request) (string, error) {
+func (l *Leg) offer(ctx context.Context, m *request) (string, error) {
 	clean, sections, err := checkSDP(m.SDP)
 	if err != nil {
 		return "", core.Reason{Code: core.Incompatible, Say: "The browser's offer is malformed.", Detail: err.Error()}

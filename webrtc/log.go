@@ -13,10 +13,13 @@ import (
 type logFactory struct{ log *slog.Logger }
 
 func (f logFactory) NewLogger(scope string) logging.LeveledLogger {
-	return logLines{f.log.With("scope", scope)}
+	return logLines{f.log, scope} // a connection asks for a dozen, which hardly ever log
 }
 
-type logLines struct{ log *slog.Logger }
+type logLines struct {
+	log   *slog.Logger
+	scope string
+}
 
 func (logLines) Trace(string)               {}
 func (logLines) Tracef(string, ...any)      {}
@@ -24,9 +27,9 @@ func (logLines) Debug(string)               {}
 func (logLines) Debugf(string, ...any)      {}
 func (logLines) Info(string)                {}
 func (logLines) Infof(string, ...any)       {}
-func (l logLines) Warn(s string)            { l.log.Debug(s) }
-func (l logLines) Warnf(s string, a ...any) { l.log.Debug(fmt.Sprintf(s, a...)) }
-func (l logLines) Error(s string)           { l.log.Debug(s) }
+func (l logLines) Warn(s string)            { l.log.Debug(s, "scope", l.scope) }
+func (l logLines) Warnf(s string, a ...any) { l.Warn(fmt.Sprintf(s, a...)) }
+func (l logLines) Error(s string)           { l.Warn(s) }
 func (l logLines) Errorf(s string, a ...any) {
-	l.log.Debug(fmt.Sprintf(s, a...))
+	l.Warn(fmt.Sprintf(s, a...))
 }

@@ -58,26 +58,26 @@ var errMessage = errors.New("not a message of docs/signalling.md")
 
 // parse reads a message of the client. Text is cut to its bounds and cleaned
 // of control characters; a message beyond the other bounds is an error.
-func parse(b []byte) (request, error) {
-	var m request
-	if len(b) > maxMessage || !utf8.Valid(b) || json.Unmarshal(b, &m) != nil || m.Type == "" {
-		return request{}, errMessage
+func parse(b []byte) (*request, error) {
+	m := &request{}
+	if len(b) > maxMessage || !utf8.Valid(b) || json.Unmarshal(b, m) != nil || m.Type == "" {
+		return nil, errMessage
 	}
 	m.Name, m.Body = clean(m.Name, maxName), clean(m.Body, maxText)
 	m.Value = clean(m.Value, maxValue)
 	for _, s := range []string{m.Type, m.Meeting, m.Passcode, m.Resume, m.Party, string(m.Verb)} {
 		if len(s) > maxValue {
-			return request{}, errMessage
+			return nil, errMessage
 		}
 	}
 	if len(m.Token) > 8192 || len(m.Sources) > maxSources || len(m.Wants) > maxWants {
-		return request{}, errMessage
+		return nil, errMessage
 	}
 	for i := range m.Wants {
 		w := &m.Wants[i]
 		w.Height = min(max(w.Height, 0), 8640)
 		if w.Source != core.Camera && w.Source != core.Screen || len(w.Party) > maxValue || len(w.Mid) > 16 {
-			return request{}, errMessage
+			return nil, errMessage
 		}
 	}
 	return m, nil

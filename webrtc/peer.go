@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"bridgehead/core"
@@ -35,6 +36,7 @@ type peer struct {
 	up      bool // ICE is connected
 	suite   string
 
+	answered atomic.Bool // an offer
 	arrivals arrivals
 	rids     rids
 	direct   direct
@@ -210,8 +212,10 @@ func (p *peer) answer(ctx context.Context, offer string, sections []section, sou
 	if err := p.arrange(sections); err != nil {
 		return "", err
 	}
-	if err := p.order(sections); err != nil {
-		return "", err
+	if p.answered.Swap(true) { // the first time, the library does it
+		if err := p.order(sections); err != nil {
+			return "", err
+		}
 	}
 	answer, err := p.pc.CreateAnswer(nil)
 	if err != nil {
@@ -226,19 +230,22 @@ func (p *peer) answer(ctx context.Context, offer string, sections []section, sou
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	for _, t := range p.pc.GetTransceivers() {
-		for _, x := range t.Receiver().GetParameters().HeaderExtensions {
-			switch x.URI {
-			case twccURI:
-				p.arrivals.extension.Store(uint32(x.ID))
-			case midURI:
-				p.rids.mid.Store(uint32(x.ID))
-			case ridURI:
-				p.rids.rid.Store(uint32(x.ID))
-			}
+	p.extensions(sections)
+	return dtx(p.pc.LocalDescription().SDP), nil
+}
+
+// extensions notes the ids of those that the edge reads itself.
+func (p *peer) extensions(sections []section) {
+	note := func(to *atomic.Uint32, id uint8) {
+		if id != 0 {
+			to.Store(uint32(id))
 		}
 	}
-	return dtx(p.pc.LocalDescription().SDP), nil
+	for _, s := range sections {
+		note(&p.arrivals.extension, s.twccID)
+		note(&p.rids.mid, s.midID)
+		note(&p.rids.rid, s.ridID)
+	}
 }
 
 // name notes what the client sends in each section: as it says, or by order.

@@ -24,6 +24,8 @@ type section struct {
 	takes bool
 	// formats are the payload types, in the client's order.
 	formats []uint8
+	// Ids of header extensions (RFC 8285); 0: not offered.
+	midID, ridID, twccID uint8
 }
 
 // checkSDP reads an offer before the WebRTC library does: it refuses what is
@@ -124,6 +126,10 @@ func (c *sdpCheck) attribute(a string) error {
 	case "inactive":
 		last.sends, last.takes = false, false
 	}
+	if x, ok := strings.CutPrefix(a, "extmap:"); ok {
+		id, uri, _ := strings.Cut(x, " ")
+		last.extension(id, uri)
+	}
 	if mid, ok := strings.CutPrefix(a, "mid:"); ok {
 		if mid == "" || len(mid) > 16 || last.mid != "" || c.mids[mid] {
 			return fmt.Errorf("mid %q", mid)
@@ -132,6 +138,22 @@ func (c *sdpCheck) attribute(a string) error {
 		c.mids[mid] = true
 	}
 	return nil
+}
+
+// extension notes the id of one of those that the edge reads itself. The library
+// agrees to rids and to congestion control with pictures alone.
+func (s *section) extension(id, uri string) {
+	id, _, _ = strings.Cut(id, "/")
+	n, err := strconv.ParseUint(id, 10, 8)
+	switch video := s.kind == "video"; {
+	case err != nil:
+	case uri == midURI:
+		s.midID = uint8(n)
+	case uri == ridURI && video:
+		s.ridID = uint8(n)
+	case uri == twccURI && video:
+		s.twccID = uint8(n)
+	}
 }
 
 // payloadType checks that of a=rtpmap:N, a=fmtp:N and a=rtcp-fb:N.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -102,14 +103,13 @@ func (e *Edge) serveSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many connections", http.StatusTooManyRequests)
 		return
 	}
-	defer e.closeSocket(source)
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		OriginPatterns: e.o.Origins, Subprotocols: []string{"bridgehead.v1"}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
+		e.closeSocket(source)
 		return // Accept has answered
 	}
-	defer func() { _ = conn.CloseNow() }()
 	conn.SetReadLimit(maxMessage)
 	s := &socket{
 		edge: e, conn: conn, source: source, info: info, ending: make(chan struct{}),
@@ -118,9 +118,25 @@ func (e *Edge) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if c, err := r.Cookie(e.o.Cookie); err == nil {
 		s.session = c.Value
 	}
-	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	// Not in the server's goroutine, whose stack is 32 KiB by now and would stay
+	// so, nor with its request, for as long as the call lasts.
+	go s.serve()
+}
+
+func (s *socket) serve() {
+	defer s.edge.closeSocket(s.source)
+	defer func() { _ = s.conn.CloseNow() }()
 	defer s.cancel()
+	defer s.survive()
 	s.run()
+}
+
+// survive keeps a fault in what one client sends from being everybody's.
+func (s *socket) survive() {
+	if r := recover(); r != nil {
+		s.edge.log.Error("fault in a browser's signalling", "panic", r, "stack", string(debug.Stack()))
+	}
 }
 
 // caller is what a request tells of who makes it.
@@ -181,13 +197,13 @@ func (s *socket) run() {
 }
 
 // next reads a message, at the rate allowed.
-func (s *socket) next(ctx context.Context) (request, error) {
+func (s *socket) next(ctx context.Context) (*request, error) {
 	if err := s.msgs.Wait(ctx); err != nil {
-		return request{}, err
+		return nil, err
 	}
 	kind, b, err := s.conn.Read(ctx)
 	if err != nil {
-		return request{}, err
+		return nil, err
 	}
 	m, err := parse(b)
 	if err != nil || kind != websocket.MessageText {
@@ -244,7 +260,7 @@ func (s *socket) join() (*Leg, core.Reason) {
 }
 
 // enter routes the call and joins the room.
-func (s *socket) enter(m request) (*Leg, error) {
+func (s *socket) enter(m *request) (*Leg, error) {
 	info := s.info
 	info.Name = m.Name
 	if m.Token == "" && s.edge.o.Authenticate != nil && s.session != "" {
@@ -333,10 +349,16 @@ func (s *socket) read(l *Leg) error {
 	}
 }
 
-func (s *socket) do(l *Leg, m request) error {
+func (s *socket) do(l *Leg, m *request) error {
 	switch m.Type {
 	case "offer":
-		s.offer(l, m)
+		// Its stack is deep, and goes with it.
+		var offer sync.WaitGroup
+		offer.Go(func() {
+			defer s.survive()
+			s.offer(l, m)
+		})
+		offer.Wait()
 	case "ping":
 		l.out.put(simpleMsg{Type: "pong", T: &m.T})
 	case "leave":
@@ -357,7 +379,7 @@ func (s *socket) do(l *Leg, m request) error {
 }
 
 // note keeps what the edge itself must know of a message.
-func (l *Leg) note(m request, e core.Event) {
+func (l *Leg) note(m *request, e core.Event) {
 	l.mu.Lock()
 	l.said.note(e)
 	l.mu.Unlock()
@@ -380,7 +402,7 @@ func (l *Leg) note(m request, e core.Event) {
 	}
 }
 
-func (s *socket) offer(l *Leg, m request) {
+func (s *socket) offer(l *Leg, m *request) {
 	refuse := func(r core.Reason) {
 		l.log.Info("offer refused", "code", r.Code, "detail", r.Detail)
 		l.out.put(errorMsg{Type: "error", Code: r.Code, Message: say(r), ID: &m.ID})

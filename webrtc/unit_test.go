@@ -25,14 +25,16 @@ import (
 
 const offer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\na=fingerprint:sha-256 AA:BB\r\n" +
 	"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=sendonly\r\na=rtpmap:111 opus/48000/2\r\na=candidate:1 1 udp 1 10.0.0.1 9 typ host\r\n" +
-	"m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=recvonly\r\n"
+	"a=extmap:4 " + midURI + "\r\na=extmap:5 " + twccURI + "\r\n" +
+	"m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=recvonly\r\n" +
+	"a=extmap:4 " + midURI + "\r\na=extmap:7/recvonly " + twccURI + "\r\na=extmap:300 " + ridURI + "\r\n"
 
 func TestCheckSDP(t *testing.T) {
 	clean, sections, err := checkSDP(offer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []section{{"0", "audio", true, false, []uint8{111}}, {"1", "video", false, true, []uint8{96}}}
+	want := []section{{"0", "audio", true, false, []uint8{111}, 4, 0, 0}, {"1", "video", false, true, []uint8{96}, 4, 0, 7}}
 	if !reflect.DeepEqual(sections, want) {
 		t.Errorf("sections %v", sections)
 	}
