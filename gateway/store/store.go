@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -25,9 +26,10 @@ var migrations embed.FS
 
 // Store is safe for use from any goroutine.
 type Store struct {
-	db      *sql.DB
-	seal    sealer
-	hashing *hashing
+	db         *sql.DB
+	seal       sealer
+	hashing    *hashing
+	statements sync.Map // *sql.Stmt by query, of which there are as many as in the source
 }
 
 // The errors that callers tell apart.
@@ -111,8 +113,34 @@ func (s *Store) Check(ctx context.Context) error {
 
 // Version changes whenever anything configured does, by whichever process.
 func (s *Store) Version(ctx context.Context) (n int64, err error) {
-	err = s.db.QueryRowContext(ctx, `SELECT n FROM changes`).Scan(&n)
-	return n, err
+	return one(ctx, s, func(r row) (n int64, err error) { err = r.Scan(&n); return n, err }, `SELECT n FROM changes`)
+}
+
+// prepared is a statement compiled once: that costs more than to carry it out.
+// Whoever asks does not wait long enough to change their mind, and a context
+// that can end costs two goroutines each time: exec and one do without.
+// A transaction compiles on its own connection, since it must not wait for
+// another one.
+func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	tx, _ := ctx.Value(inside{}).(*sql.Tx)
+	known, ok := s.statements.Load(query)
+	switch {
+	case ok && tx != nil:
+		return tx.StmtContext(ctx, known.(*sql.Stmt)), nil
+	case tx != nil:
+		return tx.PrepareContext(ctx, query)
+	case ok:
+		return known.(*sql.Stmt), nil
+	}
+	st, err := s.db.Prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	if first, had := s.statements.LoadOrStore(query, st); had {
+		st.Close()
+		st = first.(*sql.Stmt)
+	}
+	return st, nil
 }
 
 // inside is the key of the transaction that a context carries.
@@ -151,7 +179,11 @@ func (s *Store) Atomically(ctx context.Context, f func(context.Context) error) e
 
 // exec runs a statement that must change a row, and translates its error.
 func (s *Store) exec(ctx context.Context, query string, args ...any) error {
-	r, err := s.in(ctx).ExecContext(ctx, query, args...)
+	st, err := s.prepared(ctx, query)
+	if err != nil {
+		return err
+	}
+	r, err := st.ExecContext(context.WithoutCancel(ctx), args...)
 	if err != nil {
 		if strings.Contains(err.Error(), "UNIQUE constraint") || strings.Contains(err.Error(), "PRIMARY KEY constraint") {
 			return ErrExists
@@ -188,7 +220,12 @@ func collect[T any](r *sql.Rows, scan func(row) (T, error)) ([]T, error) {
 
 // one reads the only row of a query.
 func one[T any](ctx context.Context, s *Store, scan func(row) (T, error), query string, args ...any) (T, error) {
-	x, err := scan(s.in(ctx).QueryRowContext(ctx, query, args...))
+	st, err := s.prepared(ctx, query)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	x, err := scan(st.QueryRowContext(context.WithoutCancel(ctx), args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
