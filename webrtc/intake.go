@@ -51,6 +51,24 @@ func (t *intake) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(from), nil
 }
 
+// WriteToAddrPort sends media with what else is sent at the time, and anything
+// else at once: of STUN and DTLS there is little, and its sender waits for the
+// answer.
+func (t *intake) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if len(b) > 0 && isMedia(b) {
+		return t.Conn.WriteToAddrPort(b, to)
+	}
+	return t.WriteToUDPAddrPort(b, to)
+}
+
+// WriteTo is WriteToAddrPort for those who have a net.Addr.
+func (t *intake) WriteTo(b []byte, to net.Addr) (int, error) {
+	if a, ok := to.(*net.UDPAddr); ok {
+		return t.WriteToAddrPort(b, a.AddrPort())
+	}
+	return t.Conn.WriteTo(b, to)
+}
+
 // isMedia tells RTP and RTCP from STUN and DTLS (RFC 7983).
 func isMedia(b []byte) bool { return b[0]>>6 == 2 }
 
