@@ -4,8 +4,6 @@ import (
 	"math"
 	"sync"
 	"time"
-
-	"github.com/pion/rtcp"
 )
 
 // estimator is the sender side of Google congestion control
@@ -97,54 +95,28 @@ func (e *estimator) target() int {
 	return int(min(e.rate, e.loss))
 }
 
-// feedback takes a transport-wide feedback packet. Counts that do not fit one
-// another are taken as far as they do.
-func (e *estimator) feedback(fb *rtcp.TransportLayerCC, now time.Duration) {
+// feedback takes a transport-wide feedback packet.
+func (e *estimator) feedback(fb *transportFeedback, now time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.sent == nil {
 		return
 	}
-	at := float64(fb.ReferenceTime) * 64
-	seq, left := fb.BaseSequenceNumber, int(fb.PacketStatusCount)
-	deltas := fb.RecvDeltas
 	got, lost := 0, 0
 	us := now.Microseconds()
-	one := func(symbol uint16) {
-		if left == 0 {
-			return
-		}
-		left--
-		arrived := symbol == rtcp.TypeTCCPacketReceivedSmallDelta || symbol == rtcp.TypeTCCPacketReceivedLargeDelta
-		if arrived && len(deltas) > 0 {
-			at += float64(deltas[0].Delta) / 1000
-			deltas = deltas[1:]
-		}
+	fb.each(func(seq uint16, arrived bool, at float64) {
 		p := &e.sent[seq%uint16(len(e.sent))]
-		if p.size > 0 && p.seq == seq {
-			if arrived {
-				got++
-				sent := us - int64(uint32(us)-p.at)
-				e.arrival(float64(sent)/1e3, at, float64(p.size)*8)
-				p.size = 0
-			} else {
-				lost++
-			}
+		switch {
+		case p.size == 0 || p.seq != seq:
+		case arrived:
+			got++
+			sent := us - int64(uint32(us)-p.at)
+			e.arrival(float64(sent)/1e3, at, float64(p.size)*8)
+			p.size = 0
+		default:
+			lost++
 		}
-		seq++
-	}
-	for _, c := range fb.PacketChunks {
-		switch c := c.(type) {
-		case *rtcp.RunLengthChunk:
-			for range min(int(c.RunLength), left) {
-				one(c.PacketStatusSymbol)
-			}
-		case *rtcp.StatusVectorChunk:
-			for _, s := range c.SymbolList {
-				one(s)
-			}
-		}
-	}
+	})
 	if got+lost == 0 {
 		return
 	}

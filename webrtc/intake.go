@@ -12,8 +12,6 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/srtp"
 	"bridgehead/core/udp"
-
-	"github.com/pion/rtcp"
 )
 
 // intake is the media socket as the library reads it. RTP and RTCP of clients
@@ -271,15 +269,7 @@ func (t *taker) takeRTCP(b, spare []byte, now time.Duration) bool {
 		t.rtcpDue = now + libraryEvery
 		return false // which has it dealt with, too
 	}
-	packets, err := rtcp.Unmarshal(plain)
-	if err != nil {
-		return true
-	}
-	for _, packet := range packets {
-		for _, ssrc := range packet.DestinationSSRC() {
-			t.peer.rtcp(ssrc, []rtcp.Packet{packet})
-		}
-	}
+	t.peer.control(plain, 0)
 	return true
 }
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/pion/interceptor/pkg/twcc"
-	"github.com/pion/rtcp"
 )
 
 // link is a simulated path: a queue that drains at a rate, a delay, and losses
@@ -74,8 +73,9 @@ func (c *caller) run(d time.Duration) {
 		}
 		if c.now%(100*tick) == 0 {
 			for _, p := range c.rec.BuildFeedbackPacket() {
-				if fb, ok := p.(*rtcp.TransportLayerCC); ok {
-					c.e.feedback(fb, c.now)
+				b, _ := p.Marshal()
+				if fb, ok := readTransportFeedback(b); ok {
+					c.e.feedback(&fb, c.now)
 				}
 			}
 			c.choose()

@@ -172,39 +172,31 @@ func (b *rtcpIntake) Read([]byte) (int, error) { <-b.closed; return 0, io.EOF }
 func (b *rtcpIntake) Close() error             { b.once.Do(func() { close(b.closed) }); return nil }
 
 func (b *rtcpIntake) Write(p []byte) (int, error) {
-	if packets, err := rtcp.Unmarshal(p); err == nil { // else the call goes on
-		b.peer.rtcp(b.ssrc, packets)
-	}
+	b.peer.control(p, b.ssrc)
 	return len(p), nil
 }
 
 // rtcp takes what the client says about a stream, its own or one of ours. The
 // same packet comes once for each stream that it is about.
-func (p *peer) rtcp(ssrc uint32, packets []rtcp.Packet) {
+func (p *peer) rtcp(ssrc uint32, packet rtcp.Packet) {
 	l, now := p.leg, core.Now()
-	for _, packet := range packets {
-		switch r := packet.(type) {
-		case *rtcp.TransportLayerCC:
-			if r.MediaSSRC == ssrc {
-				l.bwe.feedback(r, now)
-			}
-		case *rtcp.TransportLayerNack:
-			if s := p.slotOf(ssrc); s != nil && r.MediaSSRC == ssrc {
-				s.resend(r.Nacks, now, l.roundTrip())
-			}
-		case *rtcp.PictureLossIndication:
-			p.pictureLost(ssrc, now)
-		case *rtcp.FullIntraRequest:
-			p.pictureLost(ssrc, now)
-		case *rtcp.ReceiverReport:
-			p.report(ssrc, r.Reports, now)
-		case *rtcp.SenderReport:
-			p.report(ssrc, r.Reports, now)
-			if in := p.inboundOf(r.SSRC); in != nil && r.SSRC == ssrc {
-				in.mu.Lock()
-				in.recv.srNTP, in.recv.srAt = uint32(r.NTPTime>>16), now
-				in.mu.Unlock()
-			}
+	switch r := packet.(type) {
+	case *rtcp.TransportLayerNack:
+		if s := p.slotOf(ssrc); s != nil && r.MediaSSRC == ssrc {
+			s.resend(r.Nacks, now, l.roundTrip())
+		}
+	case *rtcp.PictureLossIndication:
+		p.pictureLost(ssrc, now)
+	case *rtcp.FullIntraRequest:
+		p.pictureLost(ssrc, now)
+	case *rtcp.ReceiverReport:
+		p.report(ssrc, r.Reports, now)
+	case *rtcp.SenderReport:
+		p.report(ssrc, r.Reports, now)
+		if in := p.inboundOf(r.SSRC); in != nil && r.SSRC == ssrc {
+			in.mu.Lock()
+			in.recv.srNTP, in.recv.srAt = uint32(r.NTPTime>>16), now
+			in.mu.Unlock()
 		}
 	}
 }

@@ -381,16 +381,12 @@ func TestEstimatorFindsTheRate(t *testing.T) {
 		for n < len(flight) && flight[n].at <= now {
 			n++
 		}
-		ref := flight[0].at / (64 * time.Millisecond)
-		fb := &rtcp.TransportLayerCC{BaseSequenceNumber: flight[0].seq, PacketStatusCount: uint16(n), ReferenceTime: uint32(ref)}
-		last := ref * 64 * time.Millisecond
+		var arrived []time.Duration
 		for _, p := range flight[:n] {
-			fb.RecvDeltas = append(fb.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: (p.at - last).Microseconds()})
-			last = p.at
+			arrived = append(arrived, p.at)
 		}
-		fb.PacketChunks = []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: uint16(n)}}
+		e.feedback(read(t, feedbackOn(flight[0].seq, arrived...)), now)
 		flight = flight[n:]
-		e.feedback(fb, now)
 		if now > 11*time.Second {
 			rates = append(rates, e.target())
 		}
@@ -411,19 +407,16 @@ func TestEstimatorBacksOffAtLoss(t *testing.T) {
 	now := time.Second
 	for range 50 {
 		now += 100 * time.Millisecond
-		fb := &rtcp.TransportLayerCC{BaseSequenceNumber: e.seq, PacketStatusCount: 20, ReferenceTime: uint32(now / (64 * time.Millisecond))}
-		symbols := make([]uint16, 0, 20)
-		for i := range 20 {
-			e.next(now-50*time.Millisecond+time.Duration(i)*time.Millisecond, 1200)
+		base, arrived := e.seq, make([]time.Duration, 20)
+		for i := range arrived {
+			sent := now - 50*time.Millisecond + time.Duration(i)*time.Millisecond
+			e.next(sent, 1200)
+			arrived[i] = sent + 20*time.Millisecond
 			if i%5 == 0 {
-				symbols = append(symbols, rtcp.TypeTCCPacketNotReceived)
-				continue
+				arrived[i] = lost
 			}
-			symbols = append(symbols, rtcp.TypeTCCPacketReceivedSmallDelta)
-			fb.RecvDeltas = append(fb.RecvDeltas, &rtcp.RecvDelta{Delta: 1000})
 		}
-		fb.PacketChunks = []rtcp.PacketStatusChunk{&rtcp.StatusVectorChunk{SymbolList: symbols}}
-		e.feedback(fb, now)
+		e.feedback(read(t, feedbackOn(base, arrived...)), now)
 	}
 	if r := e.target(); r > 300_000 {
 		t.Errorf("%d bit/s at 20 %% loss", r)
