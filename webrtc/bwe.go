@@ -13,8 +13,8 @@ import (
 // beyond 10 % loss. Its memory is bounded and a sent packet costs no allocation.
 type estimator struct {
 	mu   sync.Mutex
-	seq  uint16            // of the next packet
-	sent *[1024]sentPacket // made with the first
+	seq  uint16       // of the next packet
+	sent []sentPacket // by number, modulo a power of two; made with the first
 
 	rate    float64 // bit/s
 	loss    float64 // bound by loss, bit/s
@@ -76,13 +76,34 @@ func newEstimator() *estimator {
 func (e *estimator) next(now time.Duration, size int) uint16 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.sent == nil {
-		e.sent = new([len(e.sent)]sentPacket)
-	}
-	seq := e.seq
+	seq, at := e.seq, uint32(now.Microseconds())
 	e.seq++
-	e.sent[seq%uint16(len(e.sent))] = sentPacket{uint32(now.Microseconds()), uint16(max(1, size)), seq}
+	if len(e.sent) == 0 {
+		e.sent = make([]sentPacket, leastSent)
+	}
+	for old := e.of(seq); old.size > 0 && at-old.at < waitSent && len(e.sent) < mostSent; old = e.of(seq) {
+		e.grow()
+	}
+	*e.of(seq) = sentPacket{at, uint16(max(1, size)), seq}
 	return seq
+}
+
+// So many packets are remembered, and as many as are sent in waitSent µs: by then
+// the client has told of them.
+const (
+	leastSent = 128
+	mostSent  = 4096
+	waitSent  = 1_000_000
+)
+
+func (e *estimator) of(seq uint16) *sentPacket { return &e.sent[int(seq)%len(e.sent)] }
+
+func (e *estimator) grow() {
+	old := e.sent
+	e.sent = make([]sentPacket, 2*len(old))
+	for _, p := range old {
+		*e.of(p.seq) = p
+	}
 }
 
 // target is the estimate in bit/s, 0 until there was any feedback.
@@ -99,13 +120,13 @@ func (e *estimator) target() int {
 func (e *estimator) feedback(fb *transportFeedback, now time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.sent == nil {
+	if len(e.sent) == 0 {
 		return
 	}
 	got, lost := 0, 0
 	us := now.Microseconds()
 	fb.each(func(seq uint16, arrived bool, at float64) {
-		p := &e.sent[seq%uint16(len(e.sent))]
+		p := e.of(seq)
 		switch {
 		case p.size == 0 || p.seq != seq:
 		case arrived:

@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -71,11 +72,28 @@ func usableFormats(section []string) (list []string) {
 		if codec[pt] == "RTX" {
 			media = fmtpValue(fmtp[pt], "apt")
 		}
-		if i >= 3 && forwards(codec[media], fmtp[media]) {
+		if i >= 3 && forwards(codec[media], fmtp[media]) && !doubled(media, codec, fmtp) {
 			list = append(list, pt)
 		}
 	}
 	return list
+}
+
+// doubled tells whether a format is H.264's baseline and its constrained baseline
+// is there in the same packetization: a browser encodes and decodes both alike,
+// and the library compares each with each.
+func doubled(pt string, codec, fmtp map[string]string) bool {
+	profile := func(pt string) string { return strings.ToLower(fmtpValue(fmtp[pt], "profile-level-id")) }
+	mode := func(pt string) string { return cmp.Or(fmtpValue(fmtp[pt], "packetization-mode"), "0") }
+	if codec[pt] != "H264" || !strings.HasPrefix(profile(pt), "4200") {
+		return false
+	}
+	for other, name := range codec {
+		if name == "H264" && strings.HasPrefix(profile(other), "42e0") && mode(other) == mode(pt) {
+			return true
+		}
+	}
+	return false
 }
 
 // forwards tells whether a codec is one of codecs.

@@ -155,10 +155,10 @@ func codecs() (*webrtc.MediaEngine, error) {
 		{webrtc.MimeTypeVP8, ""},
 		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 1, "42e01f")},
 		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 0, "42e01f")},
-		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 1, "42001f")},
-		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 0, "42001f")},
 		{webrtc.MimeTypeVP9, "profile-id=0"},
 		{webrtc.MimeTypeAV1, ""},
+		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 1, "42001f")},
+		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 0, "42001f")},
 	} {
 		pt := webrtc.PayloadType(96 + 2*i)
 		for _, c := range []webrtc.RTPCodecParameters{

@@ -542,6 +542,9 @@ func TestUsable(t *testing.T) {
 		"a=rtpmap:102 H264/90000", "a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f", "a=rtpmap:103 rtx/90000", "a=fmtp:103 apt=102",
 		"a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=0", "a=rtpmap:100 VP9/90000", "a=fmtp:100 profile-id=2",
 		"m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:2", "a=rtpmap:0 PCMU/8000",
+		"m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100", "a=mid:3", "a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1;profile-level-id=42001f",
+		"a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96", "a=rtpmap:98 H264/90000", "a=fmtp:98 packetization-mode=1;profile-level-id=42E01f",
+		"a=rtpmap:99 H264/90000", "a=fmtp:99 packetization-mode=0;profile-level-id=42001f", "a=rtpmap:100 rtx/90000", "a=fmtp:100 apt=98",
 	}
 	want := []string{
 		"v=0", "a=group:BUNDLE 0 1 2",
@@ -550,6 +553,8 @@ func TestUsable(t *testing.T) {
 		"a=rtpmap:96 VP8/90000", "a=rtcp-fb:96 nack pli", "a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96",
 		"a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=0",
 		"m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:2", "a=rtpmap:0 PCMU/8000", // all that there is: the library refuses it
+		"m=video 9 UDP/TLS/RTP/SAVPF 98 99 100", "a=mid:3", "a=rtpmap:98 H264/90000", "a=fmtp:98 packetization-mode=1;profile-level-id=42E01f",
+		"a=rtpmap:99 H264/90000", "a=fmtp:99 packetization-mode=0;profile-level-id=42001f", "a=rtpmap:100 rtx/90000", "a=fmtp:100 apt=98",
 	}
 	if got := usable(in); !slices.Equal(got, want) {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
