@@ -17,6 +17,7 @@ const (
 	trimLook  = 5 * time.Second
 	trimLeast = 16 << 20 // octets to be had
 	trimQuiet = 16 << 20 // octets allocated since the last look: things are quiet
+	trimRush  = 64 << 20 // octets allocated since it was last done: there was a rush
 	trimEvery = 30 * time.Second
 )
 
@@ -24,7 +25,7 @@ const (
 func trimMemory(ctx context.Context, idle func() bool) {
 	look := time.NewTicker(trimLook)
 	defer look.Stop()
-	var allocated uint64
+	var allocated, trimmed uint64
 	var last time.Time
 	for {
 		select {
@@ -32,8 +33,8 @@ func trimMemory(ctx context.Context, idle func() bool) {
 			return
 		case now := <-look.C:
 			m := readMemory()
-			if m.quiet(allocated) && now.Sub(last) >= trimEvery {
-				last = now
+			if m.quiet(allocated, trimmed) && now.Sub(last) >= trimEvery {
+				last, trimmed = now, m.allocated
 				runtime.GC()
 				runtime.GC() // by what the first has left, the runtime knows how much to give back
 				if idle() {
@@ -48,8 +49,10 @@ func trimMemory(ctx context.Context, idle func() bool) {
 // memory is what the runtime holds, in octets.
 type memory struct{ allocated, live, objects, free uint64 }
 
-func (m memory) quiet(before uint64) bool {
-	return m.allocated-before < trimQuiet && m.objects+m.free > m.live+trimLeast
+// quiet tells whether things are, and there is something to collect: a rush leaves
+// much that is in use by half, whatever the last collection has found.
+func (m memory) quiet(before, trimmed uint64) bool {
+	return m.allocated-before < trimQuiet && (m.objects+m.free > m.live+trimLeast || m.allocated-trimmed > trimRush)
 }
 
 func readMemory() memory {

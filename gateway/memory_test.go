@@ -17,14 +17,17 @@ func TestLeftOverMemoryIsSeen(t *testing.T) {
 	left = nil
 	runtime.GC()
 	m := readMemory()
-	if !m.quiet(m.allocated) {
+	if !m.quiet(m.allocated, m.allocated) {
 		t.Errorf("64 MiB left over are not seen: %+v", m)
 	}
-	if m.quiet(m.allocated - 2*trimQuiet) {
+	if m.quiet(m.allocated-2*trimQuiet, m.allocated) {
 		t.Error("memory is given back in a rush")
 	}
 	debug.FreeOSMemory()
-	if m = readMemory(); m.quiet(m.allocated) {
+	if m = readMemory(); m.quiet(m.allocated, m.allocated) {
 		t.Errorf("memory given back still counts: %+v", m)
+	}
+	if !m.quiet(m.allocated, m.allocated-2*trimRush) {
+		t.Error("a rush is not seen")
 	}
 }
