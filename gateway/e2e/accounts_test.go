@@ -130,12 +130,12 @@ func TestSessionsAreEndedFromThePage(t *testing.T) {
 		b.sees("this one")
 	}
 	here.do("reload", nil)
+	here.sees("Sign out all others")
 	here.accessible("account, dark")
 	here.click("Sign out all others")
 	here.do("waitGone", map[string]any{"text": "Sign out all others"})
 	there.do("reload", nil)
 	there.sees("With your account of this bridge")
-	here.do("reload", nil)
 	here.fill("Password until now", g.login.Password)
 	here.fill("New password", "another long password")
 	here.click("Change password")
