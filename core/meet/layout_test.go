@@ -19,7 +19,7 @@ func layoutTold(l *coretest.Leg) (layout string) {
 	return layout
 }
 
-func TestLayoutOfMeetingAndParty(t *testing.T) {
+func TestP68LayoutOfMeetingAndParty(t *testing.T) {
 	run(t, func(o *Options) { o.Layout = compose.Grid2 }, func(h *hall) {
 		host, guest := coretest.New(440, nil), coretest.New(500, nil)
 		h.mustJoin(core.Host, host)

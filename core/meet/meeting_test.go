@@ -139,7 +139,7 @@ func TestEachHearsTheOthersAndNotItself(t *testing.T) {
 
 // The promise that all of admission rests on: nothing either way before
 // acceptance, and no way around it.
-func TestNoMediaBeforeAcceptance(t *testing.T) {
+func TestP30NoMediaBeforeAcceptance(t *testing.T) {
 	run(t, func(o *Options) { o.Admission = Accept }, func(h *hall) {
 		host, guest := coretest.New(440, nil), coretest.New(700, clear)
 		h.mustJoin(core.Host, host)
@@ -306,7 +306,7 @@ func TestPartiesAreNotToldTheirOwnMutes(t *testing.T) {
 	})
 }
 
-func TestMuteAllHoldsForLatecomers(t *testing.T) {
+func TestP33MuteAllHoldsForLatecomers(t *testing.T) {
 	run(t, nil, func(h *hall) {
 		host, late := coretest.New(0, nil), coretest.New(700, nil)
 		h.mustJoin(core.Host, host)

@@ -313,7 +313,7 @@ func TestRefusalsOfTelephonesAreSpoken(t *testing.T) {
 	}
 }
 
-func TestOneTimeMeetingIsGoneAfterItsEnd(t *testing.T) {
+func TestP28OneTimeMeetingIsGoneAfterItsEnd(t *testing.T) {
 	b := newBench(t)
 	leg := coretest.New(0, nil)
 	room, err := b.Route(t.Context(), core.Call{To: "7003", Info: leg.Info()})

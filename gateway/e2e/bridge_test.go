@@ -92,7 +92,7 @@ func (c *capture) mustBeEncrypted(g *gateway, phone *sipp) {
 	}
 }
 
-func TestWaitingPartiesHearMusicAndAreHeardByNobody(t *testing.T) {
+func TestP30WaitingPartiesHearMusicAndAreHeardByNobody(t *testing.T) {
 	// Above the notes of the music, so that each is told from it.
 	const hostHz, bobHz, phoneHz, guestHz = 1730, 2130, 2530, 2930
 	g := serve(t)

@@ -130,7 +130,7 @@ func (s sound) ever(hz float64) bool {
 
 // A room calls another by its extension; a third is called in; one of them is
 // revoked; the first holds and comes back.
-func TestDevicesCallAndTheCallGrows(t *testing.T) {
+func TestP31DevicesCallAndTheCallGrows(t *testing.T) {
 	g := serve(t)
 	passwords := map[string]string{"room1": "correct-horse-1", "room2": "correct-horse-2", "room3": "correct-horse-3"}
 	ids := map[string]string{}
@@ -197,7 +197,7 @@ func TestDevicesCallAndTheCallGrows(t *testing.T) {
 }
 
 // A stranger may not call in a device's name, and nobody registers in clear.
-func TestDevicesAreProtected(t *testing.T) {
+func TestP38DevicesAreProtected(t *testing.T) {
 	g := serve(t)
 	g.trunk() // so that loopback is heard on the clear listener at all
 	g.addDevice("room1", "201", "correct-horse-1")

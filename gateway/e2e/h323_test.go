@@ -109,7 +109,7 @@ func (c *capture) mustBeWellFormed(what string, atLeast int, decodeAs ...string)
 	}
 }
 
-func TestH323EndpointsAtTheDoor(t *testing.T) {
+func TestP27H323EndpointsAtTheDoor(t *testing.T) {
 	g := serve(t)
 	g.meeting(map[string]any{"number": "7001", "guest_passcode": "24681357"})
 	g.meeting(map[string]any{"number": "7002", "admission": "accept", "host_passcode": "98765432"})

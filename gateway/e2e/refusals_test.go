@@ -170,7 +170,7 @@ func TestTelephonesAreRefusedAloud(t *testing.T) {
 
 // A telephone that guesses is let go after three wrong passcodes; after more of
 // them, in other calls, it does not get as far as the question.
-func TestGuessingTelephone(t *testing.T) {
+func TestP27GuessingTelephone(t *testing.T) {
 	g := serve(t, "--passcode.tries", "3")
 	closedRooms(g)
 	phone := newSIPp(t, g.at["sip_udp"], "+15550105", ",,1111111#,,,2222222#,,,3333333#,,", 1000)
@@ -222,7 +222,7 @@ func TestSIPEndpointsAreRefusedAloud(t *testing.T) {
 	g.mustKeepSecret("1111111", "2222222", "3333333", "24681357")
 }
 
-func TestGuessingSIPEndpoint(t *testing.T) {
+func TestP27GuessingSIPEndpoint(t *testing.T) {
 	g := serve(t, "--passcode.tries", "4")
 	closedRooms(g)
 	for range 2 {
@@ -244,7 +244,7 @@ func TestGuessingSIPEndpoint(t *testing.T) {
 }
 
 // A party that is removed hears it, on every protocol.
-func TestRemovedPartiesAreTold(t *testing.T) {
+func TestP32RemovedPartiesAreTold(t *testing.T) {
 	g := serve(t)
 	g.trunk()
 	g.meeting(map[string]any{"number": "7110"})
@@ -281,7 +281,7 @@ func TestRemovedPartiesAreTold(t *testing.T) {
 	}
 }
 
-func TestBrowsersAreShownWhyTheyAreRefused(t *testing.T) {
+func TestP27BrowsersAreShownWhyTheyAreRefused(t *testing.T) {
 	g := serve(t)
 	closedRooms(g)
 	b := newDriver(t).open("carol", 0, nil)

@@ -139,7 +139,7 @@ func TestPasswordsAndTokens(t *testing.T) {
 	}
 }
 
-func TestNumberOfAOneTimeMeetingRests(t *testing.T) {
+func TestP28NumberOfAOneTimeMeetingRests(t *testing.T) {
 	s := open(t, t.TempDir())
 	m := Meeting{Number: "5", Kind: "one-time", Admission: "open"}
 	if _, err := s.AddMeeting(t.Context(), m); err != nil {
@@ -186,7 +186,7 @@ func TestVersionSeesAnotherProcess(t *testing.T) {
 	}
 }
 
-func TestCallsAreKeptAndPurged(t *testing.T) {
+func TestP80CallsAreKeptAndPurged(t *testing.T) {
 	s := open(t, t.TempDir())
 	ctx := t.Context()
 	old := Call{ID: "old", Started: time.Now().AddDate(0, 0, -40), Ended: time.Now(), Code: "normal"}
