@@ -145,6 +145,7 @@ func (s *server) handler() http.Handler {
 	s.moderation(api)
 	s.calendars(api)
 	s.calls(api)
+	s.reports(api)
 	s.lines(api)
 	describeEvents(api)
 	s.auditLog(api)

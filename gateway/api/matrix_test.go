@@ -95,6 +95,7 @@ var matrix = map[string]right{
 	"POST /meetings/{number}/dial":                         {`{"to":"none:nobody"}`, [5]int{401, 422, 403, 422, 422}}, // P45
 
 	"GET /events":            {"", signed200}, // as far as they concern one
+	"GET /reports/usage":     {"", super200},  // P51
 	"GET /me/calls":          {"", signed200},
 	"GET /calls":             {"", super200}, // P51
 	"GET /calls/{id}":        {"", super200},
