@@ -26,6 +26,7 @@ import (
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
 	"bridgehead/core/rtpio"
+	"bridgehead/gateway/alerts"
 	"bridgehead/gateway/api"
 	"bridgehead/gateway/chat"
 	"bridgehead/gateway/dialplan"
@@ -47,7 +48,9 @@ type gateway struct {
 	cfg      atomic.Pointer[config.Config]
 	log      *slog.Logger
 	store    *store.Store
-	lock     *os.File // of the data directory
+	lock     *os.File                                 // of the data directory
+	mail     func(context.Context, mail.Letter) error // nil: none is sent
+	absent   alerts.Watch
 	clock    *clock.Clock
 	effort   *effort
 	ports    *rtpio.Ports
@@ -211,9 +214,10 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	g.mail = letters.Func()
 	g.handler = api.New(api.Options{
 		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Directory: g.people, Chat: g.chat, Health: g.health, Registrations: g.registrations,
-		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Network: g.network, Mail: letters.Func(), Domain: func() string { return g.cfg.Load().Domain },
+		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Network: g.network, Mail: g.mail, Domain: func() string { return g.cfg.Load().Domain },
 		SignUp: func() api.Addresses { return g.cfg.Load().SignUp }, MetricsOpenTo: func() []netip.Prefix { return g.cfg.Load().Metrics.Prefixes() },
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
 	})
@@ -343,9 +347,29 @@ func (g *gateway) housekeep(ctx context.Context) error {
 		case <-long.C:
 			g.plan.Live.EndLong(time.Duration(g.cfg.Load().Limits.MaxCallMinute) * time.Minute)
 			g.book.Sweep(2 * time.Minute) // longer than anybody is let ring
+			g.alert(ctx)
 		case <-purge.C:
 			g.purge(ctx)
 		}
+	}
+}
+
+// alert tells operators of devices that have gone or come back: superusers by an
+// event, and whom the settings name by mail.
+func (g *gateway) alert(ctx context.Context) {
+	exists := func(user string) bool { _, err := g.store.Device(ctx, user); return err == nil }
+	for _, a := range g.absent.Step(time.Now(), g.registeredDevices(), exists) {
+		g.log.Warn("device "+a.What, "device", a.Device)
+		g.hub.Send(api.Event{Topic: "device", Data: a})
+		set := alerts.Recipients{}
+		if err := g.store.Setting(ctx, alerts.Key, &set); err != nil || len(set.Mail) == 0 || g.mail == nil {
+			continue
+		}
+		go func() { // a slow server of mail holds up nothing else
+			if err := g.mail(ctx, mail.Letter{To: set.Mail, Subject: "Device " + a.Device + ": " + a.What, Text: a.Text() + "\n"}); err != nil {
+				g.log.Error("alert not sent", "device", a.Device, "error", err)
+			}
+		}()
 	}
 }
 

@@ -53,3 +53,16 @@ func TestP51UsageIsSummedUp(t *testing.T) {
 		t.Errorf("%q, %v", lines, err)
 	}
 }
+
+func TestP62AlertsGoWhereSuperusersSay(t *testing.T) {
+	d := newDesk(t)
+	if s, text := d.do(store.RoleSuperuser, "PATCH", "/api/v1/settings", `{"alerts":{"mail":["ops@example.org"]}}`); s != 200 || !strings.Contains(text, "ops@example.org") {
+		t.Errorf("%d %s", s, text)
+	}
+	if s, _ := d.do(store.RoleSuperuser, "PATCH", "/api/v1/settings", `{"alerts":{"mail":["ops"]}}`); s != 422 {
+		t.Errorf("no address: %d", s)
+	}
+	if _, text := d.do(store.RoleUser, "GET", "/api/v1/settings", ""); strings.Contains(text, "ops@example.org") {
+		t.Errorf("users see whom alerts go to: %s", text)
+	}
+}

@@ -8,6 +8,7 @@ import { request, useData, type Problem } from "./api";
 
 interface Switches {
   chat: { enabled: boolean; history: boolean };
+  alerts?: { mail: string[] };
 }
 
 export function Settings() {
