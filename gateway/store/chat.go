@@ -160,17 +160,20 @@ func (s *Store) CloseOpenStays(ctx context.Context) error {
 	return err
 }
 
-const conversationQuery = `SELECT c.id, c.kind, c.name, COALESCE(c.meeting, ''), COALESCE(t.name, ''), c.created,
-		(SELECT MAX(r.id) FROM readable r WHERE r.reader = ?1 AND r.conversation = c.id),
-		(SELECT COUNT(*) FROM readable r JOIN messages g ON g.id = r.id WHERE r.reader = ?1 AND r.conversation = c.id AND g.sender IS NOT ?1
-			AND r.id > COALESCE((SELECT message FROM seen WHERE conversation = c.id AND user = ?1), 0))
-	FROM conversations c LEFT JOIN meetings t ON t.number = c.meeting
-	WHERE (EXISTS (SELECT 1 FROM members m WHERE m.conversation = c.id AND m.user = ?1)
-		OR c.kind = 'meeting' AND EXISTS (SELECT 1 FROM readable r WHERE r.conversation = c.id AND r.reader = ?1))`
+// conversationQuery finds what account ?1 may read; which narrows the messages
+// that are looked at.
+func conversationQuery(which string) string {
+	return `SELECT c.id, c.kind, c.name, COALESCE(c.meeting, ''), COALESCE(t.name, ''), c.created, x.last, COALESCE(x.unread, 0)
+	FROM conversations c LEFT JOIN meetings t ON t.number = c.meeting LEFT JOIN (
+		SELECT r.conversation, MAX(r.id) AS last, SUM(g.sender IS NOT ?1 AND r.id > COALESCE(s.message, 0)) AS unread
+		FROM readable r JOIN messages g ON g.id = r.id LEFT JOIN seen s ON s.conversation = r.conversation AND s.user = ?1
+		WHERE r.reader = ?1 ` + which + ` GROUP BY r.conversation) x ON x.conversation = c.id
+	WHERE (c.kind = 'meeting' AND x.last IS NOT NULL OR c.kind <> 'meeting' AND EXISTS (SELECT 1 FROM members m WHERE m.conversation = c.id AND m.user = ?1))`
+}
 
 // Conversations lists those that an account may read, the liveliest first.
 func (s *Store) Conversations(ctx context.Context, user string, limit int) ([]Conversation, error) {
-	list, err := rows(ctx, s, s.scanConversation, conversationQuery+` ORDER BY 7 DESC, c.created DESC LIMIT ?2`, user, limit)
+	list, err := rows(ctx, s, s.scanConversation, conversationQuery("")+` ORDER BY x.last DESC, c.created DESC LIMIT ?2`, user, limit)
 	for i := range list {
 		if err == nil {
 			err = s.complete(ctx, &list[i])
@@ -181,7 +184,7 @@ func (s *Store) Conversations(ctx context.Context, user string, limit int) ([]Co
 
 // Conversation finds one that an account may read.
 func (s *Store) Conversation(ctx context.Context, id, user string) (Conversation, error) {
-	c, err := one(ctx, s, s.scanConversation, conversationQuery+` AND c.id = ?2`, user, id)
+	c, err := one(ctx, s, s.scanConversation, conversationQuery(`AND r.conversation = ?2`)+` AND c.id = ?2`, user, id)
 	if err == nil {
 		err = s.complete(ctx, &c)
 	}
