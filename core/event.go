@@ -160,7 +160,8 @@ type Awaits string
 
 // What they wait for.
 const (
-	AwaitsAcceptance Awaits = "acceptance"
+	AwaitsAcceptance Awaits = "acceptance" // by a host
+	AwaitsAnybody    Awaits = "anybody"    // to be accepted by anybody inside
 	AwaitsHost       Awaits = "host"
 )
 

@@ -92,7 +92,9 @@ func (m *Meeting) wait(p *party, what core.Awaits) {
 		p.leg.Signal(core.Answer{})
 		p.out = m.listen(p, m.lobby)
 	}
-	p.awaits = what
+	if p.awaits = what; what == core.AwaitsAcceptance && m.set.Admission == AcceptAny {
+		p.awaits = core.AwaitsAnybody
+	}
 	if p.out != nil {
 		prompt, _ := m.awaited(p)
 		p.out.Play(m.opt.Voice.Say(prompt)...)
@@ -110,7 +112,7 @@ func (m *Meeting) awaited(p *party) (prompt, text string) {
 	switch {
 	case p.awaits == core.AwaitsHost:
 		return "waiting-for-host", "The meeting begins when the host joins."
-	case m.set.Admission == AcceptAny:
+	case p.awaits == core.AwaitsAnybody:
 		return "waiting-for-anyone", "Somebody in the meeting will let you in."
 	}
 	return "waiting-for-accept", "The host will let you in."

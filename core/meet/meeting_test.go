@@ -205,7 +205,7 @@ func TestRejectedIsToldAndHungUpOn(t *testing.T) {
 	})
 }
 
-func TestKeys(t *testing.T) {
+func TestP34MutingOneselfAndOtherKeys(t *testing.T) {
 	run(t, func(o *Options) { o.Admission = Accept }, func(h *hall) {
 		host, guest := coretest.New(0, nil), coretest.New(0, nil)
 		h.mustJoin(core.Host, host)

@@ -69,7 +69,7 @@ func TestAnybodyInsideAccepts(t *testing.T) {
 		host, guest, phone := coretest.New(1200, nil), coretest.New(440, nil), coretest.New(700, clear)
 		h.mustJoin(core.Host, host)
 		h.mustJoin(core.Guest, guest, phone)
-		h.expect("before", "joined", "waitingacceptance", "waitingacceptance")
+		h.expect("before", "joined", "waitinganybody", "waitinganybody")
 		host.Seat().Signal(core.Command{Verb: core.Accept, Party: guest.Info().ID})
 		h.settle()
 		guest.Seat().Signal(core.Command{Verb: core.MuteAll})
@@ -93,7 +93,7 @@ func TestTheWaitingLetNobodyIn(t *testing.T) {
 		a.Seat().Signal(core.Command{Verb: core.Accept, Party: b.Info().ID})
 		a.Seat().Signal(core.Command{Verb: core.Accept, Party: a.Info().ID})
 		h.settle()
-		h.expect("both", "waitingacceptance", "waitingacceptance")
+		h.expect("both", "waitinganybody", "waitinganybody")
 	})
 }
 

@@ -70,7 +70,8 @@ export const t = {
   connecting: { title: "Connecting …", again: "Still trying to reach the server …", cancel: "Cancel" },
   waiting: {
     title: "Please wait",
-    text: "Somebody in the meeting will let you in.",
+    text: "The host will let you in.",
+    anybody: "Somebody in the meeting will let you in.",
     host: "The meeting begins when the host joins.",
     more: "Until then nobody hears or sees you.",
     reception: "You are at the reception.",

@@ -36,7 +36,7 @@ export interface CallState {
   resume: string;
   /** ask is why a passcode is asked for. */
   ask: { message: string; wrong: boolean; triesLeft?: number } | null;
-  place: { meeting: string; name: string; state: Place; role: Role; awaits?: "acceptance" | "host" } | null;
+  place: { meeting: string; name: string; state: Place; role: Role; awaits?: "acceptance" | "anybody" | "host" } | null;
   locked: boolean;
   /** how the picture of room systems is composed */
   layout: string;

@@ -79,7 +79,7 @@ export type ClientMessage =
 export type ServerMessage =
   | { type: "joined"; id: string; resume: string; resumed: boolean; iceServers: RTCIceServer[] }
   | { type: "need-passcode"; message: string }
-  | { type: "placed"; meeting: string; name: string; state: Place; role: Role; locked: boolean; awaits?: "acceptance" | "host" }
+  | { type: "placed"; meeting: string; name: string; state: Place; role: Role; locked: boolean; awaits?: "acceptance" | "anybody" | "host" }
   | { type: "answer"; id: number; sdp: string }
   | { type: "slots"; slots: Slot[] }
   | { type: "need-slots"; audio: number; video: number }

@@ -91,7 +91,7 @@ function Waiting({ reception }: { reception: boolean }) {
     <Screen
       icon={<Hourglass aria-hidden className="size-8" />}
       title={name || t.waiting.title}
-      text={reception ? t.waiting.reception : awaits === "host" ? t.waiting.host : t.waiting.text}
+      text={reception ? t.waiting.reception : awaits === "host" ? t.waiting.host : awaits === "anybody" ? t.waiting.anybody : t.waiting.text}
     >
       {!reception && <p className="w-full text-soft">{t.waiting.more}</p>}
       <Button onClick={() => call.leave()}>{t.waiting.leave}</Button>
