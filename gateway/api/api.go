@@ -128,11 +128,12 @@ func newServer(o Options) *server {
 	return s
 }
 
-func (s *server) handler() http.Handler {
-	mux := http.NewServeMux()
+// operations registers those of the API, and describes it.
+func (s *server) operations(mux *http.ServeMux) huma.API {
 	config := huma.DefaultConfig("Bridgehead", "1")
+	config.Info.Description = about
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
-	config.CreateHooks = nil
+	config.CreateHooks, config.OnAddOperation = nil, []huma.AddOpFunc{illustrate}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", Description: "A token from POST /api/v1/login or `bridgehead token add`."},
 	}
@@ -147,13 +148,19 @@ func (s *server) handler() http.Handler {
 	s.calls(api)
 	s.reports(api)
 	s.lines(api)
-	describeEvents(api)
+	describeBeside(api)
 	s.auditLog(api)
 	s.directory(api)
 	s.ring(api)
 	s.chat(api)
 	s.settings(api)
 	s.network(api)
+	return api
+}
+
+func (s *server) handler() http.Handler {
+	mux := http.NewServeMux()
+	s.operations(mux)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})))

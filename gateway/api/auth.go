@@ -74,22 +74,6 @@ func userOf(ctx context.Context) store.User {
 	return u
 }
 
-// operation is a short form of huma.Operation.
-func operation(method, path, id, summary string, role store.Role, tag string) huma.Operation {
-	o := huma.Operation{Method: method, Path: "/api/v1" + path, OperationID: id, Summary: summary, Tags: []string{tag}, Metadata: needs(role)}
-	if role != "" {
-		o.Security = []map[string][]string{{"bearer": {}}}
-		o.Errors = []int{401, 403, 404, 409}
-	}
-	switch method {
-	case http.MethodPost:
-		o.DefaultStatus = http.StatusOK
-	case http.MethodDelete:
-		o.DefaultStatus = http.StatusNoContent
-	}
-	return o
-}
-
 // The shapes of requests and answers that recur.
 type (
 	nothing     struct{}

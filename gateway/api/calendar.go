@@ -30,7 +30,7 @@ func (s *server) calendars(api huma.API) {
 		return nil, nil
 	})
 	o := operation("GET", "/calendar/{secret}", "calendar", "The meetings of the account whose calendar address this is, as iCalendar", "", tag)
-	o.Responses = map[string]*huma.Response{"200": {Description: "the calendar", Content: map[string]*huma.MediaType{"text/calendar": {Schema: &huma.Schema{Type: huma.TypeString}}}}}
+	o.Responses = map[string]*huma.Response{"200": {Description: "the calendar", Content: map[string]*huma.MediaType{"text/calendar": textual()}}}
 	huma.Register(api, o, s.calendar)
 }
 

@@ -26,9 +26,8 @@ func (s *server) directory(api huma.API) {
 	const tag = "Directory"
 	huma.Register(api, operation("GET", "/directory", "search-directory", "Find people, room systems and meetings, best first", store.RoleUser, tag), s.search)
 	o := operation("GET", "/directory.vcf", "export-directory", "The directory as vCards 4.0 (RFC 6350), for a user or, by HTTP Basic, a device", "", tag)
-	o.Description = "Needs a token, or the user name and password of a device. A device is given what everybody may find."
 	o.Security = []map[string][]string{{"bearer": {}}, {"device": {}}}
-	o.Errors = []int{401, 429}
+	o.Responses = map[string]*huma.Response{"200": {Description: "the vCards", Content: map[string]*huma.MediaType{"text/vcard": textual()}}}
 	api.OpenAPI().Components.SecuritySchemes["device"] = &huma.SecurityScheme{Type: "http", Scheme: "basic", Description: "User name and password of a device."}
 	huma.Register(api, o, s.exportDirectory)
 }

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"bridgehead/gateway/store"
 )
 
@@ -165,15 +163,6 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-}
-
-// describeEvents puts the stream into the description of the API, which knows
-// only what answers once.
-func describeEvents(api huma.API) {
-	o := operation("GET", "/events", "events", "Every change of meetings, participants and calls, as server-sent events", store.RoleUser, "Calls")
-	o.Description = "Topics: meeting, participant, call; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does."
-	o.Responses = map[string]*huma.Response{"200": {Description: "the events, for as long as the connection lasts", Content: map[string]*huma.MediaType{"text/event-stream": {}}}}
-	api.OpenAPI().AddOperation(&o)
 }
 
 func problem(w http.ResponseWriter, status int, detail string) {

@@ -65,9 +65,8 @@ type invitationOutput struct {
 func (s *server) invitations(api huma.API) {
 	o := operation("GET", "/meetings/{number}/invitation", "invitation", "The invitation to a meeting, as text, HTML and iCalendar", store.RoleUser, "Meetings")
 	view := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[invitationView](), true, "")
-	plain := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	o.Responses = map[string]*huma.Response{"200": {Description: "The invitation in the format asked for",
-		Content: map[string]*huma.MediaType{"application/json": {Schema: view}, "text/plain": plain, "text/html": plain, "text/calendar": plain}}}
+		Content: map[string]*huma.MediaType{"application/json": {Schema: view}, "text/plain": textual(), "text/html": textual(), "text/calendar": textual()}}}
 	huma.Register(api, o, s.invitation)
 	huma.Register(api, operation("POST", "/meetings/{number}/invitation", "send-invitation", "Send the invitation by mail, to each alone", store.RoleUser, "Meetings"), s.sendInvitation)
 }

@@ -204,6 +204,15 @@ type numberBody struct {
 	Invites  *bool  `json:"in_invites,omitempty" doc:"list it in invitations; true when missing"`
 }
 
+type numberPatch struct {
+	Trunk    *string `json:"trunk,omitempty" maxLength:"64"`
+	Target   *string `json:"target,omitempty" pattern:"^(reception|meeting:[0-9]+|user:.+)$" maxLength:"255"`
+	Country  *string `json:"country,omitempty" pattern:"^([A-Z]{2})?$"`
+	Language *string `json:"language,omitempty" pattern:"^([a-z]{2})?$"`
+	Label    *string `json:"label,omitempty" maxLength:"64"`
+	Invites  *bool   `json:"in_invites,omitempty" doc:"list it in invitations"`
+}
+
 func (s *server) numbers(api huma.API) {
 	const tag, admin = "Numbers", store.RoleAdministrator
 	type ByNumber struct {
@@ -231,14 +240,7 @@ func (s *server) numbers(api huma.API) {
 	})
 	huma.Register(api, operation("PATCH", "/numbers/{number}", "change-number", "Change where a number leads", admin, tag), func(ctx context.Context, in *struct {
 		ByNumber
-		Body struct {
-			Trunk    *string `json:"trunk,omitempty" maxLength:"64"`
-			Target   *string `json:"target,omitempty" pattern:"^(reception|meeting:[0-9]+|user:.+)$" maxLength:"255"`
-			Country  *string `json:"country,omitempty" pattern:"^([A-Z]{2})?$"`
-			Language *string `json:"language,omitempty" pattern:"^([a-z]{2})?$"`
-			Label    *string `json:"label,omitempty" maxLength:"64"`
-			Invites  *bool   `json:"in_invites,omitempty" doc:"list it in invitations"`
-		}
+		Body numberPatch
 	}) (*body[store.Number], error) {
 		n, err := s.Store.Number(ctx, in.Number)
 		if err != nil {

@@ -55,15 +55,15 @@ type meetingPatch struct {
 type meetingView struct {
 	Number           string        `json:"number"`
 	Name             string        `json:"name"`
-	Kind             string        `json:"kind"`
+	Kind             string        `json:"kind" enum:"permanent,one-time"`
 	Hidden           bool          `json:"hidden"`
 	HasHostPasscode  bool          `json:"has_host_passcode"`
 	HasGuestPasscode bool          `json:"has_guest_passcode"`
-	Admission        string        `json:"admission"`
+	Admission        string        `json:"admission" enum:"open,accept,accept-any,known"`
 	EncryptedOnly    bool          `json:"encrypted_only"`
 	MaxParticipants  int           `json:"max_participants"`
 	Layout           string        `json:"layout" doc:"empty: as configured"`
-	Presenting       string        `json:"presenting" doc:"take-over or keep"`
+	Presenting       string        `json:"presenting" enum:"take-over,keep"`
 	WaitForHost      bool          `json:"wait_for_host"`
 	MuteOnEntry      bool          `json:"mute_on_entry"`
 	Quiet            bool          `json:"quiet"`
@@ -250,10 +250,10 @@ type participantView struct {
 	ID         string         `json:"id"`
 	Name       string         `json:"name"`
 	Address    string         `json:"address"`
-	Protocol   core.Protocol  `json:"protocol"`
-	Direction  core.Direction `json:"direction"`
-	State      core.State     `json:"state"`
-	Role       core.Role      `json:"role"`
+	Protocol   core.Protocol  `json:"protocol" enum:"webrtc,sip,h323,pstn"`
+	Direction  core.Direction `json:"direction" enum:"in,out"`
+	State      core.State     `json:"state" enum:"reception,waiting,joined,held"`
+	Role       core.Role      `json:"role" enum:"host,guest"`
 	AudioMuted bool           `json:"audio_muted"`
 	VideoMuted bool           `json:"video_muted"`
 	HandRaised bool           `json:"hand_raised"`

@@ -29,9 +29,7 @@ func (s *server) passkeys(api huma.API) {
 	huma.Register(api, operation("POST", "/me/passkeys/finish", "finish-passkey", "Make a passkey: the answer", store.RoleUser, tag), s.finishPasskey)
 	huma.Register(api, operation("PATCH", "/me/passkeys/{id}", "rename-passkey", "Rename a passkey", store.RoleUser, tag), func(ctx context.Context, in *struct {
 		ByID
-		Body struct {
-			Name string `json:"name" minLength:"1" maxLength:"64"`
-		}
+		Body nameBody
 	}) (*nothing, error) {
 		return nil, fail(s.Store.RenamePasskey(ctx, userOf(ctx).ID, in.ID, in.Body.Name))
 	})
@@ -50,13 +48,23 @@ type question struct {
 	Options   any    `json:"options" doc:"argument of navigator.credentials.create or get, as PublicKeyCredential.parse…FromJSON takes it"`
 }
 
+type answeredBody struct {
+	Challenge string          `json:"challenge" maxLength:"64"`
+	Name      string          `json:"name,omitempty" maxLength:"64" doc:"of a new passkey"`
+	Response  json.RawMessage `json:"response" doc:"the credential, as its toJSON gives it"`
+}
+
 type answered struct {
 	Caller
-	Body struct {
-		Challenge string          `json:"challenge" maxLength:"64"`
-		Name      string          `json:"name,omitempty" maxLength:"64" doc:"of a new passkey"`
-		Response  json.RawMessage `json:"response" doc:"the credential, as its toJSON gives it"`
-	}
+	Body answeredBody
+}
+
+type nameBody struct {
+	Name string `json:"name" minLength:"1" maxLength:"64"`
+}
+
+type passwordBody struct {
+	Password string `json:"password" maxLength:"1024" doc:"yours: a passkey is a new way in"`
 }
 
 // party is this gateway by the host name that the browser used, to which its
@@ -115,9 +123,7 @@ func (s *server) holder(ctx context.Context, user, host string) (h holder, err e
 
 func (s *server) beginPasskey(ctx context.Context, in *struct {
 	Caller
-	Body struct {
-		Password string `json:"password" maxLength:"1024" doc:"yours: a passkey is a new way in"`
-	}
+	Body passwordBody
 }) (*body[question], error) {
 	w, err := s.party(&in.Caller)
 	if err != nil {

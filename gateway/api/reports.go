@@ -24,7 +24,6 @@ type usageInput struct {
 // reports sum up the call records.
 func (s *server) reports(api huma.API) {
 	o := operation("GET", "/reports/usage", "usage", "How much was used, by day, user, meeting, trunk or protocol", store.RoleSuperuser, "Calls")
-	o.Description = "Of the call records that are still kept (`records.days`). Days are of UTC."
 	list := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[[]store.Usage](), true, "")
 	o.Responses = map[string]*huma.Response{"200": {Description: "A line for each", Content: map[string]*huma.MediaType{
 		"application/json": {Schema: list}, "text/csv": {Schema: &huma.Schema{Type: huma.TypeString}}}}}

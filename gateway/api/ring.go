@@ -63,15 +63,17 @@ type ringEvent struct {
 	Name    string `json:"name" doc:"its name"`
 }
 
+type ringBody struct {
+	Account string `json:"account" minLength:"1" maxLength:"128" doc:"its id"`
+}
+
 // ring calls people in the pages that they have open.
 func (s *server) ring(api huma.API) {
 	const tag, user = "Directory", store.RoleUser
 	huma.Register(api, operation("POST", "/meetings/{number}/ring", "ring", "Call a person into a meeting, in the pages that it has open", user, tag),
 		func(ctx context.Context, in *struct {
 			ByNumber
-			Body struct {
-				Account string `json:"account" minLength:"1" maxLength:"128" doc:"its id"`
-			}
+			Body ringBody
 		}) (*nothing, error) {
 			if _, err := s.mine(ctx, in.Number); err != nil {
 				return nil, err

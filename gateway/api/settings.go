@@ -13,18 +13,22 @@ import (
 
 // settingsView is what superusers set at run time.
 type settingsView struct {
-	Chat   chat.Settings    `json:"chat"`
+	Chat   chat.Settings      `json:"chat"`
 	Alerts *alerts.Recipients `json:"alerts,omitempty" doc:"for superusers only"`
 }
 
 type settingsPatch struct {
-	Chat *struct {
-		Enabled *bool `json:"enabled,omitempty" doc:"people may write, in meetings and outside"`
-		History *bool `json:"history,omitempty" doc:"who comes into a meeting is shown what was written since it was last empty"`
-	} `json:"chat,omitempty"`
-	Alerts *struct {
-		Mail []string `json:"mail" maxItems:"20" doc:"addresses that are written to when a registered device goes, and when it is back"`
-	} `json:"alerts,omitempty"`
+	Chat   *chatPatch   `json:"chat,omitempty"`
+	Alerts *alertsPatch `json:"alerts,omitempty"`
+}
+
+type chatPatch struct {
+	Enabled *bool `json:"enabled,omitempty" doc:"people may write, in meetings and outside"`
+	History *bool `json:"history,omitempty" doc:"who comes into a meeting is shown what was written since it was last empty"`
+}
+
+type alertsPatch struct {
+	Mail []string `json:"mail" maxItems:"20" doc:"addresses that are written to when a registered device goes, and when it is back"`
 }
 
 // seen are the settings as the caller may see them.

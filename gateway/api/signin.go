@@ -87,17 +87,19 @@ const knownCookie = "bridgehead_known_"
 
 func (c *Caller) known(name string) string { return c.cookie(knownCookie + name) }
 
+type loginBody struct {
+	User     string `json:"user" maxLength:"254" doc:"e-mail address"`
+	Password string `json:"password" maxLength:"1024"`
+}
+
 type loginInput struct {
 	Caller
-	Body struct {
-		User     string `json:"user" maxLength:"254" doc:"e-mail address"`
-		Password string `json:"password" maxLength:"1024"`
-	}
+	Body loginBody
 }
 
 type session struct {
 	Token   string     `json:"token"`
-	Role    store.Role `json:"role"`
+	Role    store.Role `json:"role" enum:"user,superuser,administrator"`
 	Expires time.Time  `json:"expires"`
 }
 

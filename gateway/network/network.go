@@ -31,11 +31,11 @@ type Options struct {
 
 // Plan is what the page shows.
 type Plan struct {
-	Host     string    `json:"host"`
-	Services []Service `json:"services"`
-	Records  []Record  `json:"records"`
-	Zone     string    `json:"zone" doc:"the records as lines of a zone file; empty: the bridge has no public name"`
-	TTL      int       `json:"ttl" doc:"of the records, in seconds"`
+	Host     string           `json:"host"`
+	Services []Service        `json:"services"`
+	Records  []ResourceRecord `json:"records"`
+	Zone     string           `json:"zone" doc:"the records as lines of a zone file; empty: the bridge has no public name"`
+	TTL      int              `json:"ttl" doc:"of the records, in seconds"`
 }
 
 // Service is a port, or a range of them, that clients connect to.
@@ -47,8 +47,8 @@ type Service struct {
 	Encrypted bool   `json:"encrypted"`
 }
 
-// Record is one of the zone.
-type Record struct {
+// ResourceRecord is one of the zone.
+type ResourceRecord struct {
 	Name  string `json:"name"`
 	TTL   int    `json:"ttl"`
 	Type  string `json:"type"`
@@ -82,14 +82,14 @@ var known = []struct {
 
 // New makes the plan.
 func New(o Options) Plan {
-	p := Plan{Host: o.Host, Services: []Service{}, Records: []Record{}, TTL: o.TTL}
+	p := Plan{Host: o.Host, Services: []Service{}, Records: []ResourceRecord{}, TTL: o.TTL}
 	domain := strings.TrimSuffix(o.Domain, ".")
 	if _, err := netip.ParseAddr(domain); err == nil {
 		domain = ""
 	}
 	record := func(name, kind, value string) {
 		if domain != "" {
-			p.Records = append(p.Records, Record{name, o.TTL, kind, value})
+			p.Records = append(p.Records, ResourceRecord{name, o.TTL, kind, value})
 		}
 	}
 	fqdn := domain + "."

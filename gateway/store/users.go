@@ -22,7 +22,7 @@ type User struct {
 	ID           string    `json:"id"`
 	Email        string    `json:"email"`
 	DisplayName  string    `json:"display_name"`
-	Role         Role      `json:"role"`
+	Role         Role      `json:"role" enum:"user,superuser,administrator"`
 	Hidden       bool      `json:"hidden" doc:"not in the directory"`
 	Disabled     bool      `json:"disabled" doc:"cannot sign in"`
 	Pending      bool      `json:"pending" doc:"signed up, and not approved yet: disabled until then"`
