@@ -13,7 +13,7 @@ import (
 )
 
 // roots is what dist is built from, as in scripts/source.mjs.
-var roots = []string{"index.html", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"}
+var roots = []string{"index.html", "openapi.json", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"}
 
 // TestCurrent shows that dist was built from the source beside it. When it
 // fails: npm ci && npm run build.

@@ -2,19 +2,20 @@
 
 import { useEffect } from "react";
 import { Download } from "lucide-react";
+import type { User } from "../api/schema";
 import { request, useData } from "../console/api";
 import { t } from "../strings";
 import { Button, Fault, Field, Shell, Spinner } from "../ui/kit";
 import { go } from "../ui/route";
 import { AskForm, text } from "./form";
 import { Passkeys } from "./passkeys";
-import { Section, type Account } from "./section";
+import { Section } from "./section";
 import { Sessions } from "./sessions";
 
 const a = t.account;
 
 export function AccountPage() {
-  const { data: me, fault, reload } = useData<Account>("/me");
+  const { data: me, fault, reload } = useData("/me");
   useEffect(() => {
     if (fault?.status === 401) go("/signin");
   }, [fault]);
@@ -58,13 +59,13 @@ export function AccountPage() {
   );
 }
 
-function Name({ me, reload }: { me: Account; reload(): void }) {
+function Name({ me, reload }: { me: User; reload(): void }) {
   return (
     <Section title={a.name} lead={a.nameLead}>
       <AskForm
         action={t.console.save} done={a.saved}
         save={async (form) => {
-          await request("PATCH", "/me", { display_name: text(form, "name").trim() });
+          await request("patch", "/me", { body: { display_name: text(form, "name").trim() } });
           reload();
         }}
       >
@@ -74,12 +75,12 @@ function Name({ me, reload }: { me: Account; reload(): void }) {
   );
 }
 
-function Password({ me }: { me: Account }) {
+function Password({ me }: { me: User }) {
   return (
     <Section title={t.signIn.password} lead={a.passwordLead}>
       <AskForm
         action={a.changePassword} done={a.passwordChanged}
-        save={async (form) => void (await request("PATCH", "/me", { old_password: text(form, "old"), password: text(form, "new") }))}
+        save={async (form) => void (await request("patch", "/me", { body: { old_password: text(form, "old"), password: text(form, "new") } }))}
       >
         <input type="hidden" name="username" autoComplete="username" value={me.email} />
         <Field label={a.oldPassword} name="old" type="password" required autoComplete="current-password" />

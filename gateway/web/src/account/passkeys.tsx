@@ -1,24 +1,17 @@
 import { KeyRound, Pencil, Trash2 } from "lucide-react";
 import { useState } from "react";
+import type { Passkey, User } from "../api/schema";
 import { request, useData, type Problem } from "../console/api";
 import { t } from "../strings";
 import { Button, Confirm, Dialog, Fault, Field } from "../ui/kit";
 import { AskForm, text } from "./form";
 import { able, make } from "./passkey";
-import { day, Line, Section, type Account } from "./section";
+import { day, Line, Section } from "./section";
 
 const a = t.account;
 
-interface Passkey {
-  id: string;
-  name: string;
-  host: string;
-  created: string;
-  used?: string;
-}
-
-export function Passkeys({ me, reload }: { me: Account; reload(): void }) {
-  const { data, fault, reload: again } = useData<Passkey[]>("/me/passkeys");
+export function Passkeys({ me, reload }: { me: User; reload(): void }) {
+  const { data, fault, reload: again } = useData("/me/passkeys");
   const [open, setOpen] = useState<"add" | "factor" | Passkey>();
   const [removing, setRemoving] = useState<Passkey>();
   const [trouble, setTrouble] = useState("");
@@ -29,7 +22,7 @@ export function Passkeys({ me, reload }: { me: Account; reload(): void }) {
     reload();
   };
   const remove = (p: Passkey) =>
-    void request("DELETE", `/me/passkeys/${p.id}`).then(
+    void request("delete", "/me/passkeys/{id}", { path: { id: p.id } }).then(
       () => {
         setTrouble("");
         done();
@@ -62,14 +55,14 @@ export function Passkeys({ me, reload }: { me: Account; reload(): void }) {
       <Dialog open={open === "factor"} onClose={close} title={me.second_factor ? a.factorOff : a.factorOn} text={a.factorText}>
         <AskForm
           action={t.console.save}
-          save={async (form) => request("PATCH", "/me", { second_factor: !me.second_factor, old_password: text(form, "password") }).then(done)}
+          save={async (form) => request("patch", "/me", { body: { second_factor: !me.second_factor, old_password: text(form, "password") } }).then(done)}
         >
           <Confirming />
         </AskForm>
       </Dialog>
       <Dialog open={typeof open === "object"} onClose={close} title={typeof open === "object" ? a.rename(open.name) : ""}>
         {typeof open === "object" && (
-          <AskForm action={t.console.save} save={async (form) => request("PATCH", `/me/passkeys/${open.id}`, { name: text(form, "name").trim() }).then(done)}>
+          <AskForm action={t.console.save} save={async (form) => request("patch", "/me/passkeys/{id}", { path: { id: open.id }, body: { name: text(form, "name").trim() } }).then(done)}>
             <Field label={t.fields.name} name="name" required maxLength={64} defaultValue={open.name} autoComplete="off" />
           </AskForm>
         )}

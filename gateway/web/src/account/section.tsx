@@ -1,9 +1,4 @@
 import type { ReactNode } from "react";
-import type { Me } from "../console/api";
-
-export interface Account extends Me {
-  second_factor: boolean;
-}
 
 export const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 

@@ -1,4 +1,5 @@
 import { LogOut } from "lucide-react";
+import type { SessionView } from "../api/schema";
 import { request, useData } from "../console/api";
 import { t } from "../strings";
 import { Button, Fault } from "../ui/kit";
@@ -7,17 +8,9 @@ import { day, Line, Section } from "./section";
 
 const a = t.account;
 
-interface Session {
-  id: string;
-  agent?: string;
-  created: string;
-  used?: string;
-  current: boolean;
-}
-
 export function Sessions() {
-  const { data, fault, reload } = useData<Session[]>("/me/sessions");
-  const end = (s: Session) => void request("DELETE", `/me/sessions/${s.id}`).then(() => (s.current ? go("/") : reload()), reload);
+  const { data, fault, reload } = useData("/me/sessions");
+  const end = (s: SessionView) => void request("delete", "/me/sessions/{id}", { path: { id: s.id } }).then(() => (s.current ? go("/") : reload()), reload);
   return (
     <Section title={a.sessions} lead={a.sessionsLead}>
       {fault && <Fault>{fault.message}</Fault>}
@@ -34,7 +27,7 @@ export function Sessions() {
         </ul>
       )}
       {data?.some((s) => !s.current) && (
-        <Button className="self-start" onClick={() => void request("POST", "/me/sessions/revoke-others").then(reload, reload)}>{a.endOthers}</Button>
+        <Button className="self-start" onClick={() => void request("post", "/me/sessions/revoke-others").then(reload, reload)}>{a.endOthers}</Button>
       )}
     </Section>
   );

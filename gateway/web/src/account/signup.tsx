@@ -8,7 +8,7 @@ const a = t.account;
 
 /** SignUp is where people whose domain is allowed ask for an account. */
 export function SignUp() {
-  const { data } = useData<{ open: boolean }>("/signup");
+  const { data } = useData("/signup");
   const [thanks, setThanks] = useState("");
   return (
     <Shell>
@@ -25,8 +25,8 @@ export function SignUp() {
             <AskForm
               action={a.signUp}
               save={async (form) =>
-                setThanks((await request<{ detail: string }>("POST", "/signup", {
-                  email: text(form, "email").trim(), display_name: text(form, "name").trim(), password: text(form, "password"),
+                setThanks((await request("post", "/signup", {
+                  body: { email: text(form, "email").trim(), display_name: text(form, "name").trim(), password: text(form, "password") },
                 })).detail)
               }
             >

@@ -1,20 +1,11 @@
 // Who changed what, and when.
 
 import { useState } from "react";
+import type { Act } from "../api/schema";
 import { t } from "../strings";
 import { Button, Fault, Spinner } from "../ui/kit";
 import { request, useData, type Problem } from "./api";
 import { Table, type Column } from "./table";
-
-interface Act {
-  id: number;
-  at: string;
-  name: string;
-  source: string;
-  act: string;
-  object: string;
-  detail: string;
-}
 
 const page = 100;
 const when = new Intl.DateTimeFormat(t.locale, { dateStyle: "short", timeStyle: "medium" });
@@ -29,13 +20,13 @@ const columns: Column<Act>[] = [
 ];
 
 export function Audit() {
-  const { data, fault } = useData<Act[]>(`/audit?limit=${page}`);
+  const { data, fault } = useData("/audit", { query: { limit: page } });
   const [older, setOlder] = useState<Act[]>([]);
   const [done, setDone] = useState(false);
   const [trouble, setTrouble] = useState("");
   const all = [...(data ?? []), ...older];
   const more = () =>
-    void request<Act[]>("GET", `/audit?limit=${page}&before=${all.at(-1)?.id ?? 0}`).then(
+    void request("get", "/audit", { query: { limit: page, before: all.at(-1)?.id ?? 0 } }).then(
       (list) => {
         setOlder([...older, ...list]);
         setDone(list.length < page);

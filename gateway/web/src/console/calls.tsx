@@ -2,28 +2,11 @@
 
 import { ListTree } from "lucide-react";
 import { useState } from "react";
+import type { Call } from "../api/schema";
 import { t } from "../strings";
 import { Button, cx, Dialog, Fault, Spinner } from "../ui/kit";
 import { useData } from "./api";
 import { Table, type Column } from "./table";
-
-interface Record {
-  id: string;
-  started: string;
-  ended?: string;
-  protocol: string;
-  direction: string;
-  from: string;
-  to: string;
-  meeting?: string;
-  code?: string;
-  detail: { name?: string; mos?: number };
-}
-
-interface Ladder {
-  verdict: string;
-  steps: { at: string; from?: string; to?: string; what: string; text?: string }[];
-}
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
 
@@ -34,7 +17,7 @@ export function duration(from: string, to?: string) {
   return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
 }
 
-const columns: Column<Record>[] = [
+const columns: Column<Call>[] = [
   { title: t.fields.started, strong: true, cell: (c) => when.format(new Date(c.started)) },
   { title: t.fields.duration, cell: (c) => duration(c.started, c.ended) },
   { title: t.fields.protocol, cell: (c) => `${c.protocol} (${c.direction})` },
@@ -48,8 +31,8 @@ const columns: Column<Record>[] = [
 ];
 
 export function Calls({ tick }: { tick: number }) {
-  const { data, fault } = useData<Record[]>("/calls", tick);
-  const [open, setOpen] = useState<Record>();
+  const { data, fault } = useData("/calls", {}, tick);
+  const [open, setOpen] = useState<Call>();
   return (
     <section>
       <h1 className="mb-4 text-2xl font-semibold">{t.console.calls}</h1>
@@ -76,8 +59,8 @@ export function Calls({ tick }: { tick: number }) {
 
 const exact = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
 
-function Course({ call, tick }: { call: Record; tick: number }) {
-  const { data, fault } = useData<Ladder>(`/calls/${call.id}/ladder`, tick);
+function Course({ call, tick }: { call: Call; tick: number }) {
+  const { data, fault } = useData("/calls/{id}/ladder", { path: { id: call.id } }, tick);
   if (fault) return <Fault>{fault.message}</Fault>;
   if (!data) return <Spinner />;
   return (

@@ -4,7 +4,7 @@ import { Pencil, Plus, Trash2, Undo2 } from "lucide-react";
 import { useState, type FormEvent, type ReactNode } from "react";
 import { t } from "../strings";
 import { Button, Checkbox, Confirm, Dialog, Fault, Field, Select } from "../ui/kit";
-import { request, useData, type Problem } from "./api";
+import { send, useAnswer, type Answer, type Path, type Problem } from "./api";
 import { Table, type Column } from "./table";
 
 /** Input is one question of the form. */
@@ -19,9 +19,12 @@ export interface Input {
   pattern?: string;
 }
 
+/** ListOf is the path of a list of T. */
+type ListOf<T> = { [P in Path<"get"> & Path<"post">]: Answer<"get", P> extends T[] ? P : never }[Path<"get"> & Path<"post">];
+
 export interface Resource<T> {
   title: string;
-  path: string;
+  path: ListOf<T>;
   columns: Column<T>[];
   inputs: Input[];
   /** edits are the inputs that may be changed later; none: nothing may. */
@@ -32,28 +35,28 @@ export interface Resource<T> {
 }
 
 export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; tick: number }) {
-  const { data, fault, reload } = useData<T[]>(r.path, tick);
+  const { data, fault, reload } = useAnswer<T[]>(r.path, tick);
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<T>();
   const [editing, setEditing] = useState<T>();
   const [undo, setUndo] = useState<{ name: string; back(): Promise<unknown> }>();
   const [trouble, setTrouble] = useState("");
+  const path = (row: T) => `${r.path}/${encodeURIComponent(r.id(row))}`;
   const remove = async (row: T) => {
     try {
-      await request("DELETE", `${r.path}/${encodeURIComponent(r.id(row))}`);
+      await send("delete", path(row));
       setTrouble("");
     } catch (err) {
       setTrouble((err as Problem).message);
     }
     reload();
   };
-  const path = (row: T) => `${r.path}/${encodeURIComponent(r.id(row))}`;
   const edit = async (row: T, edits: Input[], body: Record<string, unknown>) => {
     const before = changed(row as Record<string, unknown>, edits, body);
-    await request("PATCH", path(row), body);
+    await send("patch", path(row), body);
     setEditing(undefined);
     setTrouble("");
-    setUndo({ name: r.name(row), back: () => request("PATCH", path(row), before) });
+    setUndo({ name: r.name(row), back: () => send("patch", path(row), before) });
     reload();
   };
   const goBack = () =>
@@ -112,7 +115,7 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
         <Form
           inputs={r.inputs}
           save={async (body) => {
-            await request("POST", r.path, body);
+            await send("post", r.path, body);
             setAdding(false);
             reload();
           }}

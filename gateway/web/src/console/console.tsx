@@ -2,11 +2,12 @@
 
 import { CircleUserRound } from "lucide-react";
 import { useEffect } from "react";
+import type { User } from "../api/schema";
 import { t } from "../strings";
 import { Incoming } from "../people/incoming";
 import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
 import { go } from "../ui/route";
-import { request, useData, useEvents, type Me } from "./api";
+import { request, useData, useEvents } from "./api";
 import { Audit } from "./audit";
 import { Calls } from "./calls";
 import { Live } from "./live";
@@ -25,7 +26,7 @@ const sections: [Section, keyof typeof rank][] = [
 ];
 
 export function Console({ section }: { section: string }) {
-  const { data: me, fault, reload } = useData<Me>("/me");
+  const { data: me, fault, reload } = useData("/me");
   useEffect(() => {
     if (fault?.status === 401) go("/signin");
   }, [fault]);
@@ -44,11 +45,11 @@ export function Console({ section }: { section: string }) {
   return <Desk me={me} section={section} />;
 }
 
-function Desk({ me, section }: { me: Me; section: string }) {
+function Desk({ me, section }: { me: User; section: string }) {
   const mine = sections.filter(([, role]) => rank[me.role] >= rank[role]).map(([name]) => name);
   const at = mine.find((s) => s === section) ?? "live";
   const { tick, live } = useEvents(rank[me.role] >= rank.superuser);
-  const signOut = () => void request("POST", "/logout").finally(() => go("/"));
+  const signOut = () => void request("post", "/logout").finally(() => go("/"));
   return (
     <div className="flex min-h-full flex-col">
       <Incoming />

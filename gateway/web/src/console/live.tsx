@@ -1,35 +1,15 @@
 // Meetings that run now, and who is in them.
 
 import { Check, MicOff, UserX, X } from "lucide-react";
+import type { MeetingView, ParticipantView } from "../api/schema";
 import { t } from "../strings";
-import type { Security } from "../call/protocol";
 import { encrypted, protection } from "../call/view";
 import { Button, Fault, SecurityBadge } from "../ui/kit";
 import { request, useData } from "./api";
 import { Table, type Column } from "./table";
 
-interface Running {
-  number: string;
-  name: string;
-  participants: number;
-  waiting: number;
-  locked: boolean;
-}
-
-interface Participant {
-  id: string;
-  name: string;
-  address: string;
-  protocol: "webrtc" | "sip" | "h323" | "pstn";
-  state: string;
-  role: string;
-  audio_muted: boolean;
-  security: Security;
-  audio: { codec: string; packets_received: number; packets_lost: number; mos: number };
-}
-
 export function Live({ tick }: { tick: number }) {
-  const { data, fault, reload } = useData<Running[]>("/meetings", tick);
+  const { data, fault, reload } = useData("/meetings", {}, tick);
   const running = data?.filter((m) => m.participants > 0) ?? [];
   return (
     <section className="flex flex-col gap-6">
@@ -43,7 +23,7 @@ export function Live({ tick }: { tick: number }) {
   );
 }
 
-const columns: Column<Participant>[] = [
+const columns: Column<ParticipantView>[] = [
   { title: t.fields.name, strong: true, cell: (p) => p.name || p.address || "–" },
   { title: t.fields.state, cell: (p) => [p.state, p.role === "host" && t.fields.host, p.audio_muted && t.meeting.muted].filter(Boolean).join(", ") },
   {
@@ -55,11 +35,11 @@ const columns: Column<Participant>[] = [
   { title: t.fields.mos, cell: (p) => (p.audio.mos ? p.audio.mos.toFixed(1) : "–") },
 ];
 
-function RunningMeeting({ meeting, tick, changed }: { meeting: Running; tick: number; changed(): void }) {
-  const path = `/meetings/${meeting.number}`;
-  const { data, reload } = useData<Participant[]>(`${path}/participants`, tick);
-  const act = (what: string) =>
-    void request("POST", path + what)
+function RunningMeeting({ meeting, tick, changed }: { meeting: MeetingView; tick: number; changed(): void }) {
+  const { number } = meeting;
+  const { data, reload } = useData("/meetings/{number}/participants", { path: { number } }, tick);
+  const act = (done: Promise<unknown>) =>
+    void done
       .catch(() => {})
       .finally(() => {
         reload();
@@ -73,9 +53,9 @@ function RunningMeeting({ meeting, tick, changed }: { meeting: Running; tick: nu
             {[meeting.number, t.console.inCall(meeting.participants), meeting.waiting > 0 && t.console.waiting(meeting.waiting), meeting.locked && t.meeting.locked].filter(Boolean).join(" · ")}
           </span>
         </h2>
-        <Button small onClick={() => act("/mute-all")}>{t.host.muteAll}</Button>
-        <Button small onClick={() => act(meeting.locked ? "/unlock" : "/lock")}>{meeting.locked ? t.host.unlock : t.host.lock}</Button>
-        <Button small look="danger" onClick={() => act("/end")}>{t.controls.end}</Button>
+        <Button small onClick={() => act(request("post", "/meetings/{number}/mute-all", { path: { number } }))}>{t.host.muteAll}</Button>
+        <Button small onClick={() => act(request("post", meeting.locked ? "/meetings/{number}/unlock" : "/meetings/{number}/lock", { path: { number } }))}>{meeting.locked ? t.host.unlock : t.host.lock}</Button>
+        <Button small look="danger" onClick={() => act(request("post", "/meetings/{number}/end", { path: { number } }))}>{t.controls.end}</Button>
       </div>
       <Table
         label={t.console.participants}
@@ -83,7 +63,8 @@ function RunningMeeting({ meeting, tick, changed }: { meeting: Running; tick: nu
         rows={data ?? []}
         id={(p) => p.id}
         actions={(p) => {
-          const to = (verb: string) => () => act(`/participants/${p.id}/${verb}`);
+          const to = (verb: "accept" | "reject" | "mute" | "remove") => () =>
+            act(request("post", `/meetings/{number}/participants/{id}/${verb}`, { path: { number, id: p.id } }));
           return p.state === "waiting" ? (
             <span className="inline-flex gap-1">
               <Button small bare look="primary" icon={Check} onClick={to("accept")}>{t.roster.acceptOne(p.name)}</Button>

@@ -2,30 +2,18 @@
 
 import { Pencil, Stethoscope } from "lucide-react";
 import { useState } from "react";
+import type { CheckLine, DeviceView, MeetingView, Number as PhoneNumber, TrunkView, User } from "../api/schema";
 import { Edit } from "../home/edit";
-import type { Meeting as Whole } from "../home/meetings";
 import { t } from "../strings";
 import { Button, cx, Dialog, Spinner } from "../ui/kit";
 import { request, type Problem } from "./api";
 import type { Input, Resource } from "./collection";
-import { stateOf, UserActions, type User } from "./users";
+import { stateOf, UserActions } from "./users";
 
 const f = t.fields;
 const yes = (v: boolean) => (v ? t.console.yes : t.console.no);
 
-interface Meeting {
-  number: string;
-  name: string;
-  kind: "permanent" | "one-time";
-  hidden: boolean;
-  has_host_passcode: boolean;
-  has_guest_passcode: boolean;
-  admission: "open" | "accept" | "accept-any" | "known";
-  encrypted_only: boolean;
-  participants: number;
-}
-
-export const meetings: Resource<Meeting> = {
+export const meetings: Resource<MeetingView> = {
   title: t.console.meetings,
   path: "/meetings",
   id: (m) => m.number,
@@ -63,9 +51,9 @@ export const meetings: Resource<Meeting> = {
 
 /** EditMeeting opens the settings of a meeting. */
 function EditMeeting({ number, name, saved }: { number: string; name: string; saved(): void }) {
-  const [meeting, setMeeting] = useState<Whole>();
+  const [meeting, setMeeting] = useState<MeetingView>();
   const [fault, setFault] = useState("");
-  const open = () => void request<Whole>("GET", `/meetings/${number}`).then(setMeeting, (err: Problem) => setFault(err.message));
+  const open = () => void request("get", "/meetings/{number}", { path: { number } }).then(setMeeting, (err: Problem) => setFault(err.message));
   return (
     <>
       {fault && <span className="text-sm text-bad">{fault}</span>}
@@ -85,19 +73,6 @@ function EditMeeting({ number, name, saved }: { number: string; name: string; sa
   );
 }
 
-interface Trunk {
-  id: string;
-  name: string;
-  mode: string;
-  transport: string;
-  host: string;
-  source: string[];
-  media_encryption: string;
-  enabled: boolean;
-  state: string;
-  detail?: string;
-}
-
 const transports: [string, string][] = [["tls", "TLS"], ["udp", "UDP"], ["tcp", "TCP"]];
 
 const trunkInputs: Input[] = [
@@ -114,7 +89,7 @@ const trunkInputs: Input[] = [
   { name: "override_check", label: f.override_check, type: "checkbox" },
 ];
 
-export const trunks: Resource<Trunk> = {
+export const trunks: Resource<TrunkView> = {
   title: t.console.trunks,
   path: "/trunks",
   id: (x) => x.id,
@@ -141,24 +116,14 @@ function State({ state, detail }: { state: string; detail?: string }) {
   );
 }
 
-interface CheckLine {
-  what: string;
-  ok: boolean;
-  detail?: string;
-  remedy?: string;
-}
-
-function CheckTrunk({ trunk }: { trunk: Trunk }) {
+function CheckTrunk({ trunk }: { trunk: TrunkView }) {
   const [lines, setLines] = useState<CheckLine[]>();
   const [open, setOpen] = useState(false);
   const check = async () => {
     setLines(undefined);
     setOpen(true);
     setLines(
-      await request<CheckLine[] | null>("POST", `/trunks/${trunk.id}/check`).then(
-        (l) => l ?? [],
-        (err: Problem) => [{ what: err.message, ok: false }],
-      ),
+      await request("post", "/trunks/{id}/check", { path: { id: trunk.id } }).catch((err: Problem) => [{ what: err.message, ok: false }]),
     );
   };
   return (
@@ -193,14 +158,6 @@ function CheckTrunk({ trunk }: { trunk: Trunk }) {
   );
 }
 
-interface Num {
-  number: string;
-  trunk: string;
-  target: string;
-  country?: string;
-  label?: string;
-}
-
 const numberInputs: Input[] = [
   { name: "trunk", label: f.trunk, required: true },
   { name: "target", label: f.target, hint: t.hints.target, required: true, value: "reception", pattern: "reception|meeting:[0-9]+|user:.+" },
@@ -210,7 +167,7 @@ const numberInputs: Input[] = [
   { name: "in_invites", label: f.in_invites, type: "checkbox", value: true },
 ];
 
-export const numbers: Resource<Num> = {
+export const numbers: Resource<PhoneNumber> = {
   title: t.console.numbers,
   path: "/numbers",
   id: (n) => n.number,
@@ -226,15 +183,7 @@ export const numbers: Resource<Num> = {
   edits: numberInputs,
 };
 
-interface Device {
-  id: string;
-  user: string;
-  name: string;
-  extension: string;
-  registrations: { contact: string; protocol: string; source: string }[];
-}
-
-export const devices: Resource<Device> = {
+export const devices: Resource<DeviceView> = {
   title: t.console.devices,
   path: "/devices",
   id: (d) => d.id,

@@ -2,21 +2,17 @@
 
 import { Undo2 } from "lucide-react";
 import { useState } from "react";
+import type { ChatPatch } from "../api/schema";
 import { t } from "../strings";
 import { Button, Checkbox, Fault, Spinner } from "../ui/kit";
 import { request, useData, type Problem } from "./api";
 
-interface Switches {
-  chat: { enabled: boolean; history: boolean };
-  alerts?: { mail: string[] };
-}
-
 export function Settings() {
-  const { data, fault, reload } = useData<Switches>("/settings");
-  const [undo, setUndo] = useState<{ name: string; chat: Partial<Switches["chat"]> }>();
+  const { data, fault, reload } = useData("/settings");
+  const [undo, setUndo] = useState<{ name: string; chat: ChatPatch }>();
   const [trouble, setTrouble] = useState("");
-  const set = (chat: Partial<Switches["chat"]>, name?: string) =>
-    void request("PATCH", "/settings", { chat }).then(
+  const set = (chat: ChatPatch, name?: string) =>
+    void request("patch", "/settings", { body: { chat } }).then(
       () => {
         setTrouble("");
         setUndo(name ? { name, chat: Object.fromEntries(Object.entries(chat).map(([k, v]) => [k, !v])) } : undefined);

@@ -1,6 +1,7 @@
 import { KeyRound } from "lucide-react";
 import { useState } from "react";
-import { able, show, signIn, type Question } from "../account/passkey";
+import type { Question } from "../api/schema";
+import { able, show, signIn } from "../account/passkey";
 import { t } from "../strings";
 import { Button, Fault, Field, Shell } from "../ui/kit";
 import { go } from "../ui/route";
@@ -13,7 +14,7 @@ export function SignIn() {
   const [password, setPassword] = useState("");
   const [fault, setFault] = useState("");
   const [busy, setBusy] = useState(false);
-  const { data: signUp } = useData<{ open: boolean }>("/signup");
+  const { data: signUp } = useData("/signup");
   const attempt = async (how: () => Promise<unknown>) => {
     setBusy(true);
     setFault("");
@@ -27,8 +28,8 @@ export function SignIn() {
   };
   // An account may ask for a passkey after the password.
   const byPassword = () =>
-    request("POST", "/login", { user: user.trim(), password }).catch((err: Problem) => {
-      const more = err.answer as ({ type?: string } & Question<PublicKeyCredentialRequestOptionsJSON>) | undefined;
+    request("post", "/login", { body: { user: user.trim(), password } }).catch((err: Problem) => {
+      const more = err.answer as ({ type?: string } & Question) | undefined;
       if (more?.type !== needed || !able) throw err;
       return show(more);
     });

@@ -2,22 +2,12 @@
 
 import { Check, Eye, EyeOff, LogOut, UserCheck, UserX } from "lucide-react";
 import { useState } from "react";
+import type { User, UserPatch } from "../api/schema";
 import { t } from "../strings";
 import { Button, Confirm, Dialog, Fault } from "../ui/kit";
 import { request, type Problem } from "./api";
 
 const a = t.account;
-
-export interface User {
-  id: string;
-  email: string;
-  display_name: string;
-  role: string;
-  hidden: boolean;
-  disabled: boolean;
-  pending: boolean;
-  second_factor: boolean;
-}
 
 export function stateOf(u: User) {
   const first = u.pending ? a.pending : u.disabled ? a.disabled : a.active;
@@ -27,9 +17,9 @@ export function stateOf(u: User) {
 export function UserActions({ user: u, reload }: { user: User; reload(): void }) {
   const [asking, setAsking] = useState<"approve" | "disable" | "revoke">();
   const [trouble, setTrouble] = useState("");
-  const act = (method: string, path: string, body?: unknown) =>
-    void request(method, `/users/${u.id}${path}`, body).then(reload, (err: Problem) => setTrouble(err.message));
-  const change = (body: Partial<User>) => act("PATCH", "", body);
+  const path = { id: u.id };
+  const act = (done: Promise<unknown>) => void done.then(reload, (err: Problem) => setTrouble(err.message));
+  const change = (body: UserPatch) => act(request("patch", "/users/{id}", { path, body }));
   return (
     <>
       {u.disabled ? (
@@ -61,7 +51,7 @@ export function UserActions({ user: u, reload }: { user: User; reload(): void })
       </Dialog>
       <Confirm
         open={asking === "revoke"} onClose={() => setAsking(undefined)} title={a.revoke(u.email)} text={a.revokeText} action={t.console.signOut}
-        onAction={() => act("POST", "/revoke-sessions")}
+        onAction={() => act(request("post", "/users/{id}/revoke-sessions", { path }))}
       />
       <Confirm
         open={asking === "disable"} onClose={() => setAsking(undefined)} title={a.disable(u.email)} text={a.disableText} action={a.disable("").trim()}

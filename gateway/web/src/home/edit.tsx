@@ -1,6 +1,7 @@
 // All settings of a meeting.
 
 import { useState, type FormEvent } from "react";
+import type { MeetingPatch, ScheduleBody } from "../api/schema";
 import { request, type Problem } from "../console/api";
 import { t } from "../strings";
 import { Button, Checkbox, Dialog, Fault, Field, Select } from "../ui/kit";
@@ -16,14 +17,14 @@ export function Edit({ meeting: m, onClose, saved }: { meeting: Meeting; onClose
     event.preventDefault();
     setBusy(true);
     try {
-      await request("PATCH", `/meetings/${m.number}`, patch(new FormData(event.currentTarget)));
+      await request("patch", "/meetings/{number}", { path: { number: m.number }, body: patch(new FormData(event.currentTarget)) });
       saved();
     } catch (err) {
       setFault((err as Problem).message);
       setBusy(false);
     }
   };
-  const start = m.schedule ? inputTime(new Date(m.schedule.next ?? m.schedule.start)) : "";
+  const start = m.schedule ? inputTime(new Date(m.schedule.next ?? m.schedule.start ?? "")) : "";
   return (
     <Dialog wide open onClose={onClose} title={e.title(m.name || m.number)}>
       <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-5">
@@ -70,14 +71,14 @@ function Code({ name, label, has }: { name: string; label: string; has: boolean 
   return <Field label={label} name={name} pattern="[0-9]{4,16}|-" hint={has ? e.codeSet : t.hints.passcode} inputMode="numeric" autoComplete="off" />;
 }
 
-function patch(form: FormData): Record<string, unknown> {
+function patch(form: FormData): MeetingPatch {
   const text = (name: string) => String(form.get(name) ?? "").trim();
-  const body: Record<string, unknown> = { name: text("name"), admission: text("admission"), layout: text("layout"), max_participants: Number(text("max_participants")) };
-  for (const box of ["wait_for_host", "mute_on_entry", "encrypted_only", "quiet", "hidden"]) body[box] = form.get(box) !== null;
-  for (const code of ["guest_passcode", "host_passcode"]) if (text(code)) body[code] = text(code) === "-" ? "" : text(code);
+  const body: MeetingPatch = { name: text("name"), admission: text("admission") as MeetingPatch["admission"], layout: text("layout"), max_participants: Number(text("max_participants")) };
+  for (const box of ["wait_for_host", "mute_on_entry", "encrypted_only", "quiet", "hidden"] as const) body[box] = form.get(box) !== null;
+  for (const code of ["guest_passcode", "host_passcode"] as const) if (text(code)) body[code] = text(code) === "-" ? "" : text(code);
   const start = text("start");
   body.schedule = start
-    ? { start: new Date(start).toISOString(), time_zone: zone, minutes: Number(text("minutes")) || 60, ...(text("repeat") && { repeat: text("repeat") }) }
+    ? { start: new Date(start).toISOString(), time_zone: zone, minutes: Number(text("minutes")) || 60, ...(text("repeat") && { repeat: text("repeat") as ScheduleBody["repeat"] }) }
     : { minutes: 0 };
   if (text("hosts")) body.hosts = text("hosts") === "-" ? [] : text("hosts").split(/[\s,;]+/).filter(Boolean);
   return body;

@@ -1,5 +1,6 @@
 // One's own calls.
 
+import type { HistoryLine } from "../api/schema";
 import { useData } from "../console/api";
 import { duration } from "../console/calls";
 import { Table, type Column } from "../console/table";
@@ -10,21 +11,9 @@ import { Fault, Spinner } from "../ui/kit";
 
 const h = t.history;
 
-interface Past {
-  id: string;
-  started: string;
-  ended: string;
-  protocol: string;
-  to: string;
-  meeting?: string;
-  name?: string;
-  code: string;
-  mos?: number;
-}
-
 const at = new Intl.DateTimeFormat(t.locale, { dateStyle: "medium", timeStyle: "short" });
 
-const columns: Column<Past>[] = [
+const columns: Column<HistoryLine>[] = [
   { title: t.fields.started, cell: (c) => at.format(new Date(c.started)) },
   { title: t.fields.meeting, strong: true, cell: (c) => c.name || (c.meeting ? t.prejoin.title(c.meeting) : c.to || "–") },
   { title: t.fields.duration, cell: (c) => duration(c.started, c.ended) },
@@ -42,7 +31,7 @@ export function History() {
 }
 
 function Calls() {
-  const { data, fault, reload } = useData<Past[]>("/me/calls");
+  const { data, fault, reload } = useData("/me/calls");
   useEvent("open", reload);
   return (
     <section aria-labelledby="history" className="flex flex-col gap-4">

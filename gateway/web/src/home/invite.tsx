@@ -2,15 +2,16 @@
 
 import { CalendarPlus, Check, Copy, Mail } from "lucide-react";
 import { useState, type FormEvent } from "react";
+import type { InvitationView } from "../api/schema";
 import { request, useData, type Problem } from "../console/api";
 import { t } from "../strings";
 import { Button, Dialog, Fault, Field, Spinner } from "../ui/kit";
-import type { Invitation, Meeting } from "./meetings";
+import type { Meeting } from "./meetings";
 
 const i = t.invite;
 
 export function Invite({ meeting, onClose }: { meeting: Pick<Meeting, "number" | "name">; onClose(): void }) {
-  const { data, fault } = useData<Invitation>(`/meetings/${meeting.number}/invitation`);
+  const { data, fault } = useData("/meetings/{number}/invitation", { path: { number: meeting.number } });
   return (
     <Dialog wide open onClose={onClose} title={i.title(meeting.name || meeting.number)} text={i.lead}>
       {fault && <Fault>{fault.message}</Fault>}
@@ -19,7 +20,7 @@ export function Invite({ meeting, onClose }: { meeting: Pick<Meeting, "number" |
   );
 }
 
-function Ways({ invitation: d, number }: { invitation: Invitation; number: string }) {
+function Ways({ invitation: d, number }: { invitation: InvitationView; number: string }) {
   return (
     <div className="flex flex-col gap-5">
       <dl className="grid gap-x-4 gap-y-2 sm:grid-cols-[6rem_1fr]">
@@ -98,7 +99,7 @@ function ByMail({ number }: { number: string }) {
     if (!to.length) return;
     setBusy(true);
     try {
-      await request("POST", `/meetings/${number}/invitation`, { to });
+      await request("post", "/meetings/{number}/invitation", { path: { number }, body: { to } });
       setSent(to.length);
       setFault("");
       form.reset();

@@ -1,56 +1,21 @@
 // Meetings of the account that is signed in, as the API gives them.
 
+import type { MeetingView, ScheduleBody } from "../api/schema";
 import { request } from "../console/api";
 
-export type Repeat = "" | "daily" | "weekdays" | "weekly" | "monthly";
-
-export interface Schedule {
-  start: string;
-  time_zone: string;
-  minutes: number;
-  repeat?: Repeat;
-  next?: string;
-}
-
-export interface Meeting {
-  number: string;
-  name: string;
-  kind: "permanent" | "one-time";
-  hidden: boolean;
-  has_host_passcode: boolean;
-  has_guest_passcode: boolean;
-  admission: "open" | "accept" | "accept-any" | "known";
-  encrypted_only: boolean;
-  wait_for_host: boolean;
-  mute_on_entry: boolean;
-  quiet: boolean;
-  max_participants: number;
-  layout: string;
-  schedule?: Schedule;
-  hosts: string[];
-  mine: boolean;
-  host: boolean;
-  participants: number;
-  waiting: number;
-}
-
-export interface Invitation {
-  web: string;
-  sip: string;
-  h323: string;
-  text: string;
-  ics: string;
-  dial_ins: { number: string; formatted: string; country_name: string; label: string; uri: string; keys: string }[];
-}
+export type Meeting = MeetingView;
+export type Repeat = "" | NonNullable<ScheduleBody["repeat"]>;
 
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 /** make asks for a meeting with a passcode; at is a local time, or empty: at any time. */
 export function make(name: string, at: string, minutes: number, repeat: Repeat): Promise<Meeting> {
-  return request("POST", "/meetings", {
-    name,
-    guest_passcode: passcode(),
-    ...(at && { schedule: { start: new Date(at).toISOString(), time_zone: zone, minutes, ...(repeat && { repeat }) } }),
+  return request("post", "/meetings", {
+    body: {
+      name,
+      guest_passcode: passcode(),
+      ...(at && { schedule: { start: new Date(at).toISOString(), time_zone: zone, minutes, ...(repeat && { repeat }) } }),
+    },
   });
 }
 

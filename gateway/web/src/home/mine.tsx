@@ -24,7 +24,7 @@ export function Mine() {
 }
 
 function Board() {
-  const { data, fault, reload } = useData<Meeting[]>("/meetings");
+  const { data, fault, reload } = useData("/meetings");
   const [inviting, setInviting] = useState<Meeting>();
   const [editing, setEditing] = useState<Meeting>();
   const [removing, setRemoving] = useState<Meeting>();
@@ -36,7 +36,7 @@ function Board() {
   const now = new Date();
   const soon = today(data?.filter((x) => x.host || x.participants > 0) ?? [], now);
   const remove = (x: Meeting) =>
-    void request("DELETE", `/meetings/${x.number}`).then(
+    void request("delete", "/meetings/{number}", { path: { number: x.number } }).then(
       () => {
         setTrouble("");
         reload();

@@ -2,28 +2,14 @@
 
 import { Check, Copy, Lock, LockOpen } from "lucide-react";
 import { useState } from "react";
+import type { Plan as NetworkPlan } from "../api/schema";
 import { useData } from "../console/api";
 import { Table } from "../console/table";
 import { t } from "../strings";
 import { Button, Fault, Shell, Spinner } from "../ui/kit";
 
-interface Service {
-  for: string;
-  protocol: "tcp" | "udp";
-  port: number;
-  last?: number;
-  encrypted: boolean;
-}
-
-interface Plan {
-  host: string;
-  services: Service[];
-  zone: string;
-  ttl: number;
-}
-
 export function Network() {
-  const { data, fault, reload } = useData<Plan>("/network");
+  const { data, fault, reload } = useData("/network");
   return (
     <Shell>
       {fault && <Fault action={<Button small onClick={reload}>{t.console.retry}</Button>}>{fault.message}</Fault>}
@@ -37,7 +23,7 @@ export function Network() {
   );
 }
 
-function Plan({ plan }: { plan: Plan }) {
+function Plan({ plan }: { plan: NetworkPlan }) {
   const [copied, setCopied] = useState(false);
   const copy = () => void navigator.clipboard.writeText(plan.zone).then(() => setCopied(true));
   return (

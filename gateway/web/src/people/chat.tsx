@@ -2,6 +2,7 @@
 
 import { ArrowLeft, LogOut, MessageSquarePlus, SendHorizontal, Trash2, Users, Video, User } from "lucide-react";
 import { useCallback, useEffect, useRef, useState, type FormEvent, type KeyboardEvent } from "react";
+import type { Conversation, Message } from "../api/schema";
 import { request, type Problem } from "../console/api";
 import { t } from "../strings";
 import { Button, Confirm, cx, Dialog, Fault, Field, Spinner } from "../ui/kit";
@@ -9,26 +10,6 @@ import { go } from "../ui/route";
 import { Desk, useMe } from "./desk";
 import { find, type Entry } from "./entries";
 import { useEvent } from "./events";
-
-interface Message {
-  id: number;
-  conversation: string;
-  sender?: string;
-  name?: string;
-  /** text is empty in the event that a message has been erased. */
-  text: string;
-  at: string;
-}
-
-interface Conversation {
-  id: string;
-  kind: "direct" | "group" | "meeting";
-  name?: string;
-  meeting?: string;
-  members: { id: string; name: string }[];
-  unread: number;
-  last?: Message;
-}
 
 export function Chat({ id }: { id: string }) {
   return (
@@ -61,7 +42,7 @@ function Conversations({ at }: { at: string }) {
   const [adding, setAdding] = useState(false);
   const load = useCallback(
     () =>
-      void request<Conversation[]>("GET", "/conversations").then(
+      void request("get", "/conversations").then(
         (l) => {
           setList(l);
           setFault("");
@@ -152,7 +133,7 @@ function useThread(id: string) {
   const page = 50;
   const load = useCallback(
     (before: number) =>
-      request<Message[]>("GET", `/conversations/${id}/messages?limit=${page}&before=${before}`).then(
+      request("get", "/conversations/{id}/messages", { path: { id }, query: { limit: page, before } }).then(
         (l) => {
           setMessages((old) => merge(before ? (old ?? []) : [], l));
           setEarlier(l.length === page);
@@ -164,7 +145,7 @@ function useThread(id: string) {
   useEffect(() => void load(0), [load]);
   useEvent("open", () => void load(0));
   useEvent<Message>("message", (m) => {
-    if (m.conversation !== id) return;
+    if (m.conversation !== id) return; // an erased one has no text
     setMessages((old) => (m.text ? merge(old ?? [], [m]) : old?.filter((x) => x.id !== m.id)));
   });
   return { messages, earlier, fault, setFault, more: () => void load(messages?.[0]?.id ?? 0) };
@@ -185,15 +166,15 @@ function Thread({ conversation: c, changed }: { conversation: Conversation; chan
     end.current?.scrollIntoView({ block: "end" });
     if (!last) return;
     const read = () => {
-      if (document.visibilityState === "visible") void request("POST", `/conversations/${c.id}/read`, { message: last }).then(changed, () => {});
+      if (document.visibilityState === "visible") void request("post", "/conversations/{id}/read", { path: { id: c.id }, body: { message: last } }).then(changed, () => {});
     };
     read();
     document.addEventListener("visibilitychange", read);
     return () => document.removeEventListener("visibilitychange", read);
   }, [c.id, last, changed]);
-  const erase = (m: Message) => void request("DELETE", `/conversations/${c.id}/messages/${m.id}`).catch((err: Problem) => setFault(err.message));
+  const erase = (m: Message) => void request("delete", "/conversations/{id}/messages/{message}", { path: { id: c.id, message: m.id } }).catch((err: Problem) => setFault(err.message));
   const leave = () =>
-    void request("DELETE", `/conversations/${c.id}/membership`).then(
+    void request("delete", "/conversations/{id}/membership", { path: { id: c.id } }).then(
       () => {
         changed();
         go("/chat");
@@ -269,7 +250,7 @@ function Writer({ id, failed }: { id: string; failed(text: string): void }) {
     if (!text.trim() || busy) return;
     setBusy(true);
     try {
-      await request("POST", `/conversations/${id}/messages`, { text: text.trim() });
+      await request("post", "/conversations/{id}/messages", { path: { id }, body: { text: text.trim() } });
       setText("");
       failed("");
     } catch (err) {
@@ -327,7 +308,9 @@ function New({ open, onClose, done }: { open: boolean; onClose(): void; done(id:
     e.preventDefault();
     if (!chosen.length) return setFault(t.chats.chooseSomebody);
     try {
-      const c = await request<Conversation>("POST", "/conversations", { members: chosen.map((x) => x.id), ...(chosen.length > 1 && name.trim() && { name: name.trim() }) });
+      const c = await request("post", "/conversations", {
+        body: { members: chosen.map((x) => x.id), ...(chosen.length > 1 && name.trim() && { name: name.trim() }) },
+      });
       setChosen([]);
       setTyped("");
       setName("");

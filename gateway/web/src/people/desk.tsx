@@ -2,16 +2,17 @@
 
 import { BookUser, CircleUserRound, History, House, MessageSquare } from "lucide-react";
 import { createContext, useContext, useEffect, type ReactNode } from "react";
-import { request, useData, type Me } from "../console/api";
+import type { User } from "../api/schema";
+import { request, useData } from "../console/api";
 import { t } from "../strings";
 import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
 import { go } from "../ui/route";
 import { Incoming } from "./incoming";
 
-const MeContext = createContext<Me | null>(null);
+const MeContext = createContext<User | null>(null);
 
 /** useMe is the account that is signed in. */
-export function useMe(): Me {
+export function useMe(): User {
   const me = useContext(MeContext);
   if (!me) throw new Error("nobody is signed in");
   return me;
@@ -25,7 +26,7 @@ const pages = [
 ] as const;
 
 export function Desk({ at, children }: { at: string; children: ReactNode }) {
-  const { data: me, fault, reload } = useData<Me>("/me");
+  const { data: me, fault, reload } = useData("/me");
   useEffect(() => {
     if (fault?.status === 401) go("/signin");
   }, [fault]);
@@ -41,7 +42,7 @@ export function Desk({ at, children }: { at: string; children: ReactNode }) {
         <Spinner />
       </div>
     );
-  const signOut = () => void request("POST", "/logout").finally(() => go("/"));
+  const signOut = () => void request("post", "/logout").finally(() => go("/"));
   return (
     <div className="flex h-full flex-col">
       <header className="border-b border-line bg-surface">

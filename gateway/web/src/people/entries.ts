@@ -1,28 +1,14 @@
 // Entries of the directory, and what can be done with them.
 
+import type { Entry } from "../api/schema";
 import { request } from "../console/api";
 import { go } from "../ui/route";
 
-export type Kind = "person" | "room" | "meeting";
-
-export interface Entry {
-  id: string;
-  kind: Kind;
-  name: string;
-  number?: string;
-  address?: string;
-  sip?: string;
-  present: boolean;
-  in_call: boolean;
-}
-
-export interface Found {
-  entries: Entry[];
-  next?: string;
-}
+export type { Entry };
+export type Kind = Entry["kind"];
 
 export const find = (q: string, kind: Kind | "", cursor = "", limit = 30) =>
-  request<Found>("GET", `/directory?${new URLSearchParams({ q, limit: `${limit}`, ...(kind && { kind }), ...(cursor && { cursor }) })}`);
+  request("get", "/directory", { query: { q, limit, ...(kind && { kind }), ...(cursor && { cursor }) } });
 
 /** Pending is who is to be called once its meeting is joined. */
 export interface Pending {
@@ -43,7 +29,7 @@ export function pending(meeting: string): Pending | undefined {
 /** call goes to a meeting; for a person or a room, to a new one that calls it. */
 export async function call(e: Entry, title: string) {
   if (e.kind === "meeting") return go(`/join/${e.number}`);
-  const m = await request<{ number: string }>("POST", "/meetings", { kind: "one-time", name: title.slice(0, 128) });
+  const m = await request("post", "/meetings", { body: { kind: "one-time", name: title.slice(0, 128) } });
   const who: Pending = { name: e.name, address: e.address, account: e.kind === "person" ? e.id : undefined };
   sessionStorage.setItem(key(m.number), JSON.stringify(who));
   go(`/join/${m.number}`);
@@ -51,6 +37,6 @@ export async function call(e: Entry, title: string) {
 
 /** write opens the conversation with a person. */
 export async function write(e: Entry) {
-  const c = await request<{ id: string }>("POST", "/conversations", { members: [e.id] });
+  const c = await request("post", "/conversations", { body: { members: [e.id] } });
   go(`/chat/${c.id}`);
 }

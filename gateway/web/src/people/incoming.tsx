@@ -2,6 +2,7 @@
 
 import { PhoneIncoming, Phone, PhoneOff } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
+import type { RingEvent } from "../api/schema";
 import { request } from "../console/api";
 import { t } from "../strings";
 import { useCall, useTheCall } from "../ui/call";
@@ -10,21 +11,15 @@ import { go } from "../ui/route";
 import { pending } from "./entries";
 import { useEvent } from "./events";
 
-interface Ring {
-  meeting: string;
-  account: string;
-  name: string;
-}
-
 const ringFor = 45_000;
 
 /** Incoming rings, and asks whether the call is taken. */
 export function Incoming() {
-  const [ring, setRing] = useState<Ring>();
+  const [ring, setRing] = useState<RingEvent>();
   const accept = useRef<HTMLButtonElement>(null);
-  useEvent<Ring>("ring", setRing);
+  useEvent<RingEvent>("ring", setRing);
   // Declined in another page of the same account.
-  useEvent<Ring>("declined", (d) => setRing((r) => (r?.meeting === d.meeting ? undefined : r)));
+  useEvent<RingEvent>("declined", (d) => setRing((r) => (r?.meeting === d.meeting ? undefined : r)));
   useEffect(() => {
     if (!ring) return;
     accept.current?.focus();
@@ -38,7 +33,7 @@ export function Incoming() {
   if (!ring) return null;
   const decline = () => {
     setRing(undefined);
-    void request("POST", `/meetings/${ring.meeting}/decline`).catch(() => {});
+    void request("post", "/meetings/{number}/decline", { path: { number: ring.meeting } }).catch(() => {});
   };
   return (
     <div
@@ -99,7 +94,7 @@ export function Placed({ meeting }: { meeting: string }) {
     call.notify("dialling");
     if (who.address) call.command("dial", undefined, who.address);
     if (!who.account) return;
-    request("POST", `/meetings/${meeting}/ring`, { account: who.account }).then(
+    request("post", "/meetings/{number}/ring", { path: { number: meeting }, body: { account: who.account } }).then(
       () => setRings(true),
       () => who.address || call.notify("unreachable"),
     );
@@ -109,6 +104,6 @@ export function Placed({ meeting }: { meeting: string }) {
 
 function Declined({ meeting }: { meeting: string }) {
   const call = useTheCall();
-  useEvent<Ring>("declined", (d) => d.meeting === meeting && call.notify("declined"));
+  useEvent<RingEvent>("declined", (d) => d.meeting === meeting && call.notify("declined"));
   return null;
 }
