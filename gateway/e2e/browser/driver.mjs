@@ -11,7 +11,7 @@
 //
 //   open        id, url?, fakeAudio? (WAV file, played in a loop as microphone), fakeVideo? (Y4M or MJPEG
 //               file, as camera), width?, height? (1280 × 800), dark?, reducedMotion?, noDevices? (no camera and
-//               microphone), denied? (the user refuses them), flags? (more of Chromium)
+//               microphone), denied? (the user refuses them), locale? (en-US), flags? (more of Chromium)
 //               Each browser is a process of its own. CHROMIUM names the program, default /usr/bin/chromium.
 //   goto        id, url
 //   reload      id
@@ -85,6 +85,7 @@ async function open(c) {
   });
   const context = await browser.newContext({
     ignoreHTTPSErrors: true, viewport: { width: c.width ?? 1280, height: c.height ?? 800 }, colorScheme: c.dark ? "dark" : "light",
+    locale: c.locale ?? "en-US",
     reducedMotion: c.reducedMotion ? "reduce" : "no-preference",
     ...(!c.denied && { permissions: ["camera", "microphone", "clipboard-read", "clipboard-write"] }),
   });

@@ -37,7 +37,7 @@ export function Passkeys({ me, reload }: { me: User; reload(): void }) {
           {data.map((p) => (
             <Line key={p.id} title={p.name} text={`${p.host} · ${a.made(day.format(new Date(p.created)))} · ${p.used ? a.used(day.format(new Date(p.used))) : a.unused}`}>
               <Button small bare look="plain" icon={Pencil} onClick={() => setOpen(p)}>{a.rename(p.name)}</Button>
-              <Button small bare look="plain" icon={Trash2} onClick={() => setRemoving(p)}>{`${t.console.remove} ${p.name}`}</Button>
+              <Button small bare look="plain" icon={Trash2} onClick={() => setRemoving(p)}>{t.console.removeOne(p.name)}</Button>
             </Line>
           ))}
         </ul>

@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
+import { t } from "../strings";
 
-export const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+export const day = new Intl.DateTimeFormat(t.locale, { dateStyle: "medium" });
 
 /** Section is one part of the account's page. */
 export function Section({ title, lead, children }: { title: string; lead?: string; children: ReactNode }) {

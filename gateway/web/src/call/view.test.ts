@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { load } from "../strings";
 import { initial } from "./machine";
 import type { Party } from "./protocol";
 import { cipher, focus, grid, protection, tiles, wants } from "./view";
@@ -66,6 +67,7 @@ describe("wants", () => {
 });
 
 describe("protection", () => {
+  beforeAll(() => load("en", []));
   const badge = (p: Party) => [protection(p).encrypted, protection(p).parts.join(" · ")];
   it("names each leg's hop", () => {
     expect(badge(party("a"))).toEqual([true, "WebRTC · DTLS-SRTP · AES-256-GCM"]);

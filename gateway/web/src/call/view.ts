@@ -1,6 +1,7 @@
 // What is to be seen, and how large: pure functions from roster and window to
 // tiles, rectangles and the wants that the server is sent.
 
+import { t as words } from "../strings";
 import type { CallState } from "./machine";
 import type { Party, Security, Want } from "./protocol";
 
@@ -92,7 +93,7 @@ export function wants(shown: { party: Party; source: Tile["source"]; height: num
   return list.sort((a, b) => b.height - a.height).slice(0, 50);
 }
 
-const protocols: Record<Party["protocol"], string> = { webrtc: "WebRTC", sip: "SIP", h323: "H.323", pstn: "Phone" };
+const protocols: Record<string, string> = { webrtc: "WebRTC", sip: "SIP", h323: "H.323" };
 const keying: Record<string, string> = { "dtls-srtp": "DTLS-SRTP", "sdes-srtp": "SRTP", h235: "H.235" };
 
 const signalling: Record<string, string> = { tls: "TLS", h235: "H.235" };
@@ -107,10 +108,10 @@ export const encrypted = (s: Security) =>
 
 /** protection is a party's encryption badge. */
 export function protection(p: Party): { encrypted: boolean; parts: string[] } {
-  const name = p.phone ? "Phone" : protocols[p.protocol];
+  const name = (!p.phone && protocols[p.protocol]) || words.roster.phone;
   if (!encrypted(p.security)) return { encrypted: false, parts: [name] };
   const parts = [name];
-  if (p.protocol !== "webrtc") parts.push(signalling[p.security.signalling] ?? "H.235, signalling in clear");
+  if (p.protocol !== "webrtc") parts.push(signalling[p.security.signalling] ?? `H.235, ${words.roster.clearSignalling}`);
   if (p.security.media === "dtls-srtp" || !p.security.suite) parts.push(keying[p.security.media] ?? p.security.media);
   if (p.security.suite) parts.push(cipher(p.security.suite));
   return { encrypted: true, parts: [...new Set(parts)] };

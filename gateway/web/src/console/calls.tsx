@@ -8,7 +8,7 @@ import { Button, cx, Dialog, Fault, Spinner } from "../ui/kit";
 import { useData } from "./api";
 import { Table, type Column } from "./table";
 
-const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
+const when = new Intl.DateTimeFormat(t.locale, { dateStyle: "short", timeStyle: "medium" });
 
 /** duration as m:ss or h:mm:ss. */
 export function duration(from: string, to?: string) {
@@ -20,13 +20,13 @@ export function duration(from: string, to?: string) {
 const columns: Column<Call>[] = [
   { title: t.fields.started, strong: true, cell: (c) => when.format(new Date(c.started)) },
   { title: t.fields.duration, cell: (c) => duration(c.started, c.ended) },
-  { title: t.fields.protocol, cell: (c) => `${c.protocol} (${c.direction})` },
+  { title: t.fields.protocol, cell: (c) => t.console.by(t.protocols[c.protocol] ?? c.protocol, c.direction === "in") },
   { title: t.fields.from, cell: (c) => c.detail.name || c.from || "–" },
   { title: t.fields.to, cell: (c) => c.to || "–" },
   { title: t.fields.meeting, cell: (c) => c.meeting || "–" },
   {
     title: t.fields.result,
-    cell: (c) => <span className={cx(!c.code && "text-good", c.code && c.code !== "normal" && c.code !== "ended" && "text-warn")}>{c.code || t.console.underWay}</span>,
+    cell: (c) => <span className={cx(!c.code && "text-good", c.code && c.code !== "normal" && c.code !== "ended" && "text-warn")}>{c.code ? (t.console.results[c.code] ?? c.code) : t.console.underWay}</span>,
   },
 ];
 
@@ -57,7 +57,7 @@ export function Calls({ tick }: { tick: number }) {
   );
 }
 
-const exact = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+const exact = new Intl.DateTimeFormat(t.locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
 
 function Course({ call, tick }: { call: Call; tick: number }) {
   const { data, fault } = useData("/calls/{id}/ladder", { path: { id: call.id } }, tick);

@@ -105,7 +105,7 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
                 </Button>
               )}
               <Button small bare look="plain" icon={Trash2} onClick={() => setRemoving(row)}>
-                {`${t.console.remove} ${r.name(row)}`}
+                {t.console.removeOne(r.name(row))}
               </Button>
             </span>
           )}

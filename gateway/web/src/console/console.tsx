@@ -6,6 +6,7 @@ import type { User } from "../api/schema";
 import { t } from "../strings";
 import { Incoming } from "../people/incoming";
 import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
+import { LanguageChoice } from "../ui/language";
 import { go } from "../ui/route";
 import { request, useData, useEvents } from "./api";
 import { Audit } from "./audit";
@@ -98,6 +99,9 @@ function Desk({ me, section }: { me: User; section: string }) {
         {at === "audit" && <Audit />}
         {at === "settings" && <Settings />}
       </main>
+      <footer className="mx-auto flex w-full max-w-7xl justify-end px-4 pb-4 text-sm sm:px-6">
+        <LanguageChoice />
+      </footer>
     </div>
   );
 }

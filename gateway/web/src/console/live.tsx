@@ -4,6 +4,7 @@ import { Check, MicOff, UserX, X } from "lucide-react";
 import type { MeetingView, ParticipantView } from "../api/schema";
 import { t } from "../strings";
 import { encrypted, protection } from "../call/view";
+import { fixed, percent } from "../ui/format";
 import { Button, Fault, SecurityBadge } from "../ui/kit";
 import { request, useData } from "./api";
 import { Table, type Column } from "./table";
@@ -25,14 +26,14 @@ export function Live({ tick }: { tick: number }) {
 
 const columns: Column<ParticipantView>[] = [
   { title: t.fields.name, strong: true, cell: (p) => p.name || p.address || "–" },
-  { title: t.fields.state, cell: (p) => [p.state, p.role === "host" && t.fields.host, p.audio_muted && t.meeting.muted].filter(Boolean).join(", ") },
+  { title: t.fields.state, cell: (p) => [t.roster.states[p.state], p.role === "host" && t.fields.host, p.audio_muted && t.meeting.muted].filter(Boolean).join(", ") },
   {
     title: t.fields.security,
     cell: (p) => <SecurityBadge {...protection({ ...p, phone: p.protocol === "pstn" && !encrypted(p.security) } as never)} />,
   },
   { title: t.fields.codec, cell: (p) => p.audio.codec || "–" },
-  { title: t.fields.loss, cell: (p) => `${((100 * p.audio.packets_lost) / Math.max(1, p.audio.packets_received + p.audio.packets_lost)).toFixed(1)} %` },
-  { title: t.fields.mos, cell: (p) => (p.audio.mos ? p.audio.mos.toFixed(1) : "–") },
+  { title: t.fields.loss, cell: (p) => percent((100 * p.audio.packets_lost) / Math.max(1, p.audio.packets_received + p.audio.packets_lost)) },
+  { title: t.fields.mos, cell: (p) => (p.audio.mos ? fixed(p.audio.mos, 1) : "–") },
 ];
 
 function RunningMeeting({ meeting, tick, changed }: { meeting: MeetingView; tick: number; changed(): void }) {

@@ -77,7 +77,7 @@ const transports: [string, string][] = [["tls", "TLS"], ["udp", "UDP"], ["tcp", 
 
 const trunkInputs: Input[] = [
   { name: "name", label: f.name, required: true },
-  { name: "mode", label: f.mode, type: "select", options: [["static", "static"], ["register", "register"], ["both", "both"]] },
+  { name: "mode", label: f.mode, type: "select", options: Object.entries(t.console.modes) },
   { name: "transport", label: f.transport, type: "select", options: transports },
   { name: "host", label: f.hostname },
   { name: "source", label: f.source, type: "list", hint: t.hints.source },
@@ -111,7 +111,7 @@ function State({ state, detail }: { state: string; detail?: string }) {
   const good = state === "up" || state === "registered";
   return (
     <span title={detail} className={cx("rounded-full px-2 py-0.5 text-xs font-medium", good ? "bg-good-tint text-good" : state === "down" ? "bg-bad-tint text-bad" : "bg-raised text-soft")}>
-      {state}
+      {t.console.states[state] ?? state}
     </span>
   );
 }
@@ -192,7 +192,7 @@ export const devices: Resource<DeviceView> = {
     { title: f.user, strong: true, cell: (d) => d.user },
     { title: f.name, cell: (d) => d.name },
     { title: f.extension, cell: (d) => d.extension || "–" },
-    { title: f.registered, cell: (d) => d.registrations.map((r) => `${r.protocol.toUpperCase()} ${r.source}`).join(", ") || t.console.no },
+    { title: f.registered, cell: (d) => d.registrations.map((r) => `${t.protocols[r.protocol] ?? r.protocol} ${r.source}`).join(", ") || t.console.no },
   ],
   inputs: [
     { name: "user", label: f.user, required: true },
@@ -216,7 +216,7 @@ export const users: Resource<User> = {
   columns: [
     { title: f.email, strong: true, cell: (u) => u.email },
     { title: f.display_name, cell: (u) => u.display_name },
-    { title: f.role, cell: (u) => u.role },
+    { title: f.role, cell: (u) => t.console.roles[u.role] ?? u.role },
     { title: f.state, cell: (u) => stateOf(u) },
   ],
   actions: (u, reload) => <UserActions user={u} reload={reload} />,
@@ -224,11 +224,11 @@ export const users: Resource<User> = {
     { name: "email", label: f.email, required: true },
     { name: "display_name", label: f.display_name },
     { name: "password", label: f.password, type: "password", required: true, hint: t.hints.password },
-    { name: "role", label: f.role, type: "select", options: [["user", "user"], ["superuser", "superuser"], ["administrator", "administrator"]] },
+    { name: "role", label: f.role, type: "select", options: Object.entries(t.console.roles) },
   ],
   edits: [
     { name: "display_name", label: f.display_name },
-    { name: "role", label: f.role, type: "select", options: [["user", "user"], ["superuser", "superuser"], ["administrator", "administrator"]] },
+    { name: "role", label: f.role, type: "select", options: Object.entries(t.console.roles) },
     { name: "password", label: f.password, type: "password", hint: t.hints.password },
   ],
 };

@@ -45,7 +45,7 @@ export function UserActions({ user: u, reload }: { user: User; reload(): void })
               change({ disabled: false });
             }}
           >
-            {a.approve("").trim()}
+            {a.approveIt}
           </Button>
         </div>
       </Dialog>
@@ -54,7 +54,7 @@ export function UserActions({ user: u, reload }: { user: User; reload(): void })
         onAction={() => act(request("post", "/users/{id}/revoke-sessions", { path }))}
       />
       <Confirm
-        open={asking === "disable"} onClose={() => setAsking(undefined)} title={a.disable(u.email)} text={a.disableText} action={a.disable("").trim()}
+        open={asking === "disable"} onClose={() => setAsking(undefined)} title={a.disable(u.email)} text={a.disableText} action={a.disableIt}
         onAction={() => change({ disabled: true })}
       />
       <Dialog open={!!trouble} onClose={() => setTrouble("")} title={u.email}>

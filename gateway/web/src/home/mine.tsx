@@ -8,6 +8,7 @@ import { Desk } from "../people/desk";
 import { useEvent } from "../people/events";
 import { t } from "../strings";
 import { Button, Confirm, cx, Fault, Field, Select } from "../ui/kit";
+import { LanguageChoice } from "../ui/language";
 import { go } from "../ui/route";
 import { Edit } from "./edit";
 import { Invite } from "./invite";
@@ -71,11 +72,12 @@ function Board() {
         {data && !own.length && <p className="card p-5 text-soft">{m.none}</p>}
         <List meetings={own} now={now} {...actions} />
       </section>
-      <p className="text-sm">
+      <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2 text-sm">
         <a href="/test" className="font-medium text-accent hover:underline">
           {t.check.page}
         </a>
-      </p>
+        <LanguageChoice />
+      </div>
       {inviting && <Invite meeting={inviting} onClose={() => setInviting(undefined)} />}
       {editing && (
         <Edit
@@ -198,7 +200,7 @@ function when(x: Meeting, now: Date): string {
   const start = new Date(next);
   const end = new Date(start.getTime() + (x.schedule?.minutes ?? 0) * 60_000);
   const span = `${clock.format(start)} – ${clock.format(end)}`;
-  return [sameDay(start, now) ? span : `${date.format(start)}, ${span}`, x.schedule?.repeat && m.repeats[x.schedule.repeat].toLowerCase()].filter(Boolean).join(", ");
+  return [sameDay(start, now) ? span : `${date.format(start)}, ${span}`, x.schedule?.repeat && m.repeated[x.schedule.repeat]].filter(Boolean).join(", ");
 }
 
 function Row({ meeting: x, now, invite, edit, remove }: { meeting: Meeting; now: Date } & Acts) {
@@ -216,7 +218,7 @@ function Row({ meeting: x, now, invite, edit, remove }: { meeting: Meeting; now:
       <div className="flex items-center gap-1">
         {x.host && <Button small bare look="plain" icon={UserPlus} onClick={() => invite(x)}>{m.inviteTo(name)}</Button>}
         {x.mine && <Button small bare look="plain" icon={Pencil} onClick={() => edit(x)}>{m.editOf(name)}</Button>}
-        {x.mine && <Button small bare look="plain" icon={Trash2} onClick={() => remove(x)}>{`${t.console.remove} ${name}`}</Button>}
+        {x.mine && <Button small bare look="plain" icon={Trash2} onClick={() => remove(x)}>{t.console.removeOne(name)}</Button>}
         <a
           href={`/join/${x.number}`}
           className={cx("ml-1 inline-flex min-h-9 items-center rounded-md px-4 text-sm font-medium", x.participants > 0 ? "bg-accent text-on-accent hover:bg-accent-strong" : "bg-raised hover:bg-line")}

@@ -5,7 +5,7 @@ import { useCall, useTheCall } from "../ui/call";
 import { Button, cx } from "../ui/kit";
 import { PanelFrame } from "./people";
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(t.locale, { hour: "2-digit", minute: "2-digit" });
 
 export function Chat({ onClose }: { onClose(): void }) {
   const call = useTheCall();

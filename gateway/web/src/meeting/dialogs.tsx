@@ -2,6 +2,7 @@ import { cipher } from "../call/view";
 import { DevicePickers } from "../pages/prejoin";
 import { t } from "../strings";
 import { useCall } from "../ui/call";
+import { fixed, percent } from "../ui/format";
 import { Dialog } from "../ui/kit";
 
 export function Help({ open, onClose }: { open: boolean; onClose(): void }) {
@@ -35,12 +36,12 @@ export function Settings({ open, onClose }: { open: boolean; onClose(): void }) 
 function Quality() {
   const s = useCall((c) => c.state.stats);
   if (!s) return <p className="text-soft">{t.settings.none}</p>;
-  const percent = (lost: number, of: number) => `${of + lost > 0 ? ((100 * lost) / (of + lost)).toFixed(1) : "0.0"} %`;
+  const share = (lost: number, of: number) => percent(of + lost > 0 ? (100 * lost) / (of + lost) : 0);
   const rows: [string, string][] = [
     [t.settings.rtt, s.rtt > 0 ? `${Math.round(s.rtt)} ms` : t.settings.none],
-    [t.settings.network, s.bitrate > 0 ? `${(s.bitrate / 1e6).toFixed(2)} Mbit/s` : t.settings.none],
-    [t.settings.lost, `${percent(s.audio.lost + s.video.lost, s.audio.received + s.video.received)} ↑  ${percent(s.audio.remoteLost + s.video.remoteLost, s.audio.sent + s.video.sent)} ↓`],
-    [t.settings.jitter, `${s.audio.jitter.toFixed(1)} ms ↑  ${s.audio.remoteJitter.toFixed(1)} ms ↓`],
+    [t.settings.network, s.bitrate > 0 ? `${fixed(s.bitrate / 1e6, 2)} Mbit/s` : t.settings.none],
+    [t.settings.lost, `${share(s.audio.lost + s.video.lost, s.audio.received + s.video.received)} ↑  ${share(s.audio.remoteLost + s.video.remoteLost, s.audio.sent + s.video.sent)} ↓`],
+    [t.settings.jitter, `${fixed(s.audio.jitter, 1)} ms ↑  ${fixed(s.audio.remoteJitter, 1)} ms ↓`],
     [t.settings.codec, [s.audio.codec, s.video.codec].filter(Boolean).join(", ") || t.settings.none],
     [t.settings.cipher, s.suite ? `DTLS-SRTP, ${cipher(s.suite)}` : t.settings.none],
   ];

@@ -8,6 +8,7 @@ import { expose } from "../call/debug";
 import { grade, way, type Way } from "../call/network";
 import { t } from "../strings";
 import { CallContext, useCall, useTheCall } from "../ui/call";
+import { percent } from "../ui/format";
 import { Button, cx, Fault, Shell, Spinner } from "../ui/kit";
 import { DevicePickers, openAll, Preview } from "./prejoin";
 
@@ -122,7 +123,7 @@ function Verdict({ way: w }: { way: Way }) {
     [c.transport, [w.transport.toUpperCase(), w.relay ? c.relayed(w.relay.toUpperCase()) : c.direct].join(", ")],
     [c.rtt, ms(w.rtt)],
     [c.jitter, ms(w.jitter)],
-    [c.lost, w.lost === undefined ? "–" : `${w.lost.toFixed(1)} %`],
+    [c.lost, w.lost === undefined ? "–" : percent(w.lost)],
   ];
   return (
     <div role="status" className="flex flex-col gap-3">

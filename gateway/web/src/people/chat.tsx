@@ -26,8 +26,8 @@ export function titleOf(c: Pick<Conversation, "kind" | "name" | "meeting" | "mem
   return c.name || others.join(", ") || t.chats.alone;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
+const clock = new Intl.DateTimeFormat(t.locale, { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(t.locale, { weekday: "short", day: "numeric", month: "short" });
 
 /** when is the time of today, or the day. */
 function when(at: string) {

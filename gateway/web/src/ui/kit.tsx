@@ -4,6 +4,7 @@ import { CircleAlert, LoaderCircle, Lock, LockOpen, X, type LucideIcon } from "l
 import { Dialog as RadixDialog } from "radix-ui";
 import { useId, type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode, type SelectHTMLAttributes } from "react";
 import { t } from "../strings";
+import { LanguageChoice } from "./language";
 
 export const cx = (...names: (string | false | null | undefined)[]) => names.filter(Boolean).join(" ");
 
@@ -228,6 +229,9 @@ export function Shell({ children, aside }: { children: ReactNode; aside?: ReactN
         {aside}
       </header>
       <main className="mx-auto flex w-full max-w-6xl flex-1 flex-col px-4 pb-10 sm:px-6">{children}</main>
+      <footer className="mx-auto flex w-full max-w-6xl justify-end px-4 pb-4 text-sm sm:px-6">
+        <LanguageChoice />
+      </footer>
     </div>
   );
 }
