@@ -71,6 +71,7 @@ func (b *browser) germanMeeting(g *gateway) {
 	b.goTo(g.page("/"))
 	b.click("Zu Weekly planning einladen")
 	b.sees("Einladung kopieren")
+	b.sees("Deutschland")
 	b.look("Einladung")
 	b.do("press", map[string]any{"key": "Escape"})
 	b.click("Einstellungen von Weekly planning")

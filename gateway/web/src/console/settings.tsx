@@ -2,9 +2,10 @@
 
 import { Undo2 } from "lucide-react";
 import { useState } from "react";
+import { AskForm, text } from "../account/form";
 import type { ChatPatch } from "../api/schema";
 import { t } from "../strings";
-import { Button, Checkbox, Fault, Spinner } from "../ui/kit";
+import { Button, Checkbox, Fault, Field, Spinner } from "../ui/kit";
 import { request, useData, type Problem } from "./api";
 
 export function Settings() {
@@ -35,17 +36,40 @@ export function Settings() {
         )}
       </div>
       {data ? (
-        <fieldset className="card flex flex-col p-5">
-          <legend className="sr-only">{t.chats.title}</legend>
-          <h2 aria-hidden className="mb-1 text-lg font-semibold">
-            {t.chats.title}
-          </h2>
-          <Checkbox label={t.console.chatOn} checked={data.chat.enabled} onChange={(e) => set({ enabled: e.target.checked }, t.chats.title)} />
-          <Checkbox label={t.console.chatHistory} checked={data.chat.history} onChange={(e) => set({ history: e.target.checked }, t.chats.title)} />
-        </fieldset>
+        <>
+          <fieldset className="card flex flex-col p-5">
+            <legend className="sr-only">{t.chats.title}</legend>
+            <h2 aria-hidden className="mb-1 text-lg font-semibold">
+              {t.chats.title}
+            </h2>
+            <Checkbox label={t.console.chatOn} checked={data.chat.enabled} onChange={(e) => set({ enabled: e.target.checked }, t.chats.title)} />
+            <Checkbox label={t.console.chatHistory} checked={data.chat.history} onChange={(e) => set({ history: e.target.checked }, t.chats.title)} />
+  </fieldset>
+          <Alerts to={data.alerts?.mail ?? []} saved={reload} />
+        </>
       ) : (
         !fault && <Spinner />
       )}
+    </section>
+  );
+}
+
+/** Alerts asks whom to write to about devices. */
+function Alerts({ to, saved }: { to: string[]; saved(): void }) {
+  return (
+    <section aria-labelledby="alerts" className="card flex flex-col gap-4 p-5">
+      <h2 id="alerts" className="text-lg font-semibold">
+        {t.console.alerts}
+      </h2>
+      <AskForm
+        action={t.console.save} done={t.account.saved}
+        save={async (form) => {
+          await request("patch", "/settings", { body: { alerts: { mail: text(form, "mail").split(/[\s,;]+/).filter(Boolean) } } });
+          saved();
+        }}
+      >
+        <Field label={t.console.alertsTo} hint={t.console.alertsHint} name="mail" defaultValue={to.join(", ")} inputMode="email" autoComplete="off" />
+      </AskForm>
     </section>
   );
 }

@@ -9,6 +9,7 @@ import { Button, Dialog, Fault, Field, Spinner } from "../ui/kit";
 import type { Meeting } from "./meetings";
 
 const i = t.invite;
+const countries = new Intl.DisplayNames(t.locale, { type: "region" });
 
 export function Invite({ meeting, onClose }: { meeting: Pick<Meeting, "number" | "name">; onClose(): void }) {
   const { data, fault } = useData("/meetings/{number}/invitation", { path: { number: meeting.number } });
@@ -38,7 +39,7 @@ function Ways({ invitation: d, number }: { invitation: InvitationView; number: s
         )}
         {d.dial_ins.map((n) => (
           <div key={n.number} className="contents">
-            <dt className="text-sm text-soft">{[n.country_name, n.label].filter(Boolean).join(", ")}</dt>
+            <dt className="text-sm text-soft">{[n.country ? countries.of(n.country) : n.country_name, n.label].filter(Boolean).join(", ")}</dt>
             <dd>
               <a href={n.uri} className="text-accent underline">
                 {n.formatted}
