@@ -1,8 +1,8 @@
-import { choose, languages, preferred, t } from "../strings";
+import { choose, languages, t } from "../strings";
 
 /** LanguageChoice offers each language by its own name. */
 export function LanguageChoice() {
-  const now = preferred();
+  const now = document.documentElement.lang;
   return (
     <div role="group" aria-label={t.language} className="flex flex-wrap gap-1">
       {languages.map(([code, name]) => (
