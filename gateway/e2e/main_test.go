@@ -11,7 +11,7 @@ import (
 )
 
 // limit is twice what all tests take together.
-const limit = 27 * time.Minute
+const limit = 38 * time.Minute
 
 // running is the test that has last started a program, and when that was.
 var running atomic.Pointer[step]
