@@ -142,9 +142,11 @@ func TestSignInTellsNoAccountFromNone(t *testing.T) {
 			}
 		}
 	}
-	median := func(k int) float64 { slices.Sort(took[k]); return float64(took[k][len(took[k])/2]) }
+	// The shortest are least disturbed by what else the machine does. Without the
+	// hash, an answer takes less than a tenth.
+	least := func(k int) float64 { return float64(slices.Min(took[k])) }
 	for k := range users[1:] {
-		if ratio := median(k+1) / median(0); ratio < 0.6 || ratio > 1.7 {
+		if ratio := least(k+1) / least(0); ratio < 0.4 || ratio > 2.5 {
 			t.Errorf("%s takes %.2f times as long as an account", users[k+1], ratio)
 		} else {
 			t.Logf("%s takes %.2f times as long as an account", users[k+1], ratio)
