@@ -5,6 +5,7 @@ package ivr
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"bridgehead/core/audio"
@@ -16,8 +17,15 @@ import (
 type Voice struct{ set *prompts.Set }
 
 // NewVoice loads the prompts of a language, such as "en".
-func NewVoice(lang string) (*Voice, error) {
+func NewVoice(lang string) (*Voice, error) { return NewVoiceWith(lang, "") }
+
+// NewVoiceWith is NewVoice with the operator's own recordings in place of ours,
+// in a folder of the language under dir; none if dir is empty.
+func NewVoiceWith(lang, dir string) (*Voice, error) {
 	set, err := prompts.Load(lang)
+	if err == nil && dir != "" {
+		set, err = set.With(filepath.Join(dir, set.Lang()))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("prompts in %q: %w", lang, err)
 	}

@@ -154,6 +154,7 @@ func (s *server) operations(mux *http.ServeMux) huma.API {
 	s.ring(api)
 	s.chat(api)
 	s.settings(api)
+	s.brands(api)
 	s.network(api)
 	return api
 }

@@ -161,7 +161,7 @@ func TestStrangersMayOnlySignIn(t *testing.T) {
 	}
 	for path, methods := range api.Paths {
 		for method := range methods {
-			if path == "/api/v1/login" || path == "/api/v1/logout" || strings.HasPrefix(path, "/api/v1/login/passkey/") || path == "/api/v1/calendar/{secret}" || path == "/api/v1/signup" || path == "/api/v1/network" || path == "/healthz" {
+			if path == "/api/v1/login" || path == "/api/v1/logout" || strings.HasPrefix(path, "/api/v1/login/passkey/") || path == "/api/v1/calendar/{secret}" || path == "/api/v1/signup" || path == "/api/v1/network" || path == "/healthz" || strings.HasPrefix(path, "/api/v1/brand") {
 				continue
 			}
 			at := strings.NewReplacer("{number}", "7001", "{id}", "x", "{message}", "1").Replace(path)

@@ -34,6 +34,7 @@ const (
 var (
 	morning = time.Date(2026, 3, 5, 8, 30, 0, 0, time.UTC)
 	started = time.Date(2026, 2, 2, 10, 0, 0, 0, time.UTC)
+	house   = brandView{Title: "Example & Co", Text: "Enter the number of your meeting.", Image: "/api/v1/brand/image?0123456789abcdef"}
 	ann     = store.User{ID: annID, Email: "ann@example.org", DisplayName: "Ann Example", Role: store.RoleUser, Created: started}
 )
 
@@ -86,9 +87,11 @@ func peopleExamples() map[string]example {
 		"remove-group": {},
 		"list-audit": {about: "Changes, and who looked into another's data. No values but those that tell what was done, and no secrets.",
 			out: []store.Act{{ID: 17, At: morning, Actor: annID, Name: ann.Email, Source: "192.0.2.7", Act: "change-user", Object: "users/" + benID, Detail: "disabled=true"}}},
-		"get-settings": {out: settingsView{Chat: chat.Settings{Enabled: true, History: true}}},
-		"change-settings": {in: settingsPatch{Chat: &chatPatch{History: new(false)}, Alerts: &alertsPatch{Mail: []string{"ops@example.org"}}},
-			out: settingsView{Chat: chat.Settings{Enabled: true}, Alerts: &alerts.Recipients{Mail: []string{"ops@example.org"}}}},
+		"get-settings": {out: settingsView{Chat: chat.Settings{Enabled: true, History: true}, Brand: house}},
+		"change-settings": {in: settingsPatch{Chat: &chatPatch{History: new(false)}, Alerts: &alertsPatch{Mail: []string{"ops@example.org"}}, Brand: &brandPatch{Title: new(house.Title)}},
+			out: settingsView{Chat: chat.Settings{Enabled: true}, Alerts: &alerts.Recipients{Mail: []string{"ops@example.org"}}, Brand: house}},
+		"brand":       {about: "For everybody: the pages of guests show it.", out: house},
+		"brand-image": {about: "For everybody. There is none until a superuser has set one.", text: map[string]string{"image/png": "(the file)", "image/jpeg": "(the file)"}, errors: []int{404}},
 	}
 }
 

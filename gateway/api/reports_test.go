@@ -1,8 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"image"
+	"image/png"
 	"strings"
 	"testing"
 	"time"
@@ -64,5 +67,43 @@ func TestP62AlertsGoWhereSuperusersSay(t *testing.T) {
 	}
 	if _, text := d.do(store.RoleUser, "GET", "/api/v1/settings", ""); strings.Contains(text, "ops@example.org") {
 		t.Errorf("users see whom alerts go to: %s", text)
+	}
+}
+
+func TestP67PagesShowTheOperatorsHouse(t *testing.T) {
+	d := newDesk(t)
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+		t.Fatal(err)
+	}
+	set := func(role store.Role, image []byte) int {
+		b, _ := json.Marshal(map[string]any{"brand": map[string]any{"title": "Example & Co", "text": "Welcome", "image": image}})
+		s, _ := d.do(role, "PATCH", "/api/v1/settings", string(b))
+		return s
+	}
+	if s := set(store.RoleUser, picture.Bytes()); s != 403 {
+		t.Errorf("by a user: %d", s)
+	}
+	for what, bad := range map[string][]byte{"a page": []byte("<svg onload=alert(1)>"), "half a picture": picture.Bytes()[:12]} {
+		if s := set(store.RoleSuperuser, bad); s != 422 {
+			t.Errorf("%s: %d", what, s)
+		}
+	}
+	if s := set(store.RoleSuperuser, picture.Bytes()); s != 200 {
+		t.Fatalf("%d", s)
+	}
+	_, text := d.do("", "GET", "/api/v1/brand", "")
+	var v brandView
+	if err := json.Unmarshal([]byte(text), &v); err != nil || v.Title != "Example & Co" || v.Text != "Welcome" {
+		t.Errorf("%s, %v", text, err)
+	}
+	if s, got := d.do("", "GET", v.Image, ""); s != 200 || got != picture.String() {
+		t.Errorf("the picture: %d, %d bytes", s, len(got))
+	}
+	if s, _ := d.do(store.RoleSuperuser, "PATCH", "/api/v1/settings", `{"brand":{"remove_image":true}}`); s != 200 {
+		t.Errorf("removing: %d", s)
+	}
+	if s, _ := d.do("", "GET", "/api/v1/brand/image", ""); s != 404 {
+		t.Errorf("a picture that was removed: %d", s)
 	}
 }

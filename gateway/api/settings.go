@@ -15,11 +15,13 @@ import (
 type settingsView struct {
 	Chat   chat.Settings      `json:"chat"`
 	Alerts *alerts.Recipients `json:"alerts,omitempty" doc:"for superusers only"`
+	Brand  brandView          `json:"brand"`
 }
 
 type settingsPatch struct {
 	Chat   *chatPatch   `json:"chat,omitempty"`
 	Alerts *alertsPatch `json:"alerts,omitempty"`
+	Brand  *brandPatch  `json:"brand,omitempty"`
 }
 
 type chatPatch struct {
@@ -34,6 +36,9 @@ type alertsPatch struct {
 // seen are the settings as the caller may see them.
 func (s *server) seen(ctx context.Context) (v settingsView, err error) {
 	v.Chat = s.Chat.Settings()
+	if v.Brand, err = s.brandSeen(ctx); err != nil {
+		return v, err
+	}
 	if allowed(userOf(ctx).Role, store.RoleSuperuser) {
 		v.Alerts = &alerts.Recipients{Mail: []string{}}
 		err = s.Store.Setting(ctx, alerts.Key, v.Alerts)
@@ -63,6 +68,11 @@ func (s *server) settings(api huma.API) {
 				}
 			}
 			if err := s.Store.Set(ctx, alerts.Key, alerts.Recipients{Mail: p.Mail}); err != nil {
+				return nil, fail(err)
+			}
+		}
+		if p := in.Body.Brand; p != nil {
+			if err := s.rebrand(ctx, *p); err != nil {
 				return nil, fail(err)
 			}
 		}

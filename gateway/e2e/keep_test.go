@@ -32,6 +32,8 @@ type writer struct {
 	mu       sync.Mutex
 	meetings map[string]string // number: name, as answered last
 	users    map[string]bool
+	talk     string          // a conversation
+	messages map[string]bool // written in it
 }
 
 // post sends one request; false: the gateway is gone.
@@ -96,6 +98,18 @@ func (w *writer) work(round, n int) {
 	}
 }
 
+// write says something every half second: more would be refused as a flood.
+func (w *writer) write(round int) {
+	for i := 0; ; i++ {
+		text := fmt.Sprintf("said %d %d", round, i)
+		if !w.post("POST", "/conversations/"+w.talk+"/messages", map[string]any{"text": text}, nil) {
+			return
+		}
+		w.note(func() { w.messages[text] = true })
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
 // check compares what was answered with what is there after the restart.
 func (w *writer) check() {
 	t := w.g.t
@@ -122,6 +136,17 @@ func (w *writer) check() {
 			t.Errorf("account %s is lost", email)
 		}
 	}
+	var messages []struct{ Text string }
+	w.g.api("GET", "/conversations/"+w.talk+"/messages?limit=200", nil, &messages)
+	said := map[string]bool{}
+	for _, m := range messages {
+		said[m.Text] = true
+	}
+	for text := range w.messages {
+		if !said[text] {
+			t.Errorf("message %q is lost", text)
+		}
+	}
 }
 
 // Whenever the process is killed, all that was answered is there, nothing is
@@ -129,12 +154,17 @@ func (w *writer) check() {
 func TestNothingIsLostByAKill(t *testing.T) {
 	g := serve(t)
 	g.meeting(map[string]any{"number": "7001"})
-	w := &writer{g: g, meetings: map[string]string{}, users: map[string]bool{}}
+	w := &writer{g: g, meetings: map[string]string{}, users: map[string]bool{}, messages: map[string]bool{}}
+	var other, talk struct{ ID string }
+	g.api("POST", "/users", map[string]any{"email": "other@example.org", "password": "a good password"}, &other)
+	g.api("POST", "/conversations", map[string]any{"members": []string{other.ID}}, &talk)
+	w.talk = talk.ID
 	for round := range 6 {
 		var all sync.WaitGroup
 		for n := range 3 {
 			all.Go(func() { w.work(round, n) })
 		}
+		all.Go(func() { w.write(round) })
 		caller := command(t, program, "call", "sips:7001@"+g.at["sips"], "--insecure", "--bind", "127.0.0.1", "--duration", "20s", "--json")
 		if err := caller.Start(); err != nil {
 			t.Fatal(err)
@@ -156,7 +186,10 @@ func TestNothingIsLostByAKill(t *testing.T) {
 	if len(w.meetings) < 30 || len(w.users) < 6 {
 		t.Errorf("only %d meetings and %d accounts were made", len(w.meetings), len(w.users))
 	}
-	t.Logf("%d meetings and %d accounts outlived 6 kills", len(w.meetings), len(w.users))
+	if len(w.messages) < 12 {
+		t.Errorf("only %d messages were written", len(w.messages))
+	}
+	t.Logf("%d meetings, %d accounts and %d messages outlived 6 kills", len(w.meetings), len(w.users), len(w.messages))
 	g.drill()
 }
 

@@ -7,7 +7,10 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +62,42 @@ func Load(lang string) (*Set, error) {
 	return s, nil
 }
 
+// With gives the set with the operator's own recordings in place of those of the
+// same name: WAV files under dir, which may be missing. One that is no prompt's,
+// or cannot be read, is an error that names it.
+func (s *Set) With(dir string) (*Set, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.wav"))
+	if err != nil || len(names) == 0 {
+		return s, err
+	}
+	own := &Set{lang: s.lang, clips: maps.Clone(s.clips)}
+	for _, file := range names {
+		name := strings.TrimSuffix(filepath.Base(file), ".wav")
+		if s.clips[name] == nil {
+			return nil, fmt.Errorf("prompts: %s: there is no prompt %q; the names are those of %s/prompts.txt", file, name, s.lang)
+		}
+		if own.clips[name], err = recording(file); err != nil {
+			return nil, fmt.Errorf("prompts: %s: %w", file, err)
+		}
+	}
+	return own, nil
+}
+
+// maxOwn is the largest recording.
+const maxOwn = 16 << 20
+
+func recording(file string) (*mix.Clip, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() > maxOwn {
+		return nil, fmt.Errorf("larger than %d MiB", maxOwn>>20)
+	}
+	return mix.ReadClip(f)
+}
+
 func read(lang string) (*Set, error) {
 	s := &Set{lang: lang, clips: map[string]*mix.Clip{}}
 	names, err := fs.Glob(files, lang+"/*.wav")
@@ -86,6 +125,9 @@ func clip(name string) (*mix.Clip, error) {
 	}
 	return c, nil
 }
+
+// Lang is the language's tag.
+func (s *Set) Lang() string { return s.lang }
 
 // Clip is the prompt of that name; nil if there is none. "music" is for those
 // who wait; it loops.

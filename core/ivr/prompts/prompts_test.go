@@ -3,6 +3,7 @@ package prompts
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -128,5 +129,46 @@ func TestMusicLoopsWithoutAClick(t *testing.T) {
 	}
 	if a, z := audio.Level(w.PCM[:40]), audio.Level(w.PCM[n-40:]); a < 55 || z < 55 {
 		t.Errorf("begins at -%d and ends at -%d dBov", a, z)
+	}
+}
+
+func TestP67OperatorsRecordingsTakeThePlaceOfOurs(t *testing.T) {
+	set, err := Load("en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if same, err := set.With(dir); err != nil || same != set {
+		t.Errorf("without recordings: %v", err)
+	}
+	put := func(name, of string) {
+		t.Helper()
+		b, err := files.ReadFile(of)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("welcome.wav", "de/welcome.wav")
+	own, err := set.With(dir)
+	german, _ := Load("de")
+	if err != nil || own.Clip("welcome").Frames() != german.Clip("welcome").Frames() || own.Clip("goodbye") != set.Clip("goodbye") {
+		t.Errorf("with one: %v", err)
+	}
+	if set.Clip("welcome").Frames() == german.Clip("welcome").Frames() {
+		t.Error("the shared set was changed")
+	}
+	put("welcom.wav", "de/welcome.wav")
+	if _, err := set.With(dir); err == nil || !strings.Contains(err.Error(), "welcom") {
+		t.Errorf("a name that is no prompt's: %v", err)
+	}
+	_ = os.Remove(filepath.Join(dir, "welcom.wav"))
+	if err := os.WriteFile(filepath.Join(dir, "goodbye.wav"), []byte("no sound"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := set.With(dir); err == nil || !strings.Contains(err.Error(), "goodbye.wav") {
+		t.Errorf("a file without sound: %v", err)
 	}
 }

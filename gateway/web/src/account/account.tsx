@@ -10,6 +10,7 @@ import { go } from "../ui/route";
 import { AskForm, text } from "./form";
 import { Passkeys } from "./passkeys";
 import { Section } from "./section";
+import { Calendar } from "./calendar";
 import { Sessions } from "./sessions";
 
 const a = t.account;
@@ -38,6 +39,7 @@ export function AccountPage() {
           <Password me={me} />
           <Passkeys me={me} reload={reload} />
           <Sessions />
+          <Calendar />
           <Section title={a.data} lead={a.dataLead}>
             <a
               href="/api/v1/me/export" download target="_self"

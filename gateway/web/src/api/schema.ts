@@ -24,6 +24,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/brand": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the start page says, and the picture in the lobby
+         * @description For everybody: the pages of guests show it.
+         */
+        get: operations["brand"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/brand/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The picture that those see who wait
+         * @description For everybody. There is none until a superuser has set one.
+         */
+        get: operations["brand-image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calendar/{secret}": {
         parameters: {
             query?: never;
@@ -1498,6 +1538,22 @@ export interface components {
             /** Format: int64 */
             width?: number;
         };
+        BrandPatch: {
+            /** @description PNG or JPEG, in Base64 */
+            image?: string;
+            /** @description have no picture any more */
+            remove_image?: boolean;
+            text?: string;
+            title?: string;
+        };
+        BrandView: {
+            /** @description path of the picture that those see who wait; empty: none */
+            image: string;
+            /** @description below it */
+            text: string;
+            /** @description of the start page; empty: the product's own words */
+            title: string;
+        };
         CalendarView: {
             url: string;
         };
@@ -2116,11 +2172,13 @@ export interface components {
         };
         SettingsPatch: {
             alerts?: components["schemas"]["AlertsPatch"];
+            brand?: components["schemas"]["BrandPatch"];
             chat?: components["schemas"]["ChatPatch"];
         };
         SettingsView: {
             /** @description for superusers only */
             alerts?: components["schemas"]["Recipients"];
+            brand: components["schemas"]["BrandView"];
             chat: components["schemas"]["Settings"];
         };
         SignUpBody: {
@@ -2520,6 +2578,8 @@ export type Act = components['schemas']['Act'];
 export type AlertsPatch = components['schemas']['AlertsPatch'];
 export type AnsweredBody = components['schemas']['AnsweredBody'];
 export type AudioView = components['schemas']['AudioView'];
+export type BrandPatch = components['schemas']['BrandPatch'];
+export type BrandView = components['schemas']['BrandView'];
 export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
@@ -2642,6 +2702,62 @@ export interface operations {
             401: components["responses"]["problem-401"];
             403: components["responses"]["problem-403"];
             422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    brand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "title": "Example & Co",
+                     *       "text": "Enter the number of your meeting.",
+                     *       "image": "/api/v1/brand/image?0123456789abcdef"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BrandView"];
+                };
+            };
+            default: components["responses"]["problem-default"];
+        };
+    };
+    "brand-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the picture */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (the file) */
+                    "image/jpeg": string;
+                    /** @example (the file) */
+                    "image/png": string;
+                };
+            };
+            404: components["responses"]["problem-404"];
             500: components["responses"]["problem-500"];
         };
     };
@@ -5752,6 +5868,11 @@ export interface operations {
                      *       "chat": {
                      *         "enabled": true,
                      *         "history": true
+                     *       },
+                     *       "brand": {
+                     *         "title": "Example & Co",
+                     *         "text": "Enter the number of your meeting.",
+                     *         "image": "/api/v1/brand/image?0123456789abcdef"
                      *       }
                      *     }
                      */
@@ -5781,6 +5902,9 @@ export interface operations {
                  *         "mail": [
                  *           "ops@example.org"
                  *         ]
+                 *       },
+                 *       "brand": {
+                 *         "title": "Example & Co"
                  *       }
                  *     }
                  */
@@ -5804,6 +5928,11 @@ export interface operations {
                      *         "mail": [
                      *           "ops@example.org"
                      *         ]
+                     *       },
+                     *       "brand": {
+                     *         "title": "Example & Co",
+                     *         "text": "Enter the number of your meeting.",
+                     *         "image": "/api/v1/brand/image?0123456789abcdef"
                      *       }
                      *     }
                      */

@@ -3,7 +3,7 @@
 import { Undo2 } from "lucide-react";
 import { useState } from "react";
 import { AskForm, text } from "../account/form";
-import type { ChatPatch } from "../api/schema";
+import type { BrandView, ChatPatch } from "../api/schema";
 import { t } from "../strings";
 import { Button, Checkbox, Fault, Field, Spinner } from "../ui/kit";
 import { request, useData, type Problem } from "./api";
@@ -45,6 +45,7 @@ export function Settings() {
             <Checkbox label={t.console.chatOn} checked={data.chat.enabled} onChange={(e) => set({ enabled: e.target.checked }, t.chats.title)} />
             <Checkbox label={t.console.chatHistory} checked={data.chat.history} onChange={(e) => set({ history: e.target.checked }, t.chats.title)} />
   </fieldset>
+          <House house={data.brand} saved={reload} />
           <Alerts to={data.alerts?.mail ?? []} saved={reload} />
         </>
       ) : (
@@ -72,4 +73,50 @@ function Alerts({ to, saved }: { to: string[]; saved(): void }) {
       </AskForm>
     </section>
   );
+}
+
+const maxPicture = 500_000; // bytes
+
+/** House asks what the start page says and what those see who wait. */
+function House({ house, saved }: { house: BrandView; saved(): void }) {
+  const save = async (form: FormData) => {
+    const file = form.get("image");
+    const picture = file instanceof File && file.size > 0 ? file : undefined;
+    if (picture && picture.size > maxPicture) throw new Error(t.console.pictureLarge);
+    await request("patch", "/settings", {
+      body: {
+        brand: {
+          title: text(form, "title").trim(), text: text(form, "text").trim(),
+          ...(picture && { image: await base64(picture) }), ...(form.get("bare") !== null && { remove_image: true }),
+        },
+      },
+    });
+    saved();
+  };
+  return (
+    <section aria-labelledby="house" className="card flex flex-col gap-4 p-5">
+      <h2 id="house" className="text-lg font-semibold">
+        {t.console.house}
+      </h2>
+      <AskForm action={t.console.save} done={t.account.saved} save={save}>
+        <Field label={t.console.houseTitle} name="title" defaultValue={house.title} maxLength={80} hint={t.console.houseHint} />
+        <Field label={t.console.houseText} name="text" defaultValue={house.text} maxLength={400} />
+        <Field label={t.console.housePicture} name="image" type="file" accept="image/png,image/jpeg" hint={t.console.pictureHint} />
+        {house.image && (
+          <>
+            <img src={house.image} alt={t.console.housePicture} className="max-h-40 self-start rounded-md" />
+            <Checkbox label={t.console.pictureNone} name="bare" />
+          </>
+        )}
+      </AskForm>
+    </section>
+  );
+}
+
+/** base64 of a file, as the API takes it. */
+async function base64(file: File): Promise<string> {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let all = "";
+  for (let i = 0; i < bytes.length; i += 8192) all += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return btoa(all);
 }

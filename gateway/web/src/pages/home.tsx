@@ -1,5 +1,6 @@
 import { ArrowRight, ShieldCheck } from "lucide-react";
 import { useState, type FormEvent } from "react";
+import { useData } from "../console/api";
 import { t } from "../strings";
 import { Button, Field, Shell } from "../ui/kit";
 import { go } from "../ui/route";
@@ -7,6 +8,7 @@ import { go } from "../ui/route";
 export function Home() {
   const [number, setNumber] = useState("");
   const [fault, setFault] = useState("");
+  const { data: house } = useData("/brand");
   const submit = (e: FormEvent) => {
     e.preventDefault();
     const digits = number.replace(/[\s-]/g, "");
@@ -22,8 +24,8 @@ export function Home() {
       }
     >
       <div className="m-auto w-full max-w-md py-8">
-        <h1 className="text-3xl font-semibold tracking-tight sm:text-4xl">{t.home.title}</h1>
-        <p className="mt-2 text-lg text-soft">{t.home.lead}</p>
+        <h1 className="text-3xl font-semibold tracking-tight sm:text-4xl">{house?.title || t.home.title}</h1>
+        <p className="mt-2 text-lg text-soft">{house?.text || t.home.lead}</p>
         <form onSubmit={submit} noValidate className="card mt-6 flex flex-col gap-5 p-6">
           <Field
             label={t.home.number}

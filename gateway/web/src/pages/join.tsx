@@ -6,6 +6,7 @@ import { lazy, Suspense, useEffect, useState, type FormEvent, type ReactNode } f
 import { Call, keptCall } from "../call/client";
 import { expose } from "../call/debug";
 import { Placed } from "../people/incoming";
+import { useData } from "../console/api";
 import { t } from "../strings";
 import { CallContext, useCall, useTheCall } from "../ui/call";
 import { Button, Field, Shell, Spinner } from "../ui/kit";
@@ -87,6 +88,7 @@ function Waiting({ reception }: { reception: boolean }) {
   const call = useTheCall();
   const name = useCall((c) => c.state.place?.name);
   const awaits = useCall((c) => c.state.place?.awaits);
+  const { data: house } = useData("/brand");
   return (
     <Screen
       icon={<Hourglass aria-hidden className="size-8" />}
@@ -94,6 +96,7 @@ function Waiting({ reception }: { reception: boolean }) {
       text={reception ? t.waiting.reception : awaits === "host" ? t.waiting.host : awaits === "anybody" ? t.waiting.anybody : t.waiting.text}
     >
       {!reception && <p className="w-full text-soft">{t.waiting.more}</p>}
+      {house?.image && <img src={house.image} alt="" className="max-h-72 w-full rounded-xl object-contain" />}
       <Button onClick={() => call.leave()}>{t.waiting.leave}</Button>
     </Screen>
   );
