@@ -343,6 +343,7 @@ func (g *gateway) housekeep(ctx context.Context) error {
 			if v, err := g.store.Version(ctx); err == nil && v != seen {
 				seen = v
 				g.changedOutside(ctx)
+				g.hub.Send(api.Event{Topic: "configured", Data: map[string]int64{"version": v}})
 			}
 		case <-long.C:
 			g.plan.Live.EndLong(time.Duration(g.cfg.Load().Limits.MaxCallMinute) * time.Minute)

@@ -121,7 +121,8 @@ func TestEventsTellWhatHappens(t *testing.T) {
 	if r := call(t, "sips:7001@"+g.at["sips"], "--duration", "1s"); !r.Answered {
 		t.Fatalf("call: %s", r)
 	}
-	for _, want := range []string{"event: call", "event: participant", `"what":"joined"`, `"what":"left"`, `"code":"normal"`} {
+	g.api("POST", "/users", map[string]any{"email": "new@example.org", "password": "a good password"}, nil)
+	for _, want := range []string{"event: configured", "event: call", "event: participant", `"what":"joined"`, `"what":"left"`, `"code":"normal"`} {
 		eventually(t, 5*time.Second, "the events hold "+want, func() bool { return strings.Contains(seen.String(), want) })
 	}
 }

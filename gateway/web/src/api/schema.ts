@@ -377,7 +377,7 @@ export interface paths {
         };
         /**
          * Every change of meetings, participants and calls, as server-sent events
-         * @description Topics: meeting, participant, call; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.
+         * @description Topics: meeting, participant, call; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.
          */
         get: operations["events"];
         put?: never;

@@ -105,7 +105,7 @@ export function useEvents(enabled: boolean): { tick: number; live: boolean } {
         setTick((n) => n + 1);
       }, 500);
     };
-    for (const topic of ["meeting", "participant", "call"]) source.addEventListener(topic, changed);
+    for (const topic of ["meeting", "participant", "call", "configured", "device"]) source.addEventListener(topic, changed);
     source.onopen = () => {
       setLive(true);
       changed();

@@ -19,8 +19,8 @@ const columns: Column<Act>[] = [
   { title: t.fields.source, cell: (a) => a.source || "–" },
 ];
 
-export function Audit() {
-  const { data, fault } = useData("/audit", { query: { limit: page } });
+export function Audit({ tick }: { tick: number }) {
+  const { data, fault } = useData("/audit", { query: { limit: page } }, tick);
   const [older, setOlder] = useState<Act[]>([]);
   const [done, setDone] = useState(false);
   const [trouble, setTrouble] = useState("");

@@ -93,11 +93,11 @@ function Desk({ me, section }: { me: User; section: string }) {
         {at === "calls" && <Calls tick={tick} />}
         {at === "meetings" && <Collection key={at} resource={meetings} tick={tick} />}
         {at === "trunks" && <Collection key={at} resource={trunks} tick={tick} />}
-        {at === "numbers" && <Collection key={at} resource={numbers} tick={0} />}
+        {at === "numbers" && <Collection key={at} resource={numbers} tick={tick} />}
         {at === "devices" && <Collection key={at} resource={devices} tick={tick} />}
-        {at === "users" && <Collection key={at} resource={users} tick={0} />}
-        {at === "audit" && <Audit />}
-        {at === "settings" && <Settings />}
+        {at === "users" && <Collection key={at} resource={users} tick={tick} />}
+        {at === "audit" && <Audit tick={tick} />}
+        {at === "settings" && <Settings tick={tick} />}
       </main>
       <footer className="mx-auto flex w-full max-w-7xl justify-end px-4 pb-4 text-sm sm:px-6">
         <LanguageChoice />

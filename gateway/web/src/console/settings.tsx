@@ -8,8 +8,8 @@ import { t } from "../strings";
 import { Button, Checkbox, Fault, Field, Spinner } from "../ui/kit";
 import { request, useData, type Problem } from "./api";
 
-export function Settings() {
-  const { data, fault, reload } = useData("/settings");
+export function Settings({ tick }: { tick: number }) {
+  const { data, fault, reload } = useData("/settings", undefined, tick);
   const [undo, setUndo] = useState<{ name: string; chat: ChatPatch }>();
   const [trouble, setTrouble] = useState("");
   const set = (chat: ChatPatch, name?: string) =>

@@ -37,6 +37,8 @@ export function Meeting() {
           <Boundary>
             <Stage layout={layout} />
           </Boundary>
+          {/* The place of captions: nothing makes any yet, and empty it is not there. */}
+          <div data-slot="captions" className="pointer-events-none absolute inset-x-0 bottom-3 mx-auto w-fit max-w-2xl rounded-md bg-shade px-4 py-2 text-white empty:hidden" />
           <div className="pointer-events-none absolute inset-x-0 top-3 flex flex-col items-center gap-2 px-3">
             {panel !== "people" && <Knocking onMore={() => setPanel("people")} />}
             <Notices />
