@@ -9,7 +9,7 @@ import { useEvent } from "../people/events";
 import { t } from "../strings";
 import { Button, Confirm, cx, Fault, Field, Select } from "../ui/kit";
 import { LanguageChoice } from "../ui/language";
-import { go } from "../ui/route";
+import { useNumber } from "../ui/number";
 import { Edit } from "./edit";
 import { Invite } from "./invite";
 import { inputTime, make, sameDay, today, type Meeting, type Repeat } from "./meetings";
@@ -97,23 +97,10 @@ function Board() {
 }
 
 function JoinByNumber() {
-  const [number, setNumber] = useState("");
-  const [fault, setFault] = useState("");
-  const submit = (e: FormEvent) => {
-    e.preventDefault();
-    const digits = number.replace(/[\s-]/g, "");
-    if (!/^\d{1,32}$/.test(digits)) return setFault(t.home.invalid);
-    go(`/join/${digits}`);
-  };
+  const number = useNumber();
   return (
-    <form onSubmit={submit} noValidate className="card flex flex-col gap-4 p-5">
-      <Field
-        label={t.home.number} fault={fault} value={number} inputMode="numeric" autoComplete="off" maxLength={40} className="min-h-12 text-xl tracking-widest"
-        onChange={(e) => {
-          setNumber(e.target.value);
-          setFault("");
-        }}
-      />
+    <form onSubmit={number.onSubmit} noValidate className="card flex flex-col gap-4 p-5">
+      <Field {...number.field} className="min-h-12 text-xl tracking-widest" />
       <Button type="submit" look="primary" className="mt-auto">
         {t.console.join}
         <ArrowRight aria-hidden className="size-5" />

@@ -1,20 +1,12 @@
 import { ArrowRight, ShieldCheck } from "lucide-react";
-import { useState, type FormEvent } from "react";
 import { useData } from "../console/api";
 import { t } from "../strings";
 import { Button, Field, Shell } from "../ui/kit";
-import { go } from "../ui/route";
+import { useNumber } from "../ui/number";
 
 export function Home() {
-  const [number, setNumber] = useState("");
-  const [fault, setFault] = useState("");
+  const number = useNumber();
   const { data: house } = useData("/brand");
-  const submit = (e: FormEvent) => {
-    e.preventDefault();
-    const digits = number.replace(/[\s-]/g, "");
-    if (!/^\d{1,32}$/.test(digits)) return setFault(t.home.invalid);
-    go(`/join/${digits}`);
-  };
   return (
     <Shell
       aside={
@@ -26,22 +18,8 @@ export function Home() {
       <div className="m-auto w-full max-w-md py-8">
         <h1 className="text-3xl font-semibold tracking-tight sm:text-4xl">{house?.title || t.home.title}</h1>
         <p className="mt-2 text-lg text-soft">{house?.text || t.home.lead}</p>
-        <form onSubmit={submit} noValidate className="card mt-6 flex flex-col gap-5 p-6">
-          <Field
-            label={t.home.number}
-            hint={t.home.hint}
-            fault={fault}
-            value={number}
-            onChange={(e) => {
-              setNumber(e.target.value);
-              setFault("");
-            }}
-            inputMode="numeric"
-            autoComplete="off"
-            autoFocus
-            maxLength={40}
-            className="min-h-14 text-2xl tracking-widest"
-          />
+        <form onSubmit={number.onSubmit} noValidate className="card mt-6 flex flex-col gap-5 p-6">
+          <Field {...number.field} hint={t.home.hint} autoFocus className="min-h-14 text-2xl tracking-widest" />
           <Button type="submit" look="primary" className="min-h-12 text-lg">
             {t.home.join}
             <ArrowRight aria-hidden className="size-5" />
