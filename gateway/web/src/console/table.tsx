@@ -22,7 +22,7 @@ interface Props<T> {
 export function Table<T>({ label, columns, rows, id, actions, empty }: Props<T>) {
   if (!rows.length) return <p className="card p-6 text-soft">{empty ?? t.console.nothing}</p>;
   return (
-    <div className="card overflow-x-auto">
+    <div className="card relative overflow-x-auto">
       <table className="w-full border-collapse text-sm max-md:block" aria-label={label}>
         <thead className="max-md:sr-only">
           <tr className="border-b border-line text-left text-soft">

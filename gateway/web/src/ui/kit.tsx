@@ -183,7 +183,7 @@ export function SecurityBadge({ encrypted, parts, adaptive, className }: Badge) 
       )}
     >
       <Icon aria-hidden className="size-3 shrink-0" />
-      <span className={cx("truncate", adaptive && "@max-xs:sr-only")}>
+      <span className={cx("relative truncate", adaptive && "@max-xs:sr-only")}>
         {encrypted ? parts.join(" · ") : `${parts.join(" · ")}, ${t.roster.clear}`}
         {encrypted && <span className="sr-only"> ({t.roster.encrypted})</span>}
       </span>
