@@ -38,6 +38,5 @@ func (s *Store) Acts(ctx context.Context, before int64, limit int) ([]Act, error
 
 // PurgeActs deletes entries made before a time.
 func (s *Store) PurgeActs(ctx context.Context, before time.Time) error {
-	_, err := s.db.ExecContext(ctx, `DELETE FROM audit WHERE at < ?`, before.Unix())
-	return err
+	return s.run(ctx, `DELETE FROM audit WHERE at < ?`, before.Unix())
 }

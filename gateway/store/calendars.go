@@ -16,7 +16,7 @@ func (s *Store) RemoveCalendar(ctx context.Context, user string) error {
 
 // CalendarOf finds the account whose calendar address has this secret.
 func (s *Store) CalendarOf(ctx context.Context, secret string) (User, error) {
-	id, err := one(ctx, s, func(r row) (id string, err error) { return id, r.Scan(&id) }, `SELECT user FROM calendars WHERE hash = ?`, hashToken(secret))
+	id, err := one(ctx, s, value[string], `SELECT user FROM calendars WHERE hash = ?`, hashToken(secret))
 	if err != nil {
 		return User{}, err
 	}

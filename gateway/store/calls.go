@@ -108,12 +108,10 @@ func (s *Store) Call(ctx context.Context, id string) (Call, error) {
 // PurgeCalls deletes records that began before a time, and closes those that
 // a stop of the process has left open.
 func (s *Store) PurgeCalls(ctx context.Context, before time.Time) error {
-	_, err := s.db.ExecContext(ctx, `DELETE FROM calls WHERE started < ?`, before.UnixMilli())
-	return err
+	return s.run(ctx, `DELETE FROM calls WHERE started < ?`, before.UnixMilli())
 }
 
 // CloseOpenCalls ends the records of calls that a stop of the process cut off.
 func (s *Store) CloseOpenCalls(ctx context.Context) error {
-	_, err := s.db.ExecContext(ctx, `UPDATE calls SET ended = ?, code = 'shutdown' WHERE ended = 0`, time.Now().UnixMilli())
-	return err
+	return s.run(ctx, `UPDATE calls SET ended = ?, code = 'shutdown' WHERE ended = 0`, time.Now().UnixMilli())
 }

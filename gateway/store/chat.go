@@ -50,27 +50,21 @@ const shownName = `CASE u.display_name WHEN '' THEN substr(u.email, 1, instr(u.e
 // AddConversation begins a conversation of accounts, or finds that of the two.
 // All members must be accounts that can sign in.
 func (s *Store) AddConversation(ctx context.Context, kind, name string, members []string) (id string, err error) {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return "", err
-	}
-	defer tx.Rollback()
-	if kind == "direct" {
-		err := tx.QueryRowContext(ctx, `SELECT c.id FROM members a JOIN members b ON b.conversation = a.conversation JOIN conversations c ON c.id = a.conversation
-			WHERE c.kind = 'direct' AND a.user = ? AND b.user = ?`, members[0], members[1]).Scan(&id)
-		if !errors.Is(err, sql.ErrNoRows) {
-			return id, err
+	err = s.Atomically(ctx, func(ctx context.Context) error {
+		if kind == "direct" {
+			id, err = one(ctx, s, value[string], `SELECT c.id FROM members a JOIN members b ON b.conversation = a.conversation JOIN conversations c ON c.id = a.conversation
+				WHERE c.kind = 'direct' AND a.user = ? AND b.user = ?`, members[0], members[1])
+			if !errors.Is(err, ErrNotFound) {
+				return err
+			}
 		}
-	}
-	id = NewSecret()
-	if _, err := tx.ExecContext(ctx, `INSERT INTO conversations (id, kind, name, created) VALUES (?, ?, ?, ?)`,
-		id, kind, s.seal.sealAs(nameOf(id), name), time.Now().Unix()); err != nil {
-		return "", err
-	}
-	if err := addMembers(ctx, tx, id, members); err != nil {
-		return "", err
-	}
-	return id, tx.Commit()
+		id = NewSecret()
+		if err := s.exec(ctx, `INSERT INTO conversations (id, kind, name, created) VALUES (?, ?, ?, ?)`, id, kind, s.seal.sealAs(nameOf(id), name), time.Now().Unix()); err != nil {
+			return err
+		}
+		return s.AddMembers(ctx, id, members)
+	})
+	return id, err
 }
 
 // nameOf and bodyOf say what a sealed value belongs to, so that it is of no use
@@ -80,84 +74,64 @@ func bodyOf(id int64, conversation string) string {
 	return fmt.Sprintf("message %d of %s", id, conversation)
 }
 
-// addMembers lets accounts read what is said from now on.
-func addMembers(ctx context.Context, tx *sql.Tx, conversation string, members []string) error {
-	for _, m := range members {
-		r, err := tx.ExecContext(ctx, `INSERT INTO members (conversation, user, since) SELECT ?1, id, (SELECT COALESCE(MAX(id), 0) FROM messages) FROM users
-			WHERE id = ?2 AND NOT disabled ON CONFLICT DO NOTHING`, conversation, m)
-		if err != nil {
-			return err
-		}
-		if n, _ := r.RowsAffected(); n > 0 {
-			continue
-		}
-		var there bool
-		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM members WHERE conversation = ? AND user = ?)`, conversation, m).Scan(&there); err != nil || !there {
-			return errors.Join(err, ErrNotFound)
-		}
-	}
-	var n int
-	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM members WHERE conversation = ?`, conversation).Scan(&n); err != nil {
-		return err
-	}
-	if n > MaxMembers {
-		return ErrMembers
-	}
-	return nil
-}
-
-// AddMembers adds accounts to a group.
+// AddMembers lets accounts read what is said in a group from now on.
 func (s *Store) AddMembers(ctx context.Context, conversation string, members []string) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		for _, m := range members {
+			n, err := s.do(ctx, `INSERT INTO members (conversation, user, since) SELECT ?1, id, (SELECT COALESCE(MAX(id), 0) FROM messages) FROM users
+				WHERE id = ?2 AND NOT disabled ON CONFLICT DO NOTHING`, conversation, m)
+			if err == nil && n == 0 { // a member already, or nobody
+				_, err = one(ctx, s, value[int], `SELECT 1 FROM members WHERE conversation = ? AND user = ?`, conversation, m)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		n, err := one(ctx, s, value[int], `SELECT COUNT(*) FROM members WHERE conversation = ?`, conversation)
+		if n > MaxMembers {
+			err = ErrMembers
+		}
 		return err
-	}
-	defer tx.Rollback()
-	if err := addMembers(ctx, tx, conversation, members); err != nil {
-		return err
-	}
-	return tx.Commit()
+	})
 }
 
 // LeaveConversation takes an account out; a conversation that nobody is left in
 // goes with its messages.
 func (s *Store) LeaveConversation(ctx context.Context, conversation, user string) error {
-	if err := s.exec(ctx, `DELETE FROM members WHERE conversation = ? AND user = ?`, conversation, user); err != nil {
-		return err
-	}
-	_, err := s.db.ExecContext(ctx, forsaken+` AND id = ?`, conversation)
-	return err
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		if err := s.exec(ctx, `DELETE FROM members WHERE conversation = ? AND user = ?`, conversation, user); err != nil {
+			return err
+		}
+		return s.run(ctx, forsaken+` AND id = ?`, conversation)
+	})
 }
 
 const forsaken = `DELETE FROM conversations WHERE kind <> 'meeting' AND NOT EXISTS (SELECT 1 FROM members m WHERE m.conversation = conversations.id)`
 
 // MeetingConversation finds the conversation of a meeting, or begins it.
 func (s *Store) MeetingConversation(ctx context.Context, number string) (id string, err error) {
-	_, err = s.db.ExecContext(ctx, `INSERT INTO conversations (id, kind, meeting, created) VALUES (?, 'meeting', ?, ?) ON CONFLICT (meeting) DO NOTHING`, NewSecret(), number, time.Now().Unix())
-	if err == nil {
-		err = s.db.QueryRowContext(ctx, `SELECT id FROM conversations WHERE meeting = ?`, number).Scan(&id)
+	err = s.run(ctx, `INSERT INTO conversations (id, kind, meeting, created) VALUES (?, 'meeting', ?, ?) ON CONFLICT (meeting) DO NOTHING`, NewSecret(), number, time.Now().Unix())
+	if err != nil {
+		return "", err
 	}
-	return id, err
+	return one(ctx, s, value[string], `SELECT id FROM conversations WHERE meeting = ?`, number)
 }
 
 // BeginStay lets an account read what a meeting's conversation has from start
 // on; EndStay ends that.
 func (s *Store) BeginStay(ctx context.Context, conversation, user string, start time.Time) error {
-	_, err := s.db.ExecContext(ctx, `INSERT INTO stays (conversation, user, start) SELECT ?, id, ? FROM users WHERE id = ? ON CONFLICT DO UPDATE SET finish = 0`,
+	return s.run(ctx, `INSERT INTO stays (conversation, user, start) SELECT ?, id, ? FROM users WHERE id = ? ON CONFLICT DO UPDATE SET finish = 0`,
 		conversation, start.UnixMilli(), user)
-	return err
 }
 
 // EndStay ends an account's stay, if there is one.
 func (s *Store) EndStay(ctx context.Context, conversation, user string, finish time.Time) error {
-	_, err := s.db.ExecContext(ctx, `UPDATE stays SET finish = ? WHERE conversation = ? AND user = ? AND finish = 0`, finish.UnixMilli(), conversation, user)
-	return err
+	return s.run(ctx, `UPDATE stays SET finish = ? WHERE conversation = ? AND user = ? AND finish = 0`, finish.UnixMilli(), conversation, user)
 }
 
 // CloseOpenStays ends the stays that a stop of the process cut off.
 func (s *Store) CloseOpenStays(ctx context.Context) error {
-	_, err := s.db.ExecContext(ctx, `UPDATE stays SET finish = ? WHERE finish = 0`, time.Now().UnixMilli())
-	return err
+	return s.run(ctx, `UPDATE stays SET finish = ? WHERE finish = 0`, time.Now().UnixMilli())
 }
 
 // conversationQuery finds what account ?1 may read; which narrows the messages
@@ -261,25 +235,20 @@ func (s *Store) AddMessage(ctx context.Context, m Message) (Message, error) {
 	if err != nil {
 		return m, err
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return m, err
-	}
-	defer tx.Rollback()
 	m.At = m.At.UTC().Truncate(time.Millisecond)
-	if err := tx.QueryRowContext(ctx, `INSERT INTO messages (conversation, sender, at, body) VALUES (?, NULLIF(?, ''), ?, x'') RETURNING id`,
-		m.Conversation, m.Sender, m.At.UnixMilli()).Scan(&m.ID); err != nil {
-		return m, err
-	}
-	if _, err := tx.ExecContext(ctx, `UPDATE messages SET body = ? WHERE id = ?`, s.seal.sealAs(bodyOf(m.ID, m.Conversation), string(plain)), m.ID); err != nil {
-		return m, err
-	}
-	if m.Sender != "" {
-		if err := tx.QueryRowContext(ctx, `SELECT `+shownName+` FROM users u WHERE id = ?`, m.Sender).Scan(&m.Name); err != nil {
-			return m, err
+	err = s.Atomically(ctx, func(ctx context.Context) (err error) {
+		if m.ID, err = one(ctx, s, value[int64], `INSERT INTO messages (conversation, sender, at, body) VALUES (?, NULLIF(?, ''), ?, x'') RETURNING id`,
+			m.Conversation, m.Sender, m.At.UnixMilli()); err != nil {
+			return err
 		}
-	}
-	return m, tx.Commit()
+		if m.Sender != "" {
+			if m.Name, err = one(ctx, s, value[string], `SELECT `+shownName+` FROM users u WHERE id = ?`, m.Sender); err != nil {
+				return err
+			}
+		}
+		return s.exec(ctx, `UPDATE messages SET body = ? WHERE id = ?`, s.seal.sealAs(bodyOf(m.ID, m.Conversation), string(plain)), m.ID)
+	})
+	return m, err
 }
 
 // Messages lists what an account may read of a conversation, the newest first,
@@ -296,14 +265,13 @@ func (s *Store) RemoveMessage(ctx context.Context, conversation string, id int64
 
 // See notes how far an account has read.
 func (s *Store) See(ctx context.Context, conversation, user string, message int64) error {
-	_, err := s.db.ExecContext(ctx, `INSERT INTO seen (conversation, user, message) VALUES (?, ?, ?)
+	return s.run(ctx, `INSERT INTO seen (conversation, user, message) VALUES (?, ?, ?)
 		ON CONFLICT DO UPDATE SET message = MAX(message, excluded.message)`, conversation, user, message)
-	return err
 }
 
 // Readers are the accounts that may read a message.
 func (s *Store) Readers(ctx context.Context, message int64) ([]string, error) {
-	return rows(ctx, s, func(r row) (id string, err error) { return id, r.Scan(&id) }, `SELECT reader FROM readable WHERE id = ?`, message)
+	return rows(ctx, s, value[string], `SELECT reader FROM readable WHERE id = ?`, message)
 }
 
 // PurgeChat erases messages from before a time, and what only they had need of.
@@ -314,10 +282,9 @@ func (s *Store) PurgeChat(ctx context.Context, before time.Time) error {
 		`DELETE FROM conversations WHERE kind = 'meeting' AND created < ?1 / 1000 AND NOT EXISTS (SELECT 1 FROM messages g WHERE g.conversation = conversations.id)
 			AND NOT EXISTS (SELECT 1 FROM stays s WHERE s.conversation = conversations.id AND s.finish = 0)`,
 	} {
-		if _, err := s.db.ExecContext(ctx, q, before.UnixMilli()); err != nil {
+		if err := s.run(ctx, q, before.UnixMilli()); err != nil {
 			return err
 		}
 	}
-	_, err := s.db.ExecContext(ctx, forsaken)
-	return err
+	return s.run(ctx, forsaken)
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 )
@@ -35,6 +36,23 @@ func at(seconds string, name ...string) string {
 	return fmt.Sprintf(`strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', NULLIF(%s, 0), 'unixepoch') AS %s`, seconds, append(name, seconds)[0])
 }
 
+// fields scans a row by the names of its columns.
+func fields(r row) (map[string]any, error) {
+	columns, err := r.(*sql.Rows).Columns()
+	if err != nil {
+		return nil, err
+	}
+	values, all := make([]any, len(columns)), map[string]any{}
+	for i := range values {
+		values[i] = new(any)
+	}
+	err = r.Scan(values...)
+	for i, c := range columns {
+		all[c] = *values[i].(*any)
+	}
+	return all, err
+}
+
 // Export collects what is kept about the owner of an account; what they wrote to
 // others, for themselves only.
 func (s *Store) Export(ctx context.Context, id string, self bool) (Export, error) {
@@ -43,26 +61,8 @@ func (s *Store) Export(ctx context.Context, id string, self bool) (Export, error
 	}
 	all := Export{}
 	for name, query := range exports {
-		r, err := s.db.QueryContext(ctx, query, id)
-		if err != nil {
-			return nil, fmt.Errorf("export of %s: %w", name, err)
-		}
-		columns, err := r.Columns()
-		if err != nil {
-			return nil, err
-		}
-		scan := func(r row) (map[string]any, error) {
-			values, fields := make([]any, len(columns)), map[string]any{}
-			for i := range values {
-				values[i] = new(any)
-			}
-			err := r.Scan(values...)
-			for i, c := range columns {
-				fields[c] = *values[i].(*any)
-			}
-			return fields, err
-		}
-		if all[name], err = collect(r, scan); err != nil {
+		var err error
+		if all[name], err = rows(ctx, s, fields, query, id); err != nil {
 			return nil, fmt.Errorf("export of %s: %w", name, err)
 		}
 	}

@@ -30,7 +30,7 @@ func (s *Store) SaveGroup(ctx context.Context, g Group) (Group, error) {
 		if err != nil {
 			return err
 		}
-		if _, err := s.in(ctx).ExecContext(ctx, `DELETE FROM grouped WHERE "group" = ?`, g.ID); err != nil {
+		if err := s.run(ctx, `DELETE FROM grouped WHERE "group" = ?`, g.ID); err != nil {
 			return err
 		}
 		for table, ids := range map[string][]string{"user": g.Users, "device": g.Devices} {

@@ -60,9 +60,7 @@ func (s *Store) AddMeeting(ctx context.Context, m Meeting) (Meeting, error) {
 }
 
 func (s *Store) insertMeeting(ctx context.Context, m Meeting) error {
-	var retired int64
-	if err := s.in(ctx).QueryRowContext(ctx, `SELECT at FROM retired WHERE number = ?`, m.Number).Scan(&retired); err == nil &&
-		time.Since(time.Unix(retired, 0)) < retiredFor {
+	if retired, err := one(ctx, s, value[int64], `SELECT at FROM retired WHERE number = ?`, m.Number); err == nil && time.Since(time.Unix(retired, 0)) < retiredFor {
 		return ErrExists
 	}
 	at := m.Schedule
@@ -88,11 +86,11 @@ func (s *Store) write(ctx context.Context, m Meeting, query string, args ...any)
 		if err := s.exec(ctx, query, args...); err != nil {
 			return err
 		}
-		if _, err := s.in(ctx).ExecContext(ctx, `DELETE FROM hosts WHERE meeting = ?`, m.Number); err != nil {
+		if err := s.run(ctx, `DELETE FROM hosts WHERE meeting = ?`, m.Number); err != nil {
 			return err
 		}
 		for _, user := range m.Hosts {
-			if _, err := s.in(ctx).ExecContext(ctx, `INSERT OR IGNORE INTO hosts (meeting, user) VALUES (?, ?)`, m.Number, user); err != nil {
+			if err := s.run(ctx, `INSERT OR IGNORE INTO hosts (meeting, user) VALUES (?, ?)`, m.Number, user); err != nil {
 				return err
 			}
 		}
@@ -160,7 +158,7 @@ func (s *Store) Meetings(ctx context.Context) ([]Meeting, error) {
 // before it is given out again.
 func (s *Store) RemoveMeeting(ctx context.Context, number string) error {
 	return s.Atomically(ctx, func(ctx context.Context) error {
-		_, err := s.in(ctx).ExecContext(ctx, `INSERT OR REPLACE INTO retired (number, at) SELECT number, ? FROM meetings WHERE number = ? AND kind = 'one-time'`, time.Now().Unix(), number)
+		err := s.run(ctx, `INSERT OR REPLACE INTO retired (number, at) SELECT number, ? FROM meetings WHERE number = ? AND kind = 'one-time'`, time.Now().Unix(), number)
 		if err != nil {
 			return err
 		}

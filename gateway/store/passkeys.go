@@ -89,9 +89,10 @@ func (s *Store) SecondFactor(ctx context.Context, user string, on bool) error {
 // RemovePasskeys removes all passkeys of an account, so that sign-in asks for
 // none.
 func (s *Store) RemovePasskeys(ctx context.Context, user string) error {
-	err := s.SecondFactor(ctx, user, false)
-	if err == nil {
-		_, err = s.db.ExecContext(ctx, `DELETE FROM passkeys WHERE user = ?`, user)
-	}
-	return err
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		if err := s.SecondFactor(ctx, user, false); err != nil {
+			return err
+		}
+		return s.run(ctx, `DELETE FROM passkeys WHERE user = ?`, user)
+	})
 }

@@ -102,8 +102,7 @@ var decoy = hashPassword("no such account")
 // is disabled is as if it were none: [ErrNotFound]. [ErrBusy]: it was not
 // looked at.
 func (s *Store) CheckPassword(ctx context.Context, email, password string) (User, error) {
-	var phc string
-	err := s.db.QueryRowContext(ctx, `SELECT password FROM users WHERE email = ? AND disabled = 0`, email).Scan(&phc)
+	phc, err := one(ctx, s, value[string], `SELECT password FROM users WHERE email = ? AND disabled = 0`, email)
 	if err != nil {
 		phc = decoy
 	}
@@ -124,11 +123,12 @@ func (s *Store) SetPassword(ctx context.Context, user, password, keep string) er
 	if err != nil {
 		return err
 	}
-	if err := s.exec(ctx, `UPDATE users SET password = ? WHERE id = ?`, phc, user); err != nil {
-		return err
-	}
-	_, err = s.db.ExecContext(ctx, `DELETE FROM tokens WHERE user = ? AND id <> ?`, user, keep)
-	return err
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		if err := s.exec(ctx, `UPDATE users SET password = ? WHERE id = ?`, phc, user); err != nil {
+			return err
+		}
+		return s.run(ctx, `DELETE FROM tokens WHERE user = ? AND id <> ?`, user, keep)
+	})
 }
 
 // KnownFor is how long a browser is known by which somebody has signed in.

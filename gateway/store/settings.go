@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,15 +10,14 @@ import (
 // Setting reads what was set under a key at run time; to keeps its value where
 // nothing was.
 func (s *Store) Setting(ctx context.Context, key string, to any) error {
-	var value []byte
-	err := s.db.QueryRowContext(ctx, `SELECT value FROM settings WHERE key = ?`, key).Scan(&value)
+	kept, err := one(ctx, s, value[[]byte], `SELECT value FROM settings WHERE key = ?`, key)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	case errors.Is(err, ErrNotFound):
 		return nil
 	case err != nil:
 		return err
 	}
-	if err := json.Unmarshal(value, to); err != nil {
+	if err := json.Unmarshal(kept, to); err != nil {
 		return fmt.Errorf("setting %s: %w", key, err)
 	}
 	return nil

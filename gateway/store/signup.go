@@ -31,6 +31,5 @@ func (s *Store) SignUp(ctx context.Context, email, displayName, password string)
 
 // PurgeSignUps removes sign-ups made before a time that nobody has approved.
 func (s *Store) PurgeSignUps(ctx context.Context, before time.Time) error {
-	_, err := s.db.ExecContext(ctx, `DELETE FROM users WHERE pending AND created < ?`, before.Unix())
-	return err
+	return s.run(ctx, `DELETE FROM users WHERE pending AND created < ?`, before.Unix())
 }

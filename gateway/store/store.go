@@ -95,7 +95,7 @@ func (s *Store) Snapshot(ctx context.Context, file string) error {
 
 // Check reads the whole database and says what is broken in it.
 func (s *Store) Check(ctx context.Context) error {
-	faults, err := rows(ctx, s, func(r row) (line string, err error) { return line, r.Scan(&line) }, `PRAGMA integrity_check`)
+	faults, err := rows(ctx, s, value[string], `PRAGMA integrity_check`)
 	if err != nil {
 		return err
 	}
@@ -113,12 +113,12 @@ func (s *Store) Check(ctx context.Context) error {
 
 // Version changes whenever anything configured does, by whichever process.
 func (s *Store) Version(ctx context.Context) (n int64, err error) {
-	return one(ctx, s, func(r row) (n int64, err error) { err = r.Scan(&n); return n, err }, `SELECT n FROM changes`)
+	return one(ctx, s, value[int64], `SELECT n FROM changes`)
 }
 
 // prepared is a statement compiled once: that costs more than to carry it out.
 // Whoever asks does not wait long enough to change their mind, and a context
-// that can end costs two goroutines each time: exec and one do without.
+// that can end costs two goroutines each time: do and one go without.
 // A transaction compiles on its own connection, since it must not wait for
 // another one.
 func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -146,20 +146,6 @@ func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 // inside is the key of the transaction that a context carries.
 type inside struct{}
 
-// querier is the database, or a transaction in it.
-type querier interface {
-	ExecContext(context.Context, string, ...any) (sql.Result, error)
-	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
-	QueryRowContext(context.Context, string, ...any) *sql.Row
-}
-
-func (s *Store) in(ctx context.Context) querier {
-	if tx, ok := ctx.Value(inside{}).(*sql.Tx); ok {
-		return tx
-	}
-	return s.db
-}
-
 // Atomically runs f; all that it does with its context is kept together, or,
 // when it fails or the process ends before, nothing of it.
 func (s *Store) Atomically(ctx context.Context, f func(context.Context) error) error {
@@ -177,35 +163,47 @@ func (s *Store) Atomically(ctx context.Context, f func(context.Context) error) e
 	return tx.Commit()
 }
 
-// exec runs a statement that must change a row, and translates its error.
-func (s *Store) exec(ctx context.Context, query string, args ...any) error {
+// do runs a statement, and tells how many rows it has changed.
+func (s *Store) do(ctx context.Context, query string, args ...any) (n int64, err error) {
 	st, err := s.prepared(ctx, query)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	r, err := st.ExecContext(context.WithoutCancel(ctx), args...)
 	if err != nil {
 		if strings.Contains(err.Error(), "UNIQUE constraint") || strings.Contains(err.Error(), "PRIMARY KEY constraint") {
-			return ErrExists
+			err = ErrExists
 		}
-		return err
+		return 0, err
 	}
-	if n, err := r.RowsAffected(); err == nil && n == 0 {
-		return ErrNotFound
+	return r.RowsAffected()
+}
+
+// exec runs a statement that must change a row: else it is [ErrNotFound].
+func (s *Store) exec(ctx context.Context, query string, args ...any) error {
+	n, err := s.do(ctx, query, args...)
+	if err == nil && n == 0 {
+		err = ErrNotFound
 	}
-	return nil
+	return err
+}
+
+// run runs a statement that may find nothing to change.
+func (s *Store) run(ctx context.Context, query string, args ...any) error {
+	_, err := s.do(ctx, query, args...)
+	return err
 }
 
 // rows reads all rows of a query by scan.
 func rows[T any](ctx context.Context, s *Store, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	r, err := s.in(ctx).QueryContext(ctx, query, args...)
+	st, err := s.prepared(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	return collect(r, scan)
-}
-
-func collect[T any](r *sql.Rows, scan func(row) (T, error)) ([]T, error) {
+	r, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
 	defer r.Close()
 	list := []T{}
 	for r.Next() {
@@ -219,17 +217,18 @@ func collect[T any](r *sql.Rows, scan func(row) (T, error)) ([]T, error) {
 }
 
 // one reads the only row of a query.
-func one[T any](ctx context.Context, s *Store, scan func(row) (T, error), query string, args ...any) (T, error) {
+func one[T any](ctx context.Context, s *Store, scan func(row) (T, error), query string, args ...any) (x T, err error) {
 	st, err := s.prepared(ctx, query)
 	if err != nil {
-		var none T
-		return none, err
+		return x, err
 	}
-	x, err := scan(st.QueryRowContext(context.WithoutCancel(ctx), args...))
-	if errors.Is(err, sql.ErrNoRows) {
+	if x, err = scan(st.QueryRowContext(context.WithoutCancel(ctx), args...)); errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
 	return x, err
 }
+
+// value scans a row of one column.
+func value[T any](r row) (x T, err error) { return x, r.Scan(&x) }
 
 type row interface{ Scan(...any) error }

@@ -77,14 +77,12 @@ func (s *Store) RemoveToken(ctx context.Context, idOrSecret string) error {
 // RemoveSessions signs a user out everywhere, but for the token with the id
 // keep.
 func (s *Store) RemoveSessions(ctx context.Context, user, keep string) error {
-	_, err := s.db.ExecContext(ctx, `DELETE FROM tokens WHERE user = ? AND session AND id <> ?`, user, keep)
-	return err
+	return s.run(ctx, `DELETE FROM tokens WHERE user = ? AND session AND id <> ?`, user, keep)
 }
 
 // PurgeTokens deletes what has expired.
 func (s *Store) PurgeTokens(ctx context.Context) error {
-	_, err := s.db.ExecContext(ctx, `DELETE FROM tokens WHERE NOT `+alive, time.Now().Unix())
-	return err
+	return s.run(ctx, `DELETE FROM tokens WHERE NOT `+alive, time.Now().Unix())
 }
 
 // Authenticate finds the user whose token this is, and notes the day.
@@ -98,7 +96,7 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (User, error) {
 		return User{}, ErrNotFound
 	}
 	if day := time.Now().UTC().Truncate(24 * time.Hour); t.Used.Before(day) {
-		_, err = s.db.ExecContext(ctx, `UPDATE tokens SET used = ? WHERE id = ?`, day.Unix(), t.ID)
+		err = s.run(ctx, `UPDATE tokens SET used = ? WHERE id = ?`, day.Unix(), t.ID)
 	}
 	return u, err
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
 )
@@ -65,41 +64,36 @@ func (s *Store) User(ctx context.Context, idOrEmail string) (User, error) {
 // it is just then. Disabling ends all sign-ins; enabling approves a sign-up.
 // One administrator who can sign in stays: [ErrLastAdministrator].
 func (s *Store) ChangeUser(ctx context.Context, id string, change func(*User) error) (u User, err error) {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return u, err
-	}
-	defer tx.Rollback()
-	u, err = scanUser(tx.QueryRowContext(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotFound
-	}
-	was := u.Role
-	if err == nil {
-		err = change(&u)
-	}
-	if err != nil {
-		return u, err
-	}
-	u.Pending = u.Pending && u.Disabled
-	_, err = tx.ExecContext(ctx, `UPDATE users SET display_name = ?, role = ?, hidden = ?, disabled = ?, pending = ? WHERE id = ?`,
-		u.DisplayName, u.Role, u.Hidden, u.Disabled, u.Pending, u.ID)
-	if err == nil && u.Disabled {
-		_, err = tx.ExecContext(ctx, `DELETE FROM tokens WHERE user = ?`, u.ID)
-	}
-	if err == nil && was == RoleAdministrator {
-		err = administered(ctx, tx)
-	}
-	if err != nil {
-		return u, err
-	}
-	return u, tx.Commit()
+	err = s.Atomically(ctx, func(ctx context.Context) error {
+		if u, err = one(ctx, s, scanUser, `SELECT `+userColumns+` FROM users WHERE id = ?`, id); err != nil {
+			return err
+		}
+		was := u.Role
+		if err := change(&u); err != nil {
+			return err
+		}
+		u.Pending = u.Pending && u.Disabled
+		if err := s.exec(ctx, `UPDATE users SET display_name = ?, role = ?, hidden = ?, disabled = ?, pending = ? WHERE id = ?`,
+			u.DisplayName, u.Role, u.Hidden, u.Disabled, u.Pending, u.ID); err != nil {
+			return err
+		}
+		if u.Disabled {
+			if err := s.run(ctx, `DELETE FROM tokens WHERE user = ?`, u.ID); err != nil {
+				return err
+			}
+		}
+		return s.administered(ctx, was)
+	})
+	return u, err
 }
 
-// administered tells whether an administrator is left who can sign in.
-func administered(ctx context.Context, tx *sql.Tx) error {
-	var n int
-	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM users WHERE role = ? AND NOT disabled`, RoleAdministrator).Scan(&n)
+// administered tells, after an account of this role was changed, whether an
+// administrator is left who can sign in.
+func (s *Store) administered(ctx context.Context, was Role) error {
+	if was != RoleAdministrator {
+		return nil
+	}
+	n, err := one(ctx, s, value[int], `SELECT count(*) FROM users WHERE role = ? AND NOT disabled`, RoleAdministrator)
 	if err == nil && n == 0 {
 		err = ErrLastAdministrator
 	}
@@ -116,33 +110,25 @@ func (s *Store) RenameUser(ctx context.Context, id, name string) error {
 // log under an id that is nobody's; its e-mail address is erased there too.
 // One administrator who can sign in stays: [ErrLastAdministrator].
 func (s *Store) RemoveUser(ctx context.Context, idOrEmail string) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	var id, email string
-	var role Role
-	err = tx.QueryRowContext(ctx, `DELETE FROM users WHERE id = ?1 OR email = ?1 RETURNING id, email, role`, idOrEmail).Scan(&id, &email, &role)
-	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNotFound
-	}
-	if err == nil && role == RoleAdministrator {
-		err = administered(ctx, tx)
-	}
-	if err != nil {
-		return err
-	}
-	for _, q := range []string{
-		`UPDATE audit SET name = '' WHERE actor = ?1 OR name = ?2 COLLATE NOCASE`,
-		`UPDATE audit SET object = ?1 WHERE object = ?2 COLLATE NOCASE`,
-		`UPDATE audit SET object = 'users/' || ?1 WHERE object = 'users/' || ?2 COLLATE NOCASE`,
-	} {
-		if _, err := tx.ExecContext(ctx, q, id, email); err != nil {
+	return s.Atomically(ctx, func(ctx context.Context) error {
+		u, err := s.User(ctx, idOrEmail)
+		if err != nil {
 			return err
 		}
-	}
-	return tx.Commit()
+		if err := s.exec(ctx, `DELETE FROM users WHERE id = ?`, u.ID); err != nil {
+			return err
+		}
+		for _, q := range []string{
+			`UPDATE audit SET name = '' WHERE actor = ?1 OR name = ?2 COLLATE NOCASE`,
+			`UPDATE audit SET object = ?1 WHERE object = ?2 COLLATE NOCASE`,
+			`UPDATE audit SET object = 'users/' || ?1 WHERE object = 'users/' || ?2 COLLATE NOCASE`,
+		} {
+			if err := s.run(ctx, q, u.ID, u.Email); err != nil {
+				return err
+			}
+		}
+		return s.administered(ctx, u.Role)
+	})
 }
 
 // ErrLastAdministrator keeps the last administrator from being removed,
