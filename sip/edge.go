@@ -126,7 +126,7 @@ type Edge struct {
 	closed bool
 
 	writersMu sync.Mutex
-	writers   map[string]*edge.Bucket // how much devices write
+	writers   edge.Keyed[string] // how much devices write
 
 	trunksMu sync.Mutex
 	trunks   atomic.Pointer[[]*trunk]
@@ -187,7 +187,7 @@ func New(opt Options) (*Edge, error) {
 		locator:    newLocator(opt.Resolver),
 		handshakes: make(chan struct{}, maxHandshakes),
 		streams:    map[*stream]bool{}, pool: map[poolKey]*stream{}, addresses: map[string]netip.AddrPort{},
-		routes: map[netip.Addr]netip.Addr{}, names: map[string]*legName{}, legs: map[string]*leg{}, merged: map[string]*leg{}, writers: map[string]*edge.Bucket{},
+		routes: map[netip.Addr]netip.Addr{}, names: map[string]*legName{}, legs: map[string]*leg{}, merged: map[string]*leg{}, writers: edge.Keyed[string]{},
 		ctx: context.Background(), floor: opt.Floor,
 	}
 	for _, s := range rtpio.Suites() {

@@ -9,7 +9,6 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
-	"bridgehead/core/edge"
 )
 
 // Writing (RFC 3428). A device that has proved who it is writes to the meeting
@@ -138,16 +137,7 @@ func (e *Edge) authored(req *request, in *flow) (user, text string, no *refusal)
 func (e *Edge) mayWrite(user string) bool {
 	e.writersMu.Lock()
 	defer e.writersMu.Unlock()
-	b := e.writers[user]
-	if b == nil {
-		if len(e.writers) >= maxUsers {
-			clear(e.writers)
-		}
-		b = &edge.Bucket{}
-		e.writers[user] = b
-	}
-	b.Fill(writingRate, writingBurst)
-	return b.Take()
+	return e.writers.At(time.Now(), user, writingRate, writingBurst).Take()
 }
 
 // callOf finds a device's call that is in the meeting of a number, or that

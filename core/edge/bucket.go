@@ -5,17 +5,38 @@ import (
 	"time"
 )
 
-// Bucket is a token bucket for one source.
+// Bucket is a token bucket.
 type Bucket struct {
 	tokens float64
 	at     time.Time
 }
 
-// Buckets are those of many sources, bounded in number. The user locks them.
-type Buckets map[netip.Addr]*Bucket
+// Keyed are the buckets of many keys, bounded in number. The user locks them.
+type Keyed[K comparable] map[K]*Bucket
 
 // MaxBuckets bounds them: beyond it, any is forgotten.
 const MaxBuckets = 8192
+
+// At gives a key's bucket, filled up to a time: by rate tokens a second, to at
+// most burst.
+func (m Keyed[K]) At(now time.Time, key K, rate, burst float64) *Bucket {
+	b := m[key]
+	if b == nil {
+		if len(m) >= MaxBuckets {
+			for k := range m { // any: a map has no order
+				delete(m, k)
+				break
+			}
+		}
+		b = &Bucket{}
+		m[key] = b
+	}
+	b.fill(now, rate, burst)
+	return b
+}
+
+// Buckets are those of sources.
+type Buckets map[netip.Addr]*Bucket
 
 // site is what counts as one source: of IPv6, a whole /64, since a single
 // customer has as many addresses.
@@ -34,20 +55,7 @@ func (m Buckets) Of(a netip.Addr, rate, burst float64) *Bucket {
 
 // At is Of by another clock.
 func (m Buckets) At(now time.Time, a netip.Addr, rate, burst float64) *Bucket {
-	a = site(a)
-	b := m[a]
-	if b == nil {
-		if len(m) >= MaxBuckets {
-			for k := range m { // any: a map has no order
-				delete(m, k)
-				break
-			}
-		}
-		b = &Bucket{}
-		m[a] = b
-	}
-	b.fill(now, rate, burst)
-	return b
+	return Keyed[netip.Addr](m).At(now, site(a), rate, burst)
 }
 
 // Has tells whether the source has a bucket: whether it was ever charged.
@@ -66,11 +74,14 @@ func (b *Bucket) fill(now time.Time, rate, burst float64) {
 }
 
 // Take takes a token, if there is one.
-func (b *Bucket) Take() bool {
-	if b.tokens < 1 {
+func (b *Bucket) Take() bool { return b.TakeAll(1) }
+
+// TakeAll takes n tokens, or none if there are not as many.
+func (b *Bucket) TakeAll(n int) bool {
+	if b.tokens < float64(n) {
 		return false
 	}
-	b.tokens--
+	b.tokens -= float64(n)
 	return true
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/gateway/chat"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
@@ -88,7 +90,6 @@ type Options struct {
 	Mail func(context.Context, mail.Letter) error
 	// Network tells what clients need.
 	Network func() network.Plan
-	// Dial places calls that belong to no meeting's host.
 	// Domain is the configured host name; empty or nil: any.
 	Domain func() string
 	// SignUp tells who may sign up; nil: nobody.
@@ -105,7 +106,8 @@ type server struct {
 	questions *dialplan.Guard // to passkeys of strangers
 	signing   *dialplan.Guard // up
 	asked     challenges
-	letters   *quota // invitations by mail
+	lettersMu sync.Mutex
+	letters   edge.Keyed[string] // invitations by mail, of accounts
 	rings     ringing
 }
 
@@ -115,7 +117,7 @@ func New(o Options) http.Handler { return newServer(o).handler() }
 func newServer(o Options) *server {
 	s := &server{Options: o, logins: dialplan.NewGuard(wrongPerSource, wrongPerAccount, wrongWindow),
 		signing:   dialplan.NewGuard(signUpsPerSource, signUpsPerSource, signUpWindow),
-		questions: dialplan.NewGuard(questionsPerSource, questionsPerSource, questionWindow), asked: challenges{open: map[string]challenge{}}, letters: newQuota(lettersAnHour, time.Hour)}
+		questions: dialplan.NewGuard(questionsPerSource, questionsPerSource, questionWindow), asked: challenges{open: map[string]challenge{}}, letters: edge.Keyed[string]{}}
 	if s.Domain == nil {
 		s.Domain = func() string { return "" }
 	}

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"net/mail"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"golang.org/x/time/rate"
 
 	"bridgehead/gateway/invite"
 	post "bridgehead/gateway/mail"
@@ -95,7 +93,7 @@ func (s *server) sendInvitation(ctx context.Context, in *struct {
 	if s.Mail == nil {
 		return nil, huma.Error409Conflict("Mail is not set up here: the operator has to set mail.server and mail.from.")
 	}
-	if !s.letters.take(userOf(ctx).ID, len(in.Body.To)) {
+	if !s.maySend(userOf(ctx).ID, len(in.Body.To)) {
 		return nil, huma.Error429TooManyRequests("You have invited many people; try again in an hour.")
 	}
 	i, err := s.invite(ctx, m)
@@ -112,28 +110,11 @@ func (s *server) sendInvitation(ctx context.Context, in *struct {
 	return nil, nil
 }
 
-// quota bounds how much each account may do.
-type quota struct {
-	mu    sync.Mutex
-	every time.Duration
-	burst int
-	of    map[string]*rate.Limiter
-}
-
-func newQuota(burst int, within time.Duration) *quota {
-	return &quota{every: within / time.Duration(burst), burst: burst, of: map[string]*rate.Limiter{}}
-}
-
-// take uses n of what an account has left, or nothing.
-func (q *quota) take(account string, n int) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l := q.of[account]
-	if l == nil {
-		l = rate.NewLimiter(rate.Every(q.every), q.burst)
-		q.of[account] = l
-	}
-	return l.AllowN(time.Now(), n)
+// maySend counts letters of an account.
+func (s *server) maySend(account string, letters int) bool {
+	s.lettersMu.Lock()
+	defer s.lettersMu.Unlock()
+	return s.letters.At(time.Now(), account, lettersAnHour/time.Hour.Seconds(), lettersAnHour).TakeAll(letters)
 }
 
 func (s *server) invitation(ctx context.Context, in *invitationInput) (*invitationOutput, error) {

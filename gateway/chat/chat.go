@@ -16,9 +16,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/time/rate"
-
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/core/meet"
 	"bridgehead/gateway/store"
 )
@@ -56,7 +55,7 @@ type Keeper struct {
 	mu       sync.Mutex
 	queue    []any // meet.Change, meet.Line; in the order in which they happened
 	ready    chan struct{}
-	paces    map[string]*rate.Limiter
+	paces    edge.Keyed[string]  // of accounts
 	meetings map[string]*meeting // touched by Run alone
 }
 
@@ -77,7 +76,7 @@ type guest struct {
 
 // New makes a keeper; Load must follow.
 func New(s *store.Store, log *slog.Logger) *Keeper {
-	k := &Keeper{store: s, log: log, Notify: func(store.Message, []string) {}, ready: make(chan struct{}, 1), paces: map[string]*rate.Limiter{}, meetings: map[string]*meeting{}}
+	k := &Keeper{store: s, log: log, Notify: func(store.Message, []string) {}, ready: make(chan struct{}, 1), paces: edge.Keyed[string]{}, meetings: map[string]*meeting{}}
 	k.settings.Store(&Settings{Enabled: true, History: true})
 	return k
 }
@@ -116,7 +115,6 @@ func (k *Keeper) Open() error {
 const (
 	perSecond = 1
 	burst     = 20
-	maxPaces  = 10_000
 )
 
 // Pace counts something that an account does to others, and refuses it when
@@ -124,15 +122,7 @@ const (
 func (k *Keeper) Pace(account string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p := k.paces[account]
-	if p == nil {
-		if len(k.paces) >= maxPaces {
-			clear(k.paces)
-		}
-		p = rate.NewLimiter(perSecond, burst)
-		k.paces[account] = p
-	}
-	if !p.Allow() {
+	if !k.paces.At(time.Now(), account, perSecond, burst).Take() {
 		return ErrPace
 	}
 	return nil
