@@ -34,7 +34,7 @@ func (s *server) people(api huma.API) {
 		return answer(userOf(ctx), nil)
 	})
 	huma.Register(api, operation("PATCH", "/me", "change-me", "Change your own account", store.RoleUser, tag), s.changeMe)
-	huma.Register(api, operation("GET", "/me/export", "export-me", "All that is kept about you", store.RoleUser, tag), func(ctx context.Context, _ *nothing) (*exported, error) {
+	huma.Register(api, operation("GET", "/me/export", "export-me", "All that is kept about you", store.RoleUser, tag), func(ctx context.Context, _ *nothing) (*file, error) {
 		return s.export(ctx, userOf(ctx).ID)
 	})
 	huma.Register(api, operation("GET", "/users", "list-users", "List accounts", store.RoleSuperuser, tag), func(ctx context.Context, _ *nothing) (*body[[]store.User], error) {
@@ -45,7 +45,7 @@ func (s *server) people(api huma.API) {
 	huma.Register(api, operation("DELETE", "/users/{id}", "remove-user", "Remove an account", store.RoleSuperuser, tag), s.removeUser)
 	export := operation("GET", "/users/{id}/export", "export-user", "All that is kept about an account's owner", store.RoleSuperuser, tag)
 	export.Metadata["audited"] = true // it tells one person of another
-	huma.Register(api, export, func(ctx context.Context, in *ByID) (*exported, error) {
+	huma.Register(api, export, func(ctx context.Context, in *ByID) (*file, error) {
 		u, err := s.touchable(ctx, in.ID)
 		if err != nil {
 			return nil, err
@@ -56,18 +56,12 @@ func (s *server) people(api huma.API) {
 	s.tokens(api)
 }
 
-// exported is a file to keep.
-type exported struct {
-	Disposition string `header:"Content-Disposition"`
-	Body        store.Export
-}
-
-func (s *server) export(ctx context.Context, id string) (*exported, error) {
+func (s *server) export(ctx context.Context, id string) (*file, error) {
 	all, err := s.Store.Export(ctx, id, id == userOf(ctx).ID)
 	if err != nil {
 		return nil, fail(err)
 	}
-	return &exported{`attachment; filename="bridgehead-account.json"`, all}, nil
+	return &file{ContentType: "application/json", Disposition: `attachment; filename="bridgehead-account.json"`, CacheControl: "no-store", Body: all}, nil
 }
 
 type mePatch struct {

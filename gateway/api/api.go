@@ -287,7 +287,9 @@ func fail(err error) error {
 		return huma.Error409Conflict(text)
 	case core.Unreachable, core.NoAnswer:
 		return huma.Error502BadGateway(text)
-	case core.Overload, core.Shutdown, core.Throttled:
+	case core.Throttled:
+		return huma.Error429TooManyRequests(text)
+	case core.Overload, core.Shutdown:
 		return huma.Error503ServiceUnavailable(text)
 	}
 	slog.Error("API operation failed", "error", err)

@@ -83,6 +83,14 @@ type (
 	}
 )
 
+// file is an answer that is no JSON, or is to be kept.
+type file struct {
+	ContentType  string `header:"Content-Type"`
+	Disposition  string `header:"Content-Disposition"`
+	CacheControl string `header:"Cache-Control"`
+	Body         any
+}
+
 func answer[T any](v T, err error) (*body[T], error) {
 	if err != nil {
 		return nil, fail(err)

@@ -45,7 +45,7 @@ func (s *server) addCalendar(ctx context.Context, _ *nothing) (*body[calendarVie
 
 func (s *server) calendar(ctx context.Context, in *struct {
 	Secret string `path:"secret" maxLength:"64"`
-}) (*invitationOutput, error) {
+}) (*file, error) {
 	owner, err := s.Store.CalendarOf(ctx, in.Secret)
 	if err != nil {
 		return nil, fail(err)
@@ -67,5 +67,5 @@ func (s *server) calendar(ctx context.Context, in *struct {
 		When{}.date(&i, m, now)
 		list = append(list, i)
 	}
-	return &invitationOutput{ContentType: "text/calendar; charset=utf-8", CacheControl: "private, max-age=60", Body: []byte(invite.Calendar("Meetings of "+owner.DisplayName, list, now))}, nil
+	return &file{ContentType: "text/calendar; charset=utf-8", CacheControl: "private, max-age=60", Body: []byte(invite.Calendar("Meetings of "+owner.Shown(), list, now))}, nil
 }

@@ -2,12 +2,9 @@ package api
 
 import (
 	"context"
-	"errors"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"bridgehead/core"
-	"bridgehead/gateway/chat"
 	"bridgehead/gateway/store"
 )
 
@@ -44,19 +41,19 @@ func (s *server) chat(api huma.API) {
 	huma.Register(api, private("GET", "/conversations", "list-conversations", "Your conversations, the liveliest first, and of meetings what you may read"),
 		func(ctx context.Context, _ *nothing) (*body[[]store.Conversation], error) {
 			if err := s.Chat.Open(); err != nil {
-				return nil, failChat(err)
+				return nil, fail(err)
 			}
 			return answer(s.Store.Conversations(ctx, userOf(ctx).ID, maxConversations))
 		})
 	huma.Register(api, private("POST", "/conversations", "add-conversation", "Begin a conversation, or find that of the two"),
 		func(ctx context.Context, in *body[conversationBody]) (*body[store.Conversation], error) {
 			c, err := s.Chat.Begin(ctx, userOf(ctx).ID, in.Body.Name, in.Body.Members)
-			return answer(c, failChat(err))
+			return answer(c, err)
 		})
 	huma.Register(api, private("GET", "/conversations/{id}", "get-conversation", "Show a conversation"),
 		func(ctx context.Context, in *ByID) (*body[store.Conversation], error) {
 			if err := s.Chat.Open(); err != nil {
-				return nil, failChat(err)
+				return nil, fail(err)
 			}
 			return answer(s.Store.Conversation(ctx, in.ID, userOf(ctx).ID))
 		})
@@ -66,7 +63,7 @@ func (s *server) chat(api huma.API) {
 			Body membersBody
 		}) (*body[store.Conversation], error) {
 			c, err := s.Chat.Add(ctx, userOf(ctx).ID, in.ID, in.Body.Members)
-			return answer(c, failChat(err))
+			return answer(c, err)
 		})
 	huma.Register(api, private("DELETE", "/conversations/{id}/membership", "leave-conversation", "Leave a conversation"),
 		func(ctx context.Context, in *ByID) (*nothing, error) {
@@ -93,14 +90,14 @@ func (s *server) chatMessages(api huma.API) {
 			Body textBody
 		}) (*body[store.Message], error) {
 			m, err := s.Chat.Say(ctx, userOf(ctx).ID, in.ID, in.Body.Text)
-			return answer(m, failChat(err))
+			return answer(m, err)
 		})
 	huma.Register(api, private("DELETE", "/conversations/{id}/messages/{message}", "remove-message", "Erase a message of your own, for everybody"),
 		func(ctx context.Context, in *struct {
 			ByID
 			Message int64 `path:"message"`
 		}) (*nothing, error) {
-			return nil, failChat(s.Chat.Erase(ctx, userOf(ctx).ID, in.ID, in.Message))
+			return nil, fail(s.Chat.Erase(ctx, userOf(ctx).ID, in.ID, in.Message))
 		})
 	huma.Register(api, private("POST", "/conversations/{id}/read", "mark-read", "Note how far you have read"),
 		func(ctx context.Context, in *struct {
@@ -117,16 +114,8 @@ func (s *server) chatMessages(api huma.API) {
 // conversation finds one that the caller may read.
 func (s *server) conversation(ctx context.Context, id string) (store.Conversation, error) {
 	if err := s.Chat.Open(); err != nil {
-		return store.Conversation{}, failChat(err)
+		return store.Conversation{}, fail(err)
 	}
 	c, err := s.Store.Conversation(ctx, id, userOf(ctx).ID)
 	return c, fail(err)
-}
-
-// failChat is fail, but for who writes too fast: that is no fault of the server.
-func failChat(err error) error {
-	if errors.Is(err, chat.ErrPace) {
-		return huma.Error429TooManyRequests(core.ReasonOf(err).Say)
-	}
-	return fail(err)
 }

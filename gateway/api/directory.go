@@ -2,15 +2,10 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
-	"net/netip"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"bridgehead/core"
-	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/store"
 )
@@ -45,30 +40,13 @@ func (s *server) search(ctx context.Context, in *struct {
 	return answer(directoryPage{found, next}, err)
 }
 
-type exportInput struct {
-	remote        netip.AddrPort
-	Authorization string `header:"Authorization" hidden:"true"`
-	Cookie        string `header:"Cookie" hidden:"true"`
-}
-
-// Resolve takes the caller's address, against which wrong passwords count.
-func (i *exportInput) Resolve(ctx huma.Context) []error {
-	i.remote, _ = netip.ParseAddrPort(ctx.RemoteAddr())
-	return nil
-}
-
-type exportOutput struct {
-	ContentType string `header:"Content-Type"`
-	Body        []byte
-}
-
 // maxExport bounds an export.
 const maxExport = 100_000
 
-func (s *server) exportDirectory(ctx context.Context, in *exportInput) (*exportOutput, error) {
-	u, err := s.signedIn(ctx, in.Authorization, in.Cookie)
-	if err != nil {
-		if err := s.deviceSignedIn(ctx, in); err != nil {
+func (s *server) exportDirectory(ctx context.Context, in *struct{ Caller }) (*file, error) {
+	u := userOf(ctx)
+	if u.ID == "" {
+		if err := s.deviceSignedIn(ctx, &in.Caller); err != nil {
 			return nil, err
 		}
 	}
@@ -76,21 +54,19 @@ func (s *server) exportDirectory(ctx context.Context, in *exportInput) (*exportO
 	if err != nil {
 		return nil, fail(err)
 	}
-	return &exportOutput{"text/vcard; charset=utf-8", directory.VCards(found)}, nil
+	return &file{ContentType: "text/vcard; charset=utf-8", Body: directory.VCards(found)}, nil
 }
 
 // maxUser is the longest name of a device.
 const maxUser = 64
 
 // deviceSignedIn checks HTTP Basic credentials (RFC 7617) of a device.
-func (s *server) deviceSignedIn(ctx context.Context, in *exportInput) error {
-	encoded, ok := strings.CutPrefix(in.Authorization, "Basic ")
-	text, err := base64.StdEncoding.DecodeString(encoded)
-	user, password, colon := strings.Cut(string(text), ":")
-	if !ok || err != nil || !colon || len(user) > maxUser {
+func (s *server) deviceSignedIn(ctx context.Context, c *Caller) error {
+	user, password, ok := (&http.Request{Header: http.Header{"Authorization": {c.authorization}}}).BasicAuth()
+	if !ok || len(user) > maxUser {
 		return unauthorized("Sign in first, or send a valid token.")
 	}
-	source, target := dialplan.Source(core.Info{Source: in.remote.Addr()}), "device "+user
+	source, target := c.source(), "device "+user
 	if s.logins.Try(source, target) != nil {
 		return later(huma.Error429TooManyRequests("Too many wrong passwords. Try again in ten minutes."), wrongWindow)
 	}

@@ -34,7 +34,7 @@ const (
 var (
 	morning = time.Date(2026, 3, 5, 8, 30, 0, 0, time.UTC)
 	started = time.Date(2026, 2, 2, 10, 0, 0, 0, time.UTC)
-	house   = brandView{Title: "Example & Co", Text: "Enter the number of your meeting.", Image: "/api/v1/brand/image?0123456789abcdef"}
+	house   = brand{Title: "Example & Co", Text: "Enter the number of your meeting.", Image: "/api/v1/brand/image?0123456789abcdef"}
 	ann     = store.User{ID: annID, Email: "ann@example.org", DisplayName: "Ann Example", Role: store.RoleUser, Created: started}
 )
 

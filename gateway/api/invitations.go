@@ -53,13 +53,6 @@ type invitationInput struct {
 	When
 }
 
-type invitationOutput struct {
-	ContentType  string `header:"Content-Type"`
-	Disposition  string `header:"Content-Disposition"`
-	CacheControl string `header:"Cache-Control"`
-	Body         any
-}
-
 func (s *server) invitations(api huma.API) {
 	o := operation("GET", "/meetings/{number}/invitation", "invitation", "The invitation to a meeting, as text, HTML and iCalendar", store.RoleUser, "Meetings")
 	view := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[invitationView](), true, "")
@@ -117,7 +110,7 @@ func (s *server) maySend(account string, letters int) bool {
 	return s.letters.At(time.Now(), account, lettersAnHour/time.Hour.Seconds(), lettersAnHour).TakeAll(letters)
 }
 
-func (s *server) invitation(ctx context.Context, in *invitationInput) (*invitationOutput, error) {
+func (s *server) invitation(ctx context.Context, in *invitationInput) (*file, error) {
 	m, err := s.hosted(ctx, in.Number)
 	if err != nil {
 		return nil, err
@@ -128,7 +121,7 @@ func (s *server) invitation(ctx context.Context, in *invitationInput) (*invitati
 	}
 	now := time.Now()
 	in.date(&i, m, now)
-	out := &invitationOutput{CacheControl: "no-store"}
+	out := &file{CacheControl: "no-store"}
 	switch in.Format {
 	case "text":
 		out.ContentType, out.Body = "text/plain; charset=utf-8", []byte(i.Text())

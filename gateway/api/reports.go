@@ -30,7 +30,7 @@ func (s *server) reports(api huma.API) {
 	huma.Register(api, o, s.usage)
 }
 
-func (s *server) usage(ctx context.Context, in *usageInput) (*invitationOutput, error) {
+func (s *server) usage(ctx context.Context, in *usageInput) (*file, error) {
 	if in.To.IsZero() {
 		in.To = time.Now()
 	}
@@ -41,7 +41,7 @@ func (s *server) usage(ctx context.Context, in *usageInput) (*invitationOutput, 
 	if err != nil {
 		return nil, fail(err)
 	}
-	out := &invitationOutput{ContentType: "application/json", CacheControl: "no-store", Body: list}
+	out := &file{ContentType: "application/json", CacheControl: "no-store", Body: list}
 	if in.Format == "csv" {
 		out.ContentType, out.Body = "text/csv; charset=utf-8", usageCSV(in.By, list)
 		out.Disposition = `attachment; filename="usage-by-` + in.By + `.csv"`

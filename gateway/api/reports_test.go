@@ -93,7 +93,7 @@ func TestP67PagesShowTheOperatorsHouse(t *testing.T) {
 		t.Fatalf("%d", s)
 	}
 	_, text := d.do("", "GET", "/api/v1/brand", "")
-	var v brandView
+	var v brand
 	if err := json.Unmarshal([]byte(text), &v); err != nil || v.Title != "Example & Co" || v.Text != "Welcome" {
 		t.Errorf("%s, %v", text, err)
 	}

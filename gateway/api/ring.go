@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
 
@@ -80,7 +79,7 @@ func (s *server) ring(api huma.API) {
 			}
 			me := userOf(ctx)
 			if err := s.Chat.Pace(me.ID); err != nil {
-				return nil, failChat(err)
+				return nil, fail(err)
 			}
 			if !s.Hub.listens(in.Body.Account) {
 				return nil, huma.Error404NotFound("This person cannot be reached now.")
@@ -88,7 +87,7 @@ func (s *server) ring(api huma.API) {
 			if !s.rings.begin(rung{in.Number, in.Body.Account}, time.Now()) {
 				return nil, fail(core.Reason{Code: core.Overload, Say: "Too many calls ring now."})
 			}
-			s.Hub.Send(Event{Topic: "ring", To: []string{in.Body.Account}, Data: ringEvent{in.Number, me.ID, shownName(me)}})
+			s.Hub.Send(Event{Topic: "ring", To: []string{in.Body.Account}, Data: ringEvent{in.Number, me.ID, me.Shown()}})
 			return nil, nil
 		})
 	huma.Register(api, operation("POST", "/meetings/{number}/decline", "decline", "Do not take a call that rings", user, tag),
@@ -98,16 +97,7 @@ func (s *server) ring(api huma.API) {
 			if err != nil || !s.rings.end(rung{in.Number, me.ID}, time.Now()) {
 				return nil, huma.Error404NotFound("This call does not ring any more.")
 			}
-			s.Hub.Send(Event{Topic: "declined", To: []string{m.Owner, me.ID}, Data: ringEvent{in.Number, me.ID, shownName(me)}})
+			s.Hub.Send(Event{Topic: "declined", To: []string{m.Owner, me.ID}, Data: ringEvent{in.Number, me.ID, me.Shown()}})
 			return nil, nil
 		})
-}
-
-// shownName is what others see of an account that has chosen no name.
-func shownName(u store.User) string {
-	if u.DisplayName != "" {
-		return u.DisplayName
-	}
-	name, _, _ := strings.Cut(u.Email, "@")
-	return name
 }

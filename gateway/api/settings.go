@@ -15,7 +15,7 @@ import (
 type settingsView struct {
 	Chat   chat.Settings      `json:"chat"`
 	Alerts *alerts.Recipients `json:"alerts,omitempty" doc:"for superusers only"`
-	Brand  brandView          `json:"brand"`
+	Brand  brand              `json:"brand"`
 }
 
 type settingsPatch struct {
@@ -36,7 +36,7 @@ type alertsPatch struct {
 // seen are the settings as the caller may see them.
 func (s *server) seen(ctx context.Context) (v settingsView, err error) {
 	v.Chat = s.Chat.Settings()
-	if v.Brand, err = s.brandSeen(ctx); err != nil {
+	if v.Brand, err = s.brand(ctx); err != nil {
 		return v, err
 	}
 	if allowed(userOf(ctx).Role, store.RoleSuperuser) {

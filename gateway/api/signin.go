@@ -19,15 +19,17 @@ import (
 
 // Caller is who sends a request, as far as sign-in goes by it.
 type Caller struct {
-	remote                              netip.AddrPort
-	host, origin, agent, cookies, token string
+	remote                        netip.AddrPort
+	host, agent                   string
+	authorization, cookies, token string
 }
 
 // Resolve implements huma.Resolver.
 func (c *Caller) Resolve(ctx huma.Context) []error {
 	c.remote, _ = netip.ParseAddrPort(ctx.RemoteAddr())
-	c.host, c.origin, c.agent, c.cookies = ctx.Host(), ctx.Header("Origin"), ctx.Header("User-Agent"), ctx.Header("Cookie")
-	c.token = tokenOf(ctx.Header("Authorization"), c.cookies)
+	c.host, c.agent = ctx.Host(), ctx.Header("User-Agent")
+	c.authorization, c.cookies = ctx.Header("Authorization"), ctx.Header("Cookie")
+	c.token = tokenOf(c.authorization, c.cookies)
 	return nil
 }
 

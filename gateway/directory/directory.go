@@ -52,10 +52,7 @@ func List(people []store.User, devices []store.Device, meetings []store.Meeting,
 		if u.Disabled {
 			continue
 		}
-		e := Entry{ID: u.ID, Kind: Person, Name: u.DisplayName, owner: u.ID, hidden: u.Hidden}
-		if e.Name == "" {
-			e.Name, _, _ = strings.Cut(u.Email, "@")
-		}
+		e := Entry{ID: u.ID, Kind: Person, Name: u.Shown(), owner: u.ID, hidden: u.Hidden}
 		for _, d := range devices { // the first that says how to be reached
 			if d.Owner == u.ID && !d.Hidden && e.Address == "" {
 				e.Address, e.Number = u.ID, d.Extension

@@ -44,7 +44,7 @@ const MaxMembers = 100
 // ErrMembers refuses a group that has too many members.
 var ErrMembers = errors.New("too many members")
 
-// shown is the name of an account, in the SQL of several statements.
+// shownName is [User.Shown], in the SQL of several statements.
 const shownName = `CASE u.display_name WHEN '' THEN substr(u.email, 1, instr(u.email, '@') - 1) ELSE u.display_name END`
 
 // AddConversation begins a conversation of accounts, or finds that of the two.

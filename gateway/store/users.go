@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -27,6 +29,12 @@ type User struct {
 	Pending      bool      `json:"pending" doc:"signed up, and not approved yet: disabled until then"`
 	SecondFactor bool      `json:"second_factor" doc:"sign-in asks for a passkey after the password"`
 	Created      time.Time `json:"created"`
+}
+
+// Shown is what others see of an account, which may have chosen no name.
+func (u User) Shown() string {
+	name, _, _ := strings.Cut(u.Email, "@")
+	return cmp.Or(u.DisplayName, name)
 }
 
 // AddUser makes an account.

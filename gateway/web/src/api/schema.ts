@@ -1538,6 +1538,14 @@ export interface components {
             /** Format: int64 */
             width?: number;
         };
+        Brand: {
+            /** @description path of the picture that those see who wait; empty: none */
+            image: string;
+            /** @description below it */
+            text: string;
+            /** @description of the start page; empty: the product's own words */
+            title: string;
+        };
         BrandPatch: {
             /** @description PNG or JPEG, in Base64 */
             image?: string;
@@ -1545,14 +1553,6 @@ export interface components {
             remove_image?: boolean;
             text?: string;
             title?: string;
-        };
-        BrandView: {
-            /** @description path of the picture that those see who wait; empty: none */
-            image: string;
-            /** @description below it */
-            text: string;
-            /** @description of the start page; empty: the product's own words */
-            title: string;
         };
         CalendarView: {
             url: string;
@@ -2178,7 +2178,7 @@ export interface components {
         SettingsView: {
             /** @description for superusers only */
             alerts?: components["schemas"]["Recipients"];
-            brand: components["schemas"]["BrandView"];
+            brand: components["schemas"]["Brand"];
             chat: components["schemas"]["Settings"];
         };
         SignUpBody: {
@@ -2578,8 +2578,8 @@ export type Act = components['schemas']['Act'];
 export type AlertsPatch = components['schemas']['AlertsPatch'];
 export type AnsweredBody = components['schemas']['AnsweredBody'];
 export type AudioView = components['schemas']['AudioView'];
+export type Brand = components['schemas']['Brand'];
 export type BrandPatch = components['schemas']['BrandPatch'];
-export type BrandView = components['schemas']['BrandView'];
 export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
@@ -2727,7 +2727,7 @@ export interface operations {
                      *       "image": "/api/v1/brand/image?0123456789abcdef"
                      *     }
                      */
-                    "application/json": components["schemas"]["BrandView"];
+                    "application/json": components["schemas"]["Brand"];
                 };
             };
             default: components["responses"]["problem-default"];
@@ -3623,6 +3623,8 @@ export interface operations {
             /** @description the vCards */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
+                    "Content-Disposition"?: string;
                     "Content-Type"?: string;
                     [name: string]: unknown;
                 };
@@ -3642,7 +3644,6 @@ export interface operations {
                 };
             };
             401: components["responses"]["problem-401"];
-            422: components["responses"]["problem-422"];
             429: components["responses"]["problem-429"];
             500: components["responses"]["problem-500"];
         };
@@ -4176,7 +4177,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
                     "Content-Disposition"?: string;
+                    "Content-Type"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4199,11 +4202,7 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": {
-                        [key: string]: {
-                            [key: string]: unknown;
-                        }[];
-                    };
+                    "application/json": unknown;
                 };
             };
             401: components["responses"]["problem-401"];
@@ -6600,7 +6599,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "Cache-Control"?: string;
                     "Content-Disposition"?: string;
+                    "Content-Type"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6623,11 +6624,7 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": {
-                        [key: string]: {
-                            [key: string]: unknown;
-                        }[];
-                    };
+                    "application/json": unknown;
                 };
             };
             401: components["responses"]["problem-401"];

@@ -3,7 +3,7 @@
 import { Undo2 } from "lucide-react";
 import { useState } from "react";
 import { AskForm, text } from "../account/form";
-import type { BrandView, ChatPatch } from "../api/schema";
+import type { Brand, ChatPatch } from "../api/schema";
 import { t } from "../strings";
 import { Button, Checkbox, Fault, Field, Spinner } from "../ui/kit";
 import { request, useData, type Problem } from "./api";
@@ -78,7 +78,7 @@ function Alerts({ to, saved }: { to: string[]; saved(): void }) {
 const maxPicture = 500_000; // bytes
 
 /** House asks what the start page says and what those see who wait. */
-function House({ house, saved }: { house: BrandView; saved(): void }) {
+function House({ house, saved }: { house: Brand; saved(): void }) {
   const save = async (form: FormData) => {
     const file = form.get("image");
     const picture = file instanceof File && file.size > 0 ? file : undefined;
