@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+)
 
 // Event is one of the types below: everything that is not media.
 type Event interface{ event() }
@@ -62,6 +66,15 @@ type (
 		At               time.Time
 	}
 )
+
+// MaxText bounds a line of chat, in bytes.
+const MaxText = 4000
+
+// Writable tells whether a line may be passed on: UTF-8 with something to read,
+// of MaxText bytes at most.
+func Writable(line string) bool {
+	return len(line) <= MaxText && utf8.ValidString(line) && strings.TrimSpace(line) != ""
+}
 
 // Events of a room to its party.
 type (

@@ -17,7 +17,6 @@ import (
 // Nobody else's MESSAGE is taken.
 
 const (
-	maxWriting = 4000 // bytes of a message
 	// A device may write so many at once, and so many a second.
 	writingBurst, writingRate = 10, 2
 	// maxUnsent is how many lines wait for a device; the oldest go first.
@@ -41,7 +40,7 @@ func readWriting(req *request) (text string, no *refusal) {
 		return "", &refusal{status: 415, set: [][2]string{{"Accept", "text/plain;charset=utf-8"}}}
 	case enc != "" && !strings.EqualFold(enc, "identity"):
 		return "", &refusal{status: 415, set: [][2]string{{"Accept-Encoding", "identity"}}}
-	case len(req.Body()) > maxWriting:
+	case len(req.Body()) > core.MaxText:
 		return "", &refusal{status: 413}
 	case !utf8.Valid(req.Body()):
 		return "", &refusal{status: 400}

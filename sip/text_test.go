@@ -72,7 +72,7 @@ func TestDevicesWriteToTheirMeeting(t *testing.T) {
 			{messageText("24", "alice", "1000", "", "Content-Type: application/im-iscomposing+xml\n", "<x/>"), "415"},
 			{messageText("25", "alice", "1000", "", "Content-Type: text/plain;charset=iso-8859-1\n", "x"), "415"},
 			{messageText("26", "alice", "1000", "", "Content-Encoding: gzip\n", "x"), "415"},
-			{messageText("27", "alice", "1000", "", "", strings.Repeat("x", maxWriting+1)), "413"},
+			{messageText("27", "alice", "1000", "", "", strings.Repeat("x", core.MaxText+1)), "413"},
 			{messageText("28", "alice", "1000", "", "", "\xff\xfe"), "400"},
 		} {
 			one.send(m.text)
@@ -171,7 +171,7 @@ func FuzzWriting(f *testing.F) {
 		set(req, "Content-Type", kind)
 		req.SetBody([]byte(body))
 		text, no := readWriting(req)
-		if no == nil && (!utf8.ValidString(text) || len(text) > maxWriting || strings.ContainsAny(text, "\x00\r\x7f")) {
+		if no == nil && (!utf8.ValidString(text) || len(text) > core.MaxText || strings.ContainsAny(text, "\x00\r\x7f")) {
 			t.Errorf("%q", text)
 		}
 	})

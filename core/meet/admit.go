@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"bridgehead/core"
 	"bridgehead/core/mix"
 )
@@ -15,7 +17,7 @@ func (m *Meeting) join(leg core.Leg, d door) error {
 		m.log.Info("newcomer refused", "leg", info.ID, "protocol", info.Protocol, "reason", why)
 		return *why
 	}
-	p := &party{leg: leg, info: info, name: info.Name, role: d.role, joined: time.Now()}
+	p := &party{leg: leg, info: info, name: info.Name, role: d.role, joined: time.Now(), writes: rate.NewLimiter(rate.Every(writeEvery), writeBurst)}
 	m.parties = append(m.parties, p)
 	switch {
 	case d.role == core.Host || d.invited:
@@ -61,6 +63,11 @@ func (m *Meeting) begin() {
 			m.admit(p)
 		}
 	}
+}
+
+// may tells whether a party may carry out a command.
+func (m *Meeting) may(p *party, v core.Verb) bool {
+	return p.role == core.Host || (v == core.Accept || v == core.Reject) && m.decides(p)
 }
 
 // decides tells whether a party may let newcomers in.

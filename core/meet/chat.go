@@ -1,9 +1,8 @@
 package meet
 
 import (
-	"strings"
+	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"bridgehead/core"
 )
@@ -26,8 +25,7 @@ type Line struct {
 }
 
 const (
-	maxText  = 4000 // bytes of a chat line
-	maxLines = 100  // shown to newcomers
+	maxLines = 100 // shown to newcomers
 	// A party may write so many lines at once, and then one in each interval.
 	writeBurst = 10
 	writeEvery = 500 * time.Millisecond
@@ -42,22 +40,18 @@ func (m *Meeting) chatPolicy() (open, history bool) {
 
 // text takes what a party writes to all inside, itself too.
 func (m *Meeting) text(p *party, t core.Text) {
-	if len(t.Body) > maxText || !utf8.ValidString(t.Body) || strings.TrimSpace(t.Body) == "" {
+	if !core.Writable(t.Body) {
+		p.leg.Signal(core.Notice{Code: "chat", Text: fmt.Sprintf("A message has 1 to %d bytes of text: yours was not sent.", core.MaxText)})
 		return
 	}
 	if open, _ := m.chatPolicy(); !open {
 		p.leg.Signal(core.Notice{Code: "chat", Text: "Chat is turned off on this bridge."})
 		return
 	}
-	now := time.Now()
-	if p.wrote.Sub(now) > (writeBurst-1)*writeEvery {
+	if !p.writes.Allow() {
 		p.leg.Signal(core.Notice{Code: "chat", Text: "That was too fast: your last message was not sent."})
 		return
 	}
-	if p.wrote.Before(now) {
-		p.wrote = now
-	}
-	p.wrote = p.wrote.Add(writeEvery)
 	t.From, t.Name = p.info.ID, p.name
 	if m.said = append(m.said, t); len(m.said) > maxLines {
 		m.said = m.said[1:]

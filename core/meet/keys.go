@@ -1,6 +1,7 @@
 package meet
 
 import (
+	"slices"
 	"time"
 
 	"bridgehead/core"
@@ -60,25 +61,20 @@ func (m *Meeting) press(p *party, key byte) {
 }
 
 func (m *Meeting) pressHost(p *party, typed string) {
-	deciding := typed == "*91" || typed == "*92"
-	if p.role != core.Host && !(deciding && m.decides(p)) {
+	verb := map[string]core.Verb{
+		"*91": core.Accept, "*92": core.Reject,
+		"*95": map[bool]core.Verb{false: core.MuteAll, true: core.UnmuteAll}[m.muteAll],
+		"*97": map[bool]core.Verb{false: core.Lock, true: core.Unlock}[m.locked],
+	}[typed]
+	if !m.may(p, verb) {
 		m.say(p, "not-permitted")
 		return
 	}
-	switch typed {
-	case "*91", "*92":
-		verb := map[string]core.Verb{"*91": core.Accept, "*92": core.Reject}[typed]
-		for _, w := range m.parties {
-			if w.state == core.Waiting && !w.leaving() {
-				_ = m.about(w, core.Command{Verb: verb})
-				return
-			}
-		}
-	case "*95":
-		m.muteEverybody(p, !m.muteAll)
-	case "*97":
-		m.lock(!m.locked)
+	c := core.Command{Verb: verb}
+	if i := slices.IndexFunc(m.parties, func(w *party) bool { return w.state == core.Waiting && !w.leaving() }); i >= 0 {
+		c.Party = m.parties[i].info.ID // for those that concern one
 	}
+	_ = m.carryOut(p, c) // nobody may be waiting
 }
 
 // leaving tells that the party has been told to go.

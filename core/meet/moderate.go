@@ -132,7 +132,7 @@ var errNotHost = core.Reason{Code: core.Forbidden, Say: "Only a host can do that
 
 // command carries out what a party asks for.
 func (m *Meeting) command(by *party, c core.Command) error {
-	if deciding := c.Verb == core.Accept || c.Verb == core.Reject; by.role != core.Host && !(deciding && m.decides(by)) {
+	if !m.may(by, c.Verb) {
 		return errNotHost
 	}
 	return m.carryOut(by, c)

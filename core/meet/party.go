@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"bridgehead/core"
 	"bridgehead/core/compose"
 	"bridgehead/core/forward"
@@ -31,7 +33,7 @@ type party struct {
 	sub     *forward.Subscriber
 	keys    keypad
 	layout  compose.Layout // its own choice; empty: the meeting's
-	wrote   time.Time      // until when its lines so far take, at the pace that it may write
+	writes  *rate.Limiter
 }
 
 // seat is the party's place; a new one is made whenever the party moves.

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"bridgehead/core"
 	"bridgehead/core/edge"
@@ -30,9 +29,6 @@ type Settings struct {
 
 // SettingsKey is where the store has them.
 const SettingsKey = "chat"
-
-// MaxText bounds a message, in bytes.
-const MaxText = 4000
 
 // What is refused.
 var (
@@ -185,7 +181,7 @@ func (k *Keeper) Say(ctx context.Context, account, id, text string) (store.Messa
 		return store.Message{}, err
 	case c.Kind == "meeting":
 		return store.Message{}, ErrMeeting
-	case len(text) > MaxText || !utf8.ValidString(text) || strings.TrimSpace(text) == "":
+	case !core.Writable(text):
 		return store.Message{}, ErrText
 	}
 	if err := k.Pace(account); err != nil {
