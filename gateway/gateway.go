@@ -111,7 +111,7 @@ func (g *gateway) open(ctx context.Context, cfg *config.Config) (err error) {
 
 // openRooms makes what calls can lead to.
 func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
-	voice, err := ivr.NewVoiceWith(cfg.Language, filepath.Join(cfg.Data, "prompts"))
+	voice, err := ivr.NewVoice(cfg.Language, filepath.Join(cfg.Data, "prompts"))
 	if err != nil {
 		return err
 	}

@@ -29,14 +29,10 @@ type caller struct {
 	left  bool
 }
 
-// echoing has the caller hear itself.
-func echoing(c *caller) { c.echo = true }
+func (d *Desk) seat(leg core.Leg) *caller { return d.place(leg, false) }
 
-func (d *Desk) seat(leg core.Leg, how ...func(*caller)) *caller {
-	c := &caller{desk: d, leg: leg, mixer: mix.New(mix.Options{Log: d.Log}), keys: make(chan byte, 32), gone: make(chan struct{})}
-	for _, f := range how {
-		f(c)
-	}
+func (d *Desk) place(leg core.Leg, echo bool) *caller {
+	c := &caller{desk: d, leg: leg, echo: echo, mixer: mix.New(mix.Options{Log: d.Log}), keys: make(chan byte, 32), gone: make(chan struct{})}
 	if d.Seated != nil {
 		c.unseat = d.Seated(leg)
 	}

@@ -18,7 +18,7 @@ func (e *Echo) Name() string { return "echo" }
 
 // Join answers the call and returns at once.
 func (e *Echo) Join(ctx context.Context, leg core.Leg) error {
-	c := e.Desk.seat(leg, echoing)
+	c := e.place(leg, true)
 	leg.Signal(core.Answer{})
 	leg.Signal(core.Placed{Name: e.Name(), State: core.Joined, Role: core.Guest})
 	go func() {

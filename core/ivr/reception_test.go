@@ -33,7 +33,7 @@ func (r *room) Join(_ context.Context, l core.Leg) error {
 // desk has a reception whose meeting 7001 has the passcode 1234, and whose
 // meeting 7002 has none.
 func desk(t *testing.T, to *room) (*Reception, func()) {
-	voice, err := NewVoice("en")
+	voice, err := NewVoice("en", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestCallersDoNotHearOneAnother(t *testing.T) {
 
 func TestCallersHearThemselvesAtTheEcho(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		voice, err := NewVoice("en")
+		voice, err := NewVoice("en", "")
 		if err != nil {
 			t.Fatal(err)
 		}

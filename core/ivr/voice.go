@@ -5,7 +5,6 @@ package ivr
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"bridgehead/core/audio"
@@ -16,15 +15,13 @@ import (
 // Voice finds prompts in one language.
 type Voice struct{ set *prompts.Set }
 
-// NewVoice loads the prompts of a language, such as "en".
-func NewVoice(lang string) (*Voice, error) { return NewVoiceWith(lang, "") }
-
-// NewVoiceWith is NewVoice with the operator's own recordings in place of ours,
-// in a folder of the language under dir; none if dir is empty.
-func NewVoiceWith(lang, dir string) (*Voice, error) {
+// NewVoice loads the prompts of a language, such as "en", with the operator's
+// own recordings in place of ours, in a folder of the language under dir; none
+// if dir is empty.
+func NewVoice(lang, dir string) (*Voice, error) {
 	set, err := prompts.Load(lang)
 	if err == nil && dir != "" {
-		set, err = set.With(filepath.Join(dir, set.Lang()))
+		set, err = set.With(dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("prompts in %q: %w", lang, err)

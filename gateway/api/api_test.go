@@ -56,7 +56,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	voice, err := ivr.NewVoice("en")
+	voice, err := ivr.NewVoice("en", "")
 	if err != nil {
 		t.Fatal(err)
 	}

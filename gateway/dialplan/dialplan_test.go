@@ -35,7 +35,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	voice, err := ivr.NewVoice("en")
+	voice, err := ivr.NewVoice("en", "")
 	if err != nil {
 		t.Fatal(err)
 	}

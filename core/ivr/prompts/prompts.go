@@ -63,71 +63,70 @@ func Load(lang string) (*Set, error) {
 }
 
 // With gives the set with the operator's own recordings in place of those of the
-// same name: WAV files under dir, which may be missing. One that is no prompt's,
-// or cannot be read, is an error that names it.
+// same name: WAV files under dir, in a folder of the language, which may be
+// missing. One that is no prompt's, or cannot be read, is an error that names it.
 func (s *Set) With(dir string) (*Set, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*.wav"))
-	if err != nil || len(names) == 0 {
-		return s, err
+	recordings, err := clips(os.DirFS(dir), s.lang)
+	if err != nil {
+		return nil, fmt.Errorf("%w (in %s)", err, dir)
+	}
+	if len(recordings) == 0 {
+		return s, nil
 	}
 	own := &Set{lang: s.lang, clips: maps.Clone(s.clips)}
-	for _, file := range names {
-		name := strings.TrimSuffix(filepath.Base(file), ".wav")
+	for name, c := range recordings {
 		if s.clips[name] == nil {
-			return nil, fmt.Errorf("prompts: %s: there is no prompt %q; the names are those of %s/prompts.txt", file, name, s.lang)
+			return nil, fmt.Errorf("prompts: %s: there is no prompt %q; the names are those of %s/prompts.txt", filepath.Join(dir, s.lang, name+".wav"), name, s.lang)
 		}
-		if own.clips[name], err = recording(file); err != nil {
-			return nil, fmt.Errorf("prompts: %s: %w", file, err)
-		}
+		own.clips[name] = c
 	}
 	return own, nil
 }
 
-// maxOwn is the largest recording.
-const maxOwn = 16 << 20
-
-func recording(file string) (*mix.Clip, error) {
-	f, err := os.Open(file)
+func read(lang string) (*Set, error) {
+	all, err := clips(files, lang)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.Size() > maxOwn {
-		return nil, fmt.Errorf("larger than %d MiB", maxOwn>>20)
-	}
-	return mix.ReadClip(f)
+	all["music"], err = clip(files, "music.wav")
+	return &Set{lang: lang, clips: all}, err
 }
 
-func read(lang string) (*Set, error) {
-	s := &Set{lang: lang, clips: map[string]*mix.Clip{}}
-	names, err := fs.Glob(files, lang+"/*.wav")
+// clips reads the sound files of a folder, by prompt.
+func clips(from fs.FS, folder string) (map[string]*mix.Clip, error) {
+	names, err := fs.Glob(from, folder+"/*.wav")
 	if err != nil {
 		return nil, err
 	}
+	all := map[string]*mix.Clip{}
 	for _, name := range names {
-		if s.clips[strings.TrimSuffix(path.Base(name), ".wav")], err = clip(name); err != nil {
+		if all[strings.TrimSuffix(path.Base(name), ".wav")], err = clip(from, name); err != nil {
 			return nil, err
 		}
 	}
-	s.clips["music"], err = clip("music.wav")
-	return s, err
+	return all, nil
 }
 
-func clip(name string) (*mix.Clip, error) {
-	f, err := files.Open(name)
+// maxClip is the largest sound file, in bytes.
+const maxClip = 16 << 20
+
+func clip(from fs.FS, name string) (*mix.Clip, error) {
+	f, err := from.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	c, err := mix.ReadClip(f)
+	var c *mix.Clip
+	if info, e := f.Stat(); e == nil && info.Size() > maxClip {
+		err = fmt.Errorf("larger than %d MiB", maxClip>>20)
+	} else {
+		c, err = mix.ReadClip(f)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("prompts: %s: %w", name, err)
 	}
 	return c, nil
 }
-
-// Lang is the language's tag.
-func (s *Set) Lang() string { return s.lang }
 
 // Clip is the prompt of that name; nil if there is none. "music" is for those
 // who wait; it loops.

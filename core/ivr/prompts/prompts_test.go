@@ -138,6 +138,9 @@ func TestP67OperatorsRecordingsTakeThePlaceOfOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "en"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if same, err := set.With(dir); err != nil || same != set {
 		t.Errorf("without recordings: %v", err)
 	}
@@ -145,7 +148,7 @@ func TestP67OperatorsRecordingsTakeThePlaceOfOurs(t *testing.T) {
 		t.Helper()
 		b, err := files.ReadFile(of)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
+			err = os.WriteFile(filepath.Join(dir, "en", name), b, 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -164,8 +167,8 @@ func TestP67OperatorsRecordingsTakeThePlaceOfOurs(t *testing.T) {
 	if _, err := set.With(dir); err == nil || !strings.Contains(err.Error(), "welcom") {
 		t.Errorf("a name that is no prompt's: %v", err)
 	}
-	_ = os.Remove(filepath.Join(dir, "welcom.wav"))
-	if err := os.WriteFile(filepath.Join(dir, "goodbye.wav"), []byte("no sound"), 0o600); err != nil {
+	_ = os.Remove(filepath.Join(dir, "en", "welcom.wav"))
+	if err := os.WriteFile(filepath.Join(dir, "en", "goodbye.wav"), []byte("no sound"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := set.With(dir); err == nil || !strings.Contains(err.Error(), "goodbye.wav") {
