@@ -232,8 +232,8 @@ func (e *Edge) Serve(ctx context.Context, plan core.Dialplan) error {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	for {
-		tick := ticker.C
-		if len(e.all()) == 0 {
+		tick, legs := ticker.C, e.all()
+		if len(legs) == 0 {
 			tick = nil
 		}
 		select {
@@ -249,7 +249,7 @@ func (e *Edge) Serve(ctx context.Context, plan core.Dialplan) error {
 			return nil
 		case <-tick:
 			now := core.Now()
-			for _, l := range e.all() {
+			for _, l := range legs {
 				l.tick(now)
 			}
 		}

@@ -206,13 +206,12 @@ func (b *Book) Run(ctx context.Context) {
 
 // Step looks who is registered now, and tells of everybody who has changed.
 func (b *Book) Step(ctx context.Context) {
+	if !b.stirs() {
+		return
+	}
 	k, err := b.entries(ctx)
 	if err != nil {
 		return // the next step
-	}
-	now := map[string]bool{}
-	for _, d := range b.Registrations() {
-		now[d] = true
 	}
 	type told struct {
 		e    Entry
@@ -220,17 +219,6 @@ func (b *Book) Step(ctx context.Context) {
 	}
 	var tell []told
 	b.mu.Lock()
-	for d := range now {
-		if !b.registered[d] {
-			b.stir(ref{Room, d})
-		}
-	}
-	for d := range b.registered {
-		if !now[d] {
-			b.stir(ref{Room, d})
-		}
-	}
-	b.registered = now
 	for r := range b.stirred { // a person is where its devices are
 		if i, ok := k.at[r]; ok && r.kind == Room && k.list[i].owner != "" && !k.list[i].hidden {
 			b.stir(ref{Person, k.list[i].owner})
@@ -256,6 +244,28 @@ func (b *Book) Step(ctx context.Context) {
 	for _, t := range tell {
 		b.Notify(t.e, t.only)
 	}
+}
+
+// stirs looks who is registered now, and tells whether anything has changed.
+func (b *Book) stirs() bool {
+	now := map[string]bool{}
+	for _, d := range b.Registrations() {
+		now[d] = true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for d := range now {
+		if !b.registered[d] {
+			b.stir(ref{Room, d})
+		}
+	}
+	for d := range b.registered {
+		if !now[d] {
+			b.stir(ref{Room, d})
+		}
+	}
+	b.registered = now
+	return len(b.stirred) > 0
 }
 
 // now fills in who is there. b.mu is held.
