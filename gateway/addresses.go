@@ -2,10 +2,8 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,15 +16,7 @@ import (
 type addresses map[string]string
 
 func (a addresses) write(dir string) error {
-	data, err := json.MarshalIndent(a, "", "  ")
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(dir, "addresses.json")
-	if err := os.WriteFile(file+".new", append(data, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
+	return replaceJSON(filepath.Join(dir, "addresses.json"), 0o644, a)
 }
 
 // reachable puts this machine's own address in the place of "all addresses".

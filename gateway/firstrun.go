@@ -48,11 +48,7 @@ func firstRun(ctx context.Context, s *store.Store, dir string, at addresses, out
 		if err != nil {
 			return fmt.Errorf("demo meeting: %w", err)
 		}
-		data, err := json.MarshalIndent(l, "", "  ")
-		if err != nil {
-			return err
-		}
-		return replaceFile(filepath.Join(dir, "first-login.json"), append(data, '\n'), 0o600)
+		return replaceJSON(filepath.Join(dir, "first-login.json"), 0o600, l)
 	})
 	if err != nil {
 		return err
@@ -88,16 +84,23 @@ func digits(n int) string {
 }
 
 // replaceFile writes a file whole or not at all.
-func replaceFile(name string, data []byte, mode os.FileMode) error {
-	tmp := name + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+func replaceFile(name string, mode os.FileMode, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		os.Remove(tmp)
+	if err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		os.Remove(f.Name())
 		return err
 	}
-	return os.Rename(tmp, name)
+	return os.Rename(f.Name(), name)
+}
+
+// replaceJSON writes a file that holds v.
+func replaceJSON(name string, mode os.FileMode, v any) error {
+	return replaceFile(name, mode, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(v)
+	})
 }
