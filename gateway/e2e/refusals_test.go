@@ -250,7 +250,7 @@ func TestP32RemovedPartiesAreTold(t *testing.T) {
 	g.meeting(map[string]any{"number": "7110"})
 	g.api("POST", "/numbers", map[string]any{"number": "+15550110", "trunk": "carrier", "target": "meeting:7110"}, nil)
 	phone := newSIPp(t, g.at["sip_udp"], "+15550110", "", 1000)
-	bob := newBaresip(t, "7110@"+g.at["sips"], 700)
+	bob := newBaresip(t, "7110@"+g.at["sips"], 1900) // the words that tell have nothing there
 	alice := newDriver(t).open("alice", 440, nil)
 	alice.join(g, "7110", "Alice", "")
 	var ids []string
@@ -273,8 +273,8 @@ func TestP32RemovedPartiesAreTold(t *testing.T) {
 	}
 	wire.stop()
 	at := wire.toPort(phone.port).last(2 * time.Second)
-	if !at.audible() || at.level(700) > unheard {
-		t.Errorf("the removed phone: audible %v, 700 Hz at %.0f", at.audible(), at.level(700))
+	if !at.audible() || at.level(1900) > unheard {
+		t.Errorf("the removed phone: audible %v, 1900 Hz at %.0f", at.audible(), at.level(1900))
 	}
 	if s := bob.quit().last(2 * time.Second); !s.audible() || s.level(1000) > unheard {
 		t.Error("removed baresip is not told, or hears the meeting on")
