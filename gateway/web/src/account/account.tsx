@@ -1,12 +1,11 @@
 // One's own account: name, password, passkeys, browsers signed in, and all that is kept.
 
-import { useEffect } from "react";
 import { Download } from "lucide-react";
 import type { User } from "../api/schema";
-import { request, useData } from "../console/api";
+import { request } from "../console/api";
+import { SignedIn, useAccount } from "../people/me";
 import { t } from "../strings";
-import { Button, Fault, Field, Shell, Spinner } from "../ui/kit";
-import { go } from "../ui/route";
+import { Field, Shell } from "../ui/kit";
 import { AskForm, text } from "./form";
 import { Passkeys } from "./passkeys";
 import { Section } from "./section";
@@ -16,10 +15,6 @@ import { Sessions } from "./sessions";
 const a = t.account;
 
 export function AccountPage() {
-  const { data: me, fault, reload } = useData("/me");
-  useEffect(() => {
-    if (fault?.status === 401) go("/signin");
-  }, [fault]);
   return (
     <Shell
       aside={
@@ -28,36 +23,36 @@ export function AccountPage() {
         </a>
       }
     >
-      {fault && fault.status !== 401 && <Fault action={<Button small onClick={reload}>{t.console.retry}</Button>}>{fault.message}</Fault>}
-      {me ? (
-        <div className="mx-auto flex w-full max-w-2xl flex-col gap-6 py-4">
-          <div>
-            <h1 className="text-3xl font-semibold tracking-tight">{a.title}</h1>
-            <p className="mt-1 break-words text-soft">{me.email}</p>
-          </div>
-          <Name me={me} reload={reload} />
-          <Password me={me} />
-          <Passkeys me={me} reload={reload} />
-          <Sessions />
-          <Calendar />
-          <Section title={a.data} lead={a.dataLead}>
-            <a
-              href="/api/v1/me/export" download target="_self"
-              className="inline-flex min-h-11 items-center gap-2 self-start rounded-md bg-raised px-4 font-medium hover:bg-line"
-            >
-              <Download aria-hidden className="size-5 shrink-0" />
-              {a.download}
-            </a>
-          </Section>
-        </div>
-      ) : (
-        !fault && (
-          <div className="m-auto" role="status" aria-label={t.console.loading}>
-            <Spinner />
-          </div>
-        )
-      )}
+      <SignedIn>
+        <Account />
+      </SignedIn>
     </Shell>
+  );
+}
+
+function Account() {
+  const { me, reload } = useAccount();
+  return (
+    <div className="mx-auto flex w-full max-w-2xl flex-col gap-6 py-4">
+      <div>
+        <h1 className="text-3xl font-semibold tracking-tight">{a.title}</h1>
+        <p className="mt-1 break-words text-soft">{me.email}</p>
+      </div>
+      <Name me={me} reload={reload} />
+      <Password me={me} />
+      <Passkeys me={me} reload={reload} />
+      <Sessions />
+      <Calendar />
+      <Section title={a.data} lead={a.dataLead}>
+        <a
+          href="/api/v1/me/export" download target="_self"
+          className="inline-flex min-h-11 items-center gap-2 self-start rounded-md bg-raised px-4 font-medium hover:bg-line"
+        >
+          <Download aria-hidden className="size-5 shrink-0" />
+          {a.download}
+        </a>
+      </Section>
+    </div>
   );
 }
 

@@ -91,34 +91,6 @@ export function useAnswer<T>(path: string, tick: number) {
   return { data, fault, reload };
 }
 
-/** useEvents counts the changes that the bridge reports, at most twice a second. */
-export function useEvents(enabled: boolean): { tick: number; live: boolean } {
-  const [tick, setTick] = useState(0);
-  const [live, setLive] = useState(true);
-  useEffect(() => {
-    if (!enabled) return;
-    const source = new EventSource("/api/v1/events");
-    let due: number | undefined;
-    const changed = () => {
-      due ??= window.setTimeout(() => {
-        due = undefined;
-        setTick((n) => n + 1);
-      }, 500);
-    };
-    for (const topic of ["meeting", "participant", "call", "configured", "device"]) source.addEventListener(topic, changed);
-    source.onopen = () => {
-      setLive(true);
-      changed();
-    };
-    source.onerror = () => setLive(false);
-    return () => {
-      window.clearTimeout(due);
-      source.close();
-    };
-  }, [enabled]);
-  return { tick, live };
-}
-
 // Whether this browser has signed in: the cookie itself is not for pages to read.
 const knownKey = "bridgehead.signedIn";
 

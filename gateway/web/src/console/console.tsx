@@ -1,14 +1,12 @@
 // The operators' console: what runs, what has been, and what is set up.
 
 import { CircleUserRound } from "lucide-react";
-import { useEffect } from "react";
-import type { User } from "../api/schema";
 import { t } from "../strings";
+import { useEvents } from "../people/events";
 import { Incoming } from "../people/incoming";
-import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
+import { SignedIn, signOut, useMe } from "../people/me";
+import { Brand, Button, cx, Fault } from "../ui/kit";
 import { LanguageChoice } from "../ui/language";
-import { go } from "../ui/route";
-import { request, useData, useEvents } from "./api";
 import { Audit } from "./audit";
 import { Calls } from "./calls";
 import { Live } from "./live";
@@ -27,30 +25,18 @@ const sections: [Section, keyof typeof rank][] = [
 ];
 
 export function Console({ section }: { section: string }) {
-  const { data: me, fault, reload } = useData("/me");
-  useEffect(() => {
-    if (fault?.status === 401) go("/signin");
-  }, [fault]);
-  if (fault && fault.status !== 401)
-    return (
-      <div className="m-auto max-w-md p-6">
-        <Fault action={<Button small onClick={reload}>{t.console.retry}</Button>}>{fault.message}</Fault>
-      </div>
-    );
-  if (!me)
-    return (
-      <div className="grid min-h-full place-items-center" role="status" aria-label={t.console.loading}>
-        <Spinner />
-      </div>
-    );
-  return <Desk me={me} section={section} />;
+  return (
+    <SignedIn>
+      <Desk section={section} />
+    </SignedIn>
+  );
 }
 
-function Desk({ me, section }: { me: User; section: string }) {
+function Desk({ section }: { section: string }) {
+  const me = useMe();
   const mine = sections.filter(([, role]) => rank[me.role] >= rank[role]).map(([name]) => name);
   const at = mine.find((s) => s === section) ?? "live";
-  const { tick, live } = useEvents(rank[me.role] >= rank.superuser);
-  const signOut = () => void request("post", "/logout").finally(() => go("/"));
+  const { tick, live } = useEvents();
   return (
     <div className="flex min-h-full flex-col">
       <Incoming />

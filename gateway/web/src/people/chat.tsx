@@ -7,9 +7,10 @@ import { request, type Problem } from "../console/api";
 import { t } from "../strings";
 import { Button, Confirm, cx, Dialog, Fault, Field, Spinner } from "../ui/kit";
 import { go } from "../ui/route";
-import { Desk, useMe } from "./desk";
+import { Desk } from "./desk";
 import { find, type Entry } from "./entries";
 import { useEvent } from "./events";
+import { useMe } from "./me";
 
 export function Chat({ id }: { id: string }) {
   return (

@@ -1,22 +1,11 @@
 // The frame of the pages for those who are signed in.
 
 import { BookUser, CircleUserRound, History, House, MessageSquare } from "lucide-react";
-import { createContext, useContext, useEffect, type ReactNode } from "react";
-import type { User } from "../api/schema";
-import { request, useData } from "../console/api";
+import type { ReactNode } from "react";
 import { t } from "../strings";
-import { Brand, Button, cx, Fault, Spinner } from "../ui/kit";
-import { go } from "../ui/route";
+import { Brand, Button, cx } from "../ui/kit";
 import { Incoming } from "./incoming";
-
-const MeContext = createContext<User | null>(null);
-
-/** useMe is the account that is signed in. */
-export function useMe(): User {
-  const me = useContext(MeContext);
-  if (!me) throw new Error("nobody is signed in");
-  return me;
-}
+import { SignedIn, signOut, useMe } from "./me";
 
 const pages = [
   { at: "home", title: t.mine.page, icon: House },
@@ -26,23 +15,15 @@ const pages = [
 ] as const;
 
 export function Desk({ at, children }: { at: string; children: ReactNode }) {
-  const { data: me, fault, reload } = useData("/me");
-  useEffect(() => {
-    if (fault?.status === 401) go("/signin");
-  }, [fault]);
-  if (fault && fault.status !== 401)
-    return (
-      <div className="m-auto max-w-md p-6">
-        <Fault action={<Button small onClick={reload}>{t.console.retry}</Button>}>{fault.message}</Fault>
-      </div>
-    );
-  if (!me)
-    return (
-      <div className="grid min-h-full place-items-center" role="status" aria-label={t.console.loading}>
-        <Spinner />
-      </div>
-    );
-  const signOut = () => void request("post", "/logout").finally(() => go("/"));
+  return (
+    <SignedIn>
+      <Frame at={at}>{children}</Frame>
+    </SignedIn>
+  );
+}
+
+function Frame({ at, children }: { at: string; children: ReactNode }) {
+  const me = useMe();
   return (
     <div className="flex h-full flex-col">
       <header className="border-b border-line bg-surface">
@@ -74,9 +55,7 @@ export function Desk({ at, children }: { at: string; children: ReactNode }) {
         </div>
       </header>
       <Incoming />
-      <MeContext value={me}>
-        <main className="mx-auto flex min-h-0 w-full max-w-6xl flex-1 flex-col px-4 py-4 sm:px-6 sm:py-6">{children}</main>
-      </MeContext>
+      <main className="mx-auto flex min-h-0 w-full max-w-6xl flex-1 flex-col px-4 py-4 sm:px-6 sm:py-6">{children}</main>
     </div>
   );
 }

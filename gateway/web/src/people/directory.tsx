@@ -5,9 +5,10 @@ import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import type { Problem } from "../console/api";
 import { t } from "../strings";
 import { Button, cx, Fault } from "../ui/kit";
-import { Desk, useMe } from "./desk";
+import { Desk } from "./desk";
 import { call, find, write, type Entry, type Kind } from "./entries";
 import { useEvent } from "./events";
+import { useMe } from "./me";
 
 export function Directory() {
   return (
