@@ -13,8 +13,6 @@ package webrtc
 import (
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
@@ -29,10 +27,8 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/udp"
 
-	"github.com/pion/ice/v4"
-	"github.com/pion/transport/v5"
-	"github.com/pion/transport/v5/stdnet"
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/dtls/v3"
+	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
 )
 
 // Options of the edge. Addresses are host:port; port 0 takes a free one.
@@ -72,17 +68,16 @@ type Options struct {
 
 // Edge is the WebRTC edge.
 type Edge struct {
-	o      Options
-	log    *slog.Logger
-	udp    *intake
-	tcp    net.Listener
-	udpMux ice.UDPMux
-	tcpMux ice.TCPMux
-	relay  *relay
-	cert   webrtc.Certificate
-	net    transport.Net // the system's interfaces, as they were at the start
-	hosts  []netip.Addr  // at which the media socket is reached
-	came   chan struct{} // signalled when there is a leg
+	o           Options
+	log         *slog.Logger
+	port        *port
+	tcp         net.Listener
+	relay       *relay
+	dtls        []dtls.ServerOption
+	fingerprint string        // of our certificate
+	hosts       []netip.Addr  // at which the media socket is reached
+	lines       []string      // of an answer: the candidates
+	came        chan struct{} // signalled when there is a leg
 
 	mu    sync.Mutex
 	plan  core.Dialplan // nil unless serving
@@ -108,15 +103,11 @@ func New(o Options) (_ *Edge, err error) {
 			e.close()
 		}
 	}()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := webrtc.GenerateCertificate(key)
+	cert, err := selfsign.GenerateSelfSigned()
 	if err != nil {
 		return nil, fmt.Errorf("webrtc: certificate: %w", err)
 	}
-	e.cert = *cert
+	e.dtls, e.fingerprint = dtlsOptions(cert, logFactory{e.log}), fingerprintOf(cert.Certificate[0])
 	if err := e.listen(); err != nil {
 		return nil, err
 	}
@@ -141,37 +132,20 @@ func (e *Edge) listen() error {
 	if err != nil {
 		return fmt.Errorf("webrtc: %w", err)
 	}
-	e.udp = newIntake(conn)
+	e.port = newPort(conn, e.log)
 	e.hosts = e.findHosts()
-	// One list of interfaces for all calls, which the library would have each ask
-	// the kernel for, twice, and keep.
-	std, err := stdnet.NewNet()
-	if err != nil {
-		return fmt.Errorf("webrtc: interfaces: %w", err)
-	}
-	e.net = struct{ transport.Net }{std}
 	// One socket takes what all browsers send: room for bursts of keyframes.
 	// The system may grant less.
-	_ = e.udp.SetReadBuffer(4 << 20)
-	_ = e.udp.SetWriteBuffer(4 << 20)
-	logs := logFactory{e.log}
-	// What the library calls for each packet is done for many at a time.
-	e.udpMux = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: logs.NewLogger("ice"), UDPConn: e.udp})
-	if e.o.ListenTCP == "" {
-		return nil
+	_ = e.port.SetReadBuffer(4 << 20)
+	_ = e.port.SetWriteBuffer(4 << 20)
+	if e.o.ListenTCP != "" {
+		if e.tcp, err = net.Listen("tcp", e.o.ListenTCP); err != nil {
+			return fmt.Errorf("webrtc: %w", err)
+		}
+		go e.port.serveTCP(bounded(e.tcp, 2*e.o.MaxLegs, 2*e.o.MaxPerSource))
 	}
-	if e.tcp, err = net.Listen("tcp", e.o.ListenTCP); err != nil {
-		return fmt.Errorf("webrtc: %w", err)
-	}
-	e.tcpMux = ice.NewTCPMuxDefault(ice.TCPMuxParams{
-		Listener: bounded(e.tcp, 2*e.o.MaxLegs, 2*e.o.MaxPerSource), Logger: logs.NewLogger("ice"),
-		ReadBufferSize: 64,
-		// Bounded, and full means dropped, so that media never waits for a
-		// slow connection.
-		WriteBufferSize:              512 << 10,
-		FirstStunBindTimeout:         5 * time.Second,
-		AliveDurationForConnFromStun: 10 * time.Second,
-	})
+	e.lines = e.candidates()
+	go e.port.serve()
 	return nil
 }
 
@@ -180,7 +154,7 @@ func (e *Edge) Name() string { return "webrtc" }
 
 // Addresses of the sockets, by name: webrtc_udp, webrtc_tcp, turn, turns.
 func (e *Edge) Addresses() map[string]string {
-	a := map[string]string{"webrtc_udp": e.udp.LocalAddr().String()}
+	a := map[string]string{"webrtc_udp": e.port.LocalAddr().String()}
 	if e.tcp != nil {
 		a["webrtc_tcp"] = e.tcp.Addr().String()
 	}
@@ -192,7 +166,7 @@ func (e *Edge) Addresses() map[string]string {
 
 // mediaAddr tells whether an address is that of the media socket.
 func (e *Edge) mediaAddr(to netip.AddrPort) bool {
-	own := e.udp.LocalAddr().(*net.UDPAddr).AddrPort()
+	own := e.port.LocalAddr().(*net.UDPAddr).AddrPort()
 	if to.Port() != own.Port() {
 		return false
 	}
@@ -204,7 +178,7 @@ func (e *Edge) host(a netip.Addr) bool { return slices.Contains(e.hosts, a.Unmap
 
 // findHosts lists the addresses at which the media socket is reached.
 func (e *Edge) findHosts() []netip.Addr {
-	own := e.udp.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+	own := e.port.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 	hosts := slices.Clone(e.o.Advertise)
 	if !own.IsUnspecified() {
 		return append(hosts, own)
@@ -274,13 +248,11 @@ func (e *Edge) close() {
 	if e.relay != nil {
 		e.relay.close()
 	}
-	if e.tcpMux != nil {
-		_ = e.tcpMux.Close()
+	if e.tcp != nil {
+		_ = e.tcp.Close()
 	}
-	if e.udpMux != nil {
-		_ = e.udpMux.Close()
-	} else if e.udp != nil {
-		_ = e.udp.Close()
+	if e.port != nil {
+		_ = e.port.Close()
 	}
 }
 

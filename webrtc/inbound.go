@@ -1,35 +1,32 @@
 package webrtc
 
 import (
-	"errors"
-	"net"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bridgehead/core"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 )
 
-const audioLevelURI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
-
-// inbound is one stream of packets from the client.
+// inbound is one stream of packets from the client: a section, or a layer of it.
 type inbound struct {
-	leg     *Leg
-	source  core.Source
-	layer   string
-	codec   core.Codec
-	ssrc    uint32
-	level   uint8 // id of the RFC 6464 extension; 0: none
-	remote  *webrtc.TrackRemote
+	leg    *Leg
+	mid    string
+	source core.Source
+	layer  string
+
+	ssrc    atomic.Uint32 // 0: nothing has come yet
+	formats atomic.Pointer[[]format]
 	lastPLI time.Duration // guarded by leg.mu
 
-	libraryDue time.Duration // of the socket's reader, see [taker]
+	// Guarded by peer.taking.
+	open    opener
+	sources int // SSRCs that open has been told of
 
-	// reading guards what a packet needs: packets come by two ways.
+	// reading guards what a packet needs.
 	reading sync.Mutex
 	header  rtp.Header
 	packet  core.Packet
@@ -38,87 +35,68 @@ type inbound struct {
 	tape    tape // of a picture's packets
 	over    bool
 
-	mu   sync.Mutex // guards what RTCP needs
-	recv receiver
-	nack nackList
-}
-
-// onTrack reads a stream until it ends; the library calls it in a goroutine of
-// its own.
-func (p *peer) onTrack(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
-	in := &inbound{leg: p.leg, remote: t, layer: t.RID(), ssrc: uint32(t.SSRC()), codec: coreCodec(t.Codec())}
-	if tr := r.RTPTransceiver(); tr != nil {
-		in.source = p.source(tr.Mid())
-	}
-	if in.source.Kind().String() != t.Kind().String() {
-		return
-	}
-	for _, x := range r.GetParameters().HeaderExtensions {
-		if x.URI == audioLevelURI {
-			in.level = uint8(x.ID)
-		}
-	}
-	in.recv.rate = int(t.Codec().ClockRate)
-	if !p.addInbound(in) {
-		return
-	}
-	in.read(p)
-	p.removeInbound(in)
-	in.end()
+	mu    sync.Mutex // guards what RTCP needs, and codec to be written
+	codec core.Codec
+	recv  receiver
+	nack  nackList
 }
 
 // maxInbound bounds the streams of one client: a microphone, three layers of
 // camera and screen each, and as many again while it switches.
 const maxInbound = 16
 
-func (p *peer) addInbound(in *inbound) bool {
-	l := p.leg
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(p.in) >= maxInbound || p.closed {
+func newInbound(l *Leg, s *section, layer string, source core.Source) *inbound {
+	in := &inbound{leg: l, mid: s.mid, source: source, layer: layer}
+	in.agree(s)
+	return in
+}
+
+// agree takes up the formats of a negotiation.
+func (in *inbound) agree(s *section) { in.formats.Store(&s.formats) }
+
+// formatOf a payload type; nil: it was not agreed on.
+func (in *inbound) formatOf(pt uint8) *format {
+	all := *in.formats.Load()
+	for i := range all {
+		if all[i].pt == pt {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// bind has the stream come with an SSRC, in place of one before. peer.taking is
+// held.
+func (in *inbound) bind(ssrc uint32, streams map[uint32]bound) {
+	if old := in.ssrc.Swap(ssrc); old != 0 {
+		delete(streams, old)
+		in.mu.Lock()
+		rate := in.recv.rate
+		in.recv, in.nack = receiver{rate: rate}, nackList{}
+		in.mu.Unlock()
+	}
+}
+
+// change takes up the format of a payload type, which the client has begun to
+// send; false: it is not for a sink.
+func (in *inbound) change(pt uint8) bool {
+	f := in.formatOf(pt)
+	if f == nil || f.name == rtx {
 		return false
 	}
-	p.in = append(p.in, in)
+	in.leave()
+	in.seat = nil
+	in.mu.Lock()
+	in.codec = f.codec()
+	in.recv.rate = f.rate
+	in.mu.Unlock()
 	return true
 }
 
-// read takes what comes by the library until the stream ends. Once it has begun,
-// and if the client has agreed on AES-GCM, that is what its taker leaves to the
-// library.
-func (in *inbound) read(p *peer) {
-	buf := make([]byte, 2048)
-	for taken := false; ; {
-		n, _, err := in.remote.Read(buf)
-		if err != nil && in.interrupted(err) {
-			continue
-		}
-		if err != nil {
-			return
-		}
-		if in.process(buf[:n], core.Now()) && !taken {
-			taken = true
-			p.taker.add(in)
-		}
-	}
-}
-
-// changed takes up another format, which the client has begun to send.
-func (in *inbound) changed() {
-	in.leave()
-	in.seat = nil
-	in.codec = coreCodec(in.remote.Codec())
-}
-
-// payloadType is that of the format taken up.
-func (in *inbound) payloadType() uint8 {
-	in.reading.Lock()
-	defer in.reading.Unlock()
-	return in.codec.PayloadType
-}
-
 // process passes a packet to the room: no allocation and no lock of others. It
-// is false if the packet is malformed.
-func (in *inbound) process(b []byte, now time.Duration) bool {
+// is false if the packet is malformed. level is the id of the extension of RFC
+// 6464, 0 for none.
+func (in *inbound) process(b []byte, level uint8, now time.Duration) bool {
 	in.reading.Lock()
 	defer in.reading.Unlock()
 	h, p := &in.header, &in.packet
@@ -133,11 +111,11 @@ func (in *inbound) process(b []byte, now time.Duration) bool {
 	if end < at {
 		return false
 	}
-	if in.source.Kind() == core.Video && h.PayloadType != in.codec.PayloadType {
-		in.changed()
+	if (in.codec.Name == "" || h.PayloadType != in.codec.PayloadType) && !in.change(h.PayloadType) {
+		return false
 	}
 	p.Header, p.Payload, p.Arrival = *h, b[at:end], now
-	p.Level = in.soundLevel(h)
+	p.Level = in.soundLevel(h, level)
 	if in.source.Kind() == core.Video {
 		p.Kept = in.tape.keep(p.Payload)
 	}
@@ -154,38 +132,21 @@ func (in *inbound) process(b []byte, now time.Duration) bool {
 	return true
 }
 
-// index is the number that the stream has come to, with the roll-overs before it
-// (RFC 3711, section 3.3.1).
-func (in *inbound) index() uint64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return uint64(in.recv.highest)
-}
-
 // interrupt has a share end although no packet of it comes any more.
-func (in *inbound) interrupt() { _ = in.remote.SetReadDeadline(time.Now()) }
-
-// interrupted takes what interrupt asks for.
-func (in *inbound) interrupted(err error) bool {
-	var late net.Error
-	if !errors.As(err, &late) || !late.Timeout() {
-		return false
-	}
-	_ = in.remote.SetReadDeadline(time.Time{})
+func (in *inbound) interrupt() {
 	in.reading.Lock()
 	defer in.reading.Unlock()
 	if in.source == core.Screen && in.leg.screenOff.Load() {
 		in.leave()
 		in.seat = nil
 	}
-	return true
 }
 
-func (in *inbound) soundLevel(h *rtp.Header) uint8 {
-	if in.level == 0 {
+func (in *inbound) soundLevel(h *rtp.Header, id uint8) uint8 {
+	if id == 0 || in.source.Kind() != core.Audio {
 		return core.LevelUnknown
 	}
-	if x := h.GetExtension(in.level); len(x) > 0 {
+	if x := h.GetExtension(id); len(x) > 0 {
 		return x[0] & 0x7f
 	}
 	return core.LevelUnknown
@@ -229,24 +190,13 @@ func (in *inbound) track() core.Track {
 	return core.Track{Party: in.leg.id, Source: in.source, Layer: in.layer, Codec: in.codec}
 }
 
-func coreCodec(p webrtc.RTPCodecParameters) core.Codec {
-	name := codecName(p)
-	if strings.EqualFold(name, "opus") {
-		name = "opus"
-	}
-	return core.Codec{
-		Name: name, ClockRate: int(p.ClockRate), Channels: int(p.Channels),
-		PayloadType: uint8(p.PayloadType), Fmtp: p.SDPFmtpLine,
-	}
-}
-
 // askAgain sends a NACK for what is missing.
 func (in *inbound) askAgain(now time.Duration) {
 	in.mu.Lock()
 	pairs := rtcp.NackPairsFromSequenceNumbers(in.nack.due(now, in.leg.roundTrip()))
 	in.mu.Unlock()
 	if len(pairs) > 0 {
-		in.leg.writeRTCP(&rtcp.TransportLayerNack{SenderSSRC: in.leg.ssrc, MediaSSRC: in.ssrc, Nacks: pairs})
+		in.leg.writeRTCP(&rtcp.TransportLayerNack{SenderSSRC: in.leg.ssrc, MediaSSRC: in.ssrc.Load(), Nacks: pairs})
 	}
 }
 

@@ -1,9 +1,7 @@
 package webrtc
 
 import (
-	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,8 +12,6 @@ import (
 	"time"
 
 	"bridgehead/core"
-
-	"github.com/pion/webrtc/v4"
 )
 
 // Leg is a browser in a meeting. It outlives its socket and its peer
@@ -73,10 +69,8 @@ const giveUp = 30 * time.Second
 const firstMedia = 3 * time.Minute
 
 func newLeg(e *Edge, info core.Info) *Leg {
-	var b [4]byte
-	_, _ = rand.Read(b[:])
 	l := &Leg{
-		edge: e, id: rand.Text(), token: rand.Text(), source: info.Source, ssrc: binary.BigEndian.Uint32(b[:]),
+		edge: e, id: rand.Text(), token: rand.Text(), source: info.Source, ssrc: randomSSRC(),
 		out: newOutbox(), bwe: newEstimator(), done: make(chan struct{}), hints: map[want]string{},
 		mediaOff: core.Now() + firstMedia - giveUp,
 	}
@@ -96,7 +90,7 @@ func (l *Leg) Info() core.Info {
 		i.Audio, i.Video = p.audio(), p.video()
 		i.Forwarded = p.forwarded()
 		i.Security.Suite = p.suite
-		i.AudioStats, i.VideoStats = p.stats(webrtc.RTPCodecTypeAudio), p.stats(webrtc.RTPCodecTypeVideo)
+		i.AudioStats, i.VideoStats = p.stats(core.Audio), p.stats(core.Video)
 		i.VideoStats.BitsPerSec = l.bwe.target()
 	}
 	return i
@@ -234,7 +228,7 @@ func (l *Leg) pick(t core.Track) *slot {
 	wish := l.hints[key]
 	audio, nth := t.Source.Kind() == core.Audio, -1
 	for _, s := range l.peer.slots {
-		if audio != (s.kind == webrtc.RTPCodecTypeAudio) {
+		if audio != (s.kind == core.Audio) {
 			continue
 		}
 		nth++
@@ -267,7 +261,7 @@ const (
 func (l *Leg) ask(t core.Track) {
 	audio, video, taken := 0, 0, 0
 	for _, s := range l.peer.slots {
-		if s.kind == webrtc.RTPCodecTypeAudio {
+		if s.kind == core.Audio {
 			audio++
 			continue
 		}
@@ -320,8 +314,8 @@ func (l *Leg) slots() slotsMsg {
 }
 
 // offer answers an offer of the client.
-func (l *Leg) offer(ctx context.Context, m *request) (string, error) {
-	clean, sections, err := checkSDP(m.SDP)
+func (l *Leg) offer(m *request) (string, error) {
+	o, err := readOffer(m.SDP)
 	if err != nil {
 		return "", core.Reason{Code: core.Incompatible, Say: "The browser's offer is malformed.", Detail: err.Error()}
 	}
@@ -333,9 +327,7 @@ func (l *Leg) offer(ctx context.Context, m *request) (string, error) {
 		p = nil
 	}
 	if p == nil {
-		if p, err = l.edge.newPeer(l); err != nil {
-			return "", err
-		}
+		p = l.edge.newPeer(l)
 		l.mu.Lock()
 		if l.ended {
 			l.mu.Unlock()
@@ -346,9 +338,7 @@ func (l *Leg) offer(ctx context.Context, m *request) (string, error) {
 		l.needAudio, l.needVideo = 0, 0
 		l.mu.Unlock()
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	answer, err := p.answer(ctx, clean, sections, m.Sources)
+	answer, err := p.answer(o, m.Sources)
 	if err != nil {
 		return "", core.Reason{Code: core.Incompatible, Say: "The browser's offer cannot be answered.", Detail: err.Error()}
 	}
@@ -369,24 +359,32 @@ func (l *Leg) negotiated() {
 	l.toRoom(core.Changed{})
 }
 
-func (l *Leg) iceState(p *peer, s webrtc.ICEConnectionState) {
+// media notes whether a peer's connection is up. One that has come up asks for
+// whole pictures: what was sent before did not arrive.
+func (l *Leg) media(p *peer, up bool) {
 	l.mu.Lock()
-	if l.peer != p {
+	if l.peer != p || p.up == up || p.closed {
 		l.mu.Unlock()
 		return
 	}
-	was := p.up
-	p.up = s == webrtc.ICEConnectionStateConnected || s == webrtc.ICEConnectionStateCompleted
-	if p.up {
-		l.mediaOff = 0
-	} else if was {
+	p.up, l.mediaOff = up, 0
+	if !up {
 		l.mediaOff = core.Now()
 	}
-	up, ended := p.up, l.ended
+	ended, subs := l.ended, slices.Clone(l.subs)
 	l.mu.Unlock()
-	l.log.Debug("ice", "state", s.String())
-	if was && !up && !ended {
+	l.log.Debug("media", "up", up)
+	switch {
+	case ended:
+	case !up:
 		l.out.put(simpleMsg{Type: "restart"})
+	default:
+		for _, k := range subs {
+			if k.track.Source.Kind() == core.Video {
+				l.toRoom(core.NeedKeyframe{Track: k.track})
+			}
+		}
+		l.toRoom(core.Changed{})
 	}
 }
 
@@ -394,28 +392,14 @@ func (l *Leg) iceState(p *peer, s webrtc.ICEConnectionState) {
 // of the room; the client sends nothing that would do it.
 func (l *Leg) endShare() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.peer == nil || !l.screenOff.Load() {
-		return
+	var in []*inbound
+	if l.peer != nil {
+		in = slices.Clone(l.peer.in)
 	}
-	for _, in := range l.peer.in {
-		if in.source == core.Screen {
-			in.interrupt()
-		}
-	}
-}
-
-// connected asks for whole pictures: what was sent before did not arrive.
-func (l *Leg) connected() {
-	l.mu.Lock()
-	subs := slices.Clone(l.subs)
 	l.mu.Unlock()
-	for _, k := range subs {
-		if k.track.Source.Kind() == core.Video {
-			l.toRoom(core.NeedKeyframe{Track: k.track})
-		}
+	for _, i := range in {
+		i.interrupt()
 	}
-	l.toRoom(core.Changed{})
 }
 
 // Hangup ends the call. Only the first reason counts.
@@ -465,6 +449,7 @@ func (l *Leg) tick(now time.Duration) {
 	if !up {
 		return
 	}
+	p.watch(now)
 	l.ticks++
 	if l.ticks%2 == 0 {
 		l.writeRTCP(p.arrivals.feedback()...)

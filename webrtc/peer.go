@@ -1,351 +1,230 @@
 package webrtc
 
 import (
-	"cmp"
-	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/srtp"
+	"bridgehead/core/udp"
 
 	"github.com/pion/dtls/v3"
-	"github.com/pion/dtls/v3/pkg/protocol/extension"
-	"github.com/pion/dtls/v3/pkg/protocol/handshake"
-	"github.com/pion/ice/v4"
-	"github.com/pion/interceptor"
-	"github.com/pion/transport/v5/packetio"
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
 )
 
 // peer is one peer connection of a leg; a leg whose page was reloaded gets a
 // new one.
 type peer struct {
 	leg *Leg
-	api *webrtc.API
-	pc  *webrtc.PeerConnection
 
 	// Guarded by leg.mu.
-	slots   []*slot // in the order of the SDP
-	in      []*inbound
-	sources map[string]core.Source // of the client's sending mids
-	closed  bool
-	up      bool // ICE is connected
-	suite   string
+	slots        []*slot // in the order of the SDP
+	in           []*inbound
+	sources      map[string]core.Source // of the client's sending mids
+	fingerprints []fingerprint
+	remote       string // the client's user fragment
+	conn         *dtls.Conn
+	closed       bool
+	answers      int
+	up           bool // there is a way, and keys
+	suite        string
 
-	answered atomic.Bool // an offer
+	way    atomic.Pointer[way]  // to send by; nil: none
+	keys   atomic.Pointer[keys] // nil: before the end of the handshake
+	ids    atomic.Pointer[extensions]
+	waysMu sync.Mutex
+	ways   []*way
+	ice    []*agent // the present generation and the one before
+
+	// taking is held for a packet that has come.
+	taking   sync.Mutex
+	records  *records
+	early    [][]byte // came before the keys
+	streams  map[uint32]bound
+	declared map[uint32]string
+	contact  opener // of SSRCs not known yet
+
 	arrivals arrivals
-	rids     rids
-	direct   direct
-	taker    taker
 }
 
-// profiles in order of preference: GCM costs a quarter of the others.
-var profiles = []dtls.SRTPProtectionProfile{
-	dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80,
-}
-
-var suites = map[dtls.SRTPProtectionProfile]string{
-	dtls.SRTP_AEAD_AES_256_GCM:       "AEAD_AES_256_GCM",
-	dtls.SRTP_AEAD_AES_128_GCM:       "AEAD_AES_128_GCM",
-	dtls.SRTP_AES128_CM_HMAC_SHA1_80: "AES_CM_128_HMAC_SHA1_80",
-}
-
-func (e *Edge) newPeer(l *Leg) (*peer, error) {
+func (e *Edge) newPeer(l *Leg) *peer {
 	p := &peer{leg: l}
-	p.taker.peer = p
-	media, err := codecs()
-	if err != nil {
-		return nil, err
-	}
-	settings, err := e.settings(p)
-	if err != nil {
-		return nil, err
-	}
-	// No interceptors of the library: they allocate for every packet. What
-	// they do is done in slot, inbound and rtcp.
-	p.api = webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(settings),
-		webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
-	p.pc, err = p.api.NewPeerConnection(webrtc.Configuration{
-		Certificates: []webrtc.Certificate{e.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
-	})
-	if err != nil {
-		return nil, err
-	}
-	p.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(p.pathTo)
-	p.pc.OnTrack(p.onTrack)
-	p.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { l.iceState(p, s) })
-	p.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
-		if s == webrtc.PeerConnectionStateConnected {
-			l.connected()
-		}
-	})
-	return p, nil
+	p.ids.Store(&extensions{})
+	return p
 }
 
-func (e *Edge) settings(p *peer) (webrtc.SettingEngine, error) {
-	s := webrtc.SettingEngine{LoggerFactory: logFactory{e.log}}
-	s.SetLite(true)
-	s.SetNet(e.net)
-	// The senders made here must share what the connection negotiates.
-	s.DisableMediaEngineCopy(true)
-	s.SetICEUDPMux(e.udpMux)
-	types := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
-	if e.tcpMux != nil {
-		s.SetICETCPMux(e.tcpMux)
-		types = append(types, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
-	}
-	s.SetNetworkTypes(types)
-	s.DisableActiveTCP(true)
-	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	s.SetICETimeouts(5*time.Second, 0, 2*time.Second)
-	own, _ := netip.ParseAddrPort(e.udp.LocalAddr().String())
-	s.SetIncludeLoopbackCandidate(own.Addr().IsLoopback())
-	if len(e.o.Advertise) > 0 {
-		external := make([]string, len(e.o.Advertise))
-		for i, a := range e.o.Advertise {
-			external[i] = a.String()
-		}
-		if err := s.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
-			External: external, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteReplace,
-		}); err != nil {
-			return s, fmt.Errorf("webrtc: advertised address: %w", err)
-		}
-	}
-	if err := s.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
-		return s, err
-	}
-	s.SetSRTPProtectionProfiles(profiles...)
-	// ICE has seen already that the client is where it says; the cookie would be a
-	// round trip for it.
-	s.SetDTLSInsecureSkipHelloVerify(true)
-	s.SetDTLSServerHelloMessageHook(p.serverHello)
-	s.SetDTLSKeyLogWriter(&p.direct)
-	s.BufferFactory = p.buffer
-	return s, nil
-}
+// judge tells the leg when the connection is up, and when it no longer is.
+func (p *peer) judge() { p.leg.media(p, p.way.Load() != nil && p.keys.Load() != nil) }
 
-// serverHello notes which cipher was agreed on.
-func (p *peer) serverHello(h handshake.MessageServerHello) handshake.Message {
-	p.direct.serverHello(&h)
-	for _, x := range h.Extensions {
-		if u, ok := x.(*extension.UseSRTP); ok && len(u.ProtectionProfiles) == 1 {
-			p.leg.mu.Lock()
-			p.suite = suites[u.ProtectionProfiles[0]]
-			p.leg.mu.Unlock()
-		}
-	}
-	return &h
-}
-
-// codecs are those forwarded, with the feedback that the edge handles.
-func codecs() (*webrtc.MediaEngine, error) {
-	m := &webrtc.MediaEngine{}
-	err := m.RegisterCodec(webrtc.RTPCodecParameters{PayloadType: 111, RTPCodecCapability: webrtc.RTPCodecCapability{
-		MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1",
-	}}, webrtc.RTPCodecTypeAudio)
-	const h264 = "level-asymmetry-allowed=1;packetization-mode=%d;profile-level-id=%s"
-	feedback := []webrtc.RTCPFeedback{
-		{Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"},
-	}
-	for i, v := range []struct{ mime, fmtp string }{
-		{webrtc.MimeTypeVP8, ""},
-		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 1, "42e01f")},
-		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 0, "42e01f")},
-		{webrtc.MimeTypeVP9, "profile-id=0"},
-		{webrtc.MimeTypeAV1, ""},
-		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 1, "42001f")},
-		{webrtc.MimeTypeH264, fmt.Sprintf(h264, 0, "42001f")},
-	} {
-		pt := webrtc.PayloadType(96 + 2*i)
-		for _, c := range []webrtc.RTPCodecParameters{
-			{PayloadType: pt, RTPCodecCapability: webrtc.RTPCodecCapability{
-				MimeType: v.mime, ClockRate: 90000, SDPFmtpLine: v.fmtp, RTCPFeedback: feedback}},
-			{PayloadType: pt + 1, RTPCodecCapability: webrtc.RTPCodecCapability{
-				MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: fmt.Sprintf("apt=%d", pt)}},
-		} {
-			if err == nil {
-				err = m.RegisterCodec(c, webrtc.RTPCodecTypeVideo)
-			}
-		}
-	}
-	for _, x := range []struct {
-		uri  string
-		kind webrtc.RTPCodecType
-	}{
-		{audioLevelURI, webrtc.RTPCodecTypeAudio},
-		{midURI, webrtc.RTPCodecTypeAudio},
-		{midURI, webrtc.RTPCodecTypeVideo},
-		{ridURI, webrtc.RTPCodecTypeVideo},
-		{repairedURI, webrtc.RTPCodecTypeVideo},
-		{twccURI, webrtc.RTPCodecTypeVideo},
-	} {
-		if err == nil {
-			err = m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: x.uri}, x.kind)
-		}
-	}
-	return m, err
-}
-
-const (
-	midURI      = "urn:ietf:params:rtp-hdrext:sdes:mid"
-	ridURI      = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
-	repairedURI = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
-)
-
-// buffer makes what the library writes received packets of a stream into.
-func (p *peer) buffer(kind packetio.BufferPacketType, ssrc uint32) packetBuffer {
-	if kind == packetio.RTCPBufferPacket {
-		return &rtcpIntake{peer: p, ssrc: ssrc, closed: make(chan struct{})}
-	}
-	b := &rtpBuffer{peer: p, ssrc: ssrc, Buffer: packetio.NewBuffer()}
-	b.SetLimitSize(512 << 10)
-	return b
-}
-
-// answer carries out an offer that checkSDP has passed.
-func (p *peer) answer(ctx context.Context, offer string, sections []section, sources map[string]string) (string, error) {
-	p.name(sections, sources)
-	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
-		return "", err
-	}
-	if err := p.arrange(sections); err != nil {
-		return "", err
-	}
-	if p.answered.Swap(true) { // the first time, the library does it
-		if err := p.order(sections); err != nil {
-			return "", err
-		}
-	}
-	answer, err := p.pc.CreateAnswer(nil)
-	if err != nil {
-		return "", err
-	}
-	gathered := webrtc.GatheringCompletePromise(p.pc)
-	if err := p.pc.SetLocalDescription(answer); err != nil {
-		return "", err
-	}
-	select {
-	case <-gathered:
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	p.extensions(sections)
-	return dtx(p.pc.LocalDescription().SDP), nil
-}
-
-// extensions notes the ids of those that the edge reads itself.
-func (p *peer) extensions(sections []section) {
-	note := func(to *atomic.Uint32, id uint8) {
-		if id != 0 {
-			to.Store(uint32(id))
-		}
-	}
-	for _, s := range sections {
-		note(&p.arrivals.extension, s.twccID)
-		note(&p.rids.mid, s.midID)
-		note(&p.rids.rid, s.ridID)
+// gone says that the client has closed its side.
+func (p *peer) gone() {
+	if p.keys.Swap(nil) != nil {
+		p.judge()
 	}
 }
 
-// name notes what the client sends in each section: as it says, or by order.
-func (p *peer) name(sections []section, sources map[string]string) {
+// from is where the client is, as far as is known.
+func (p *peer) from() netip.AddrPort {
+	if w := p.way.Load(); w != nil {
+		return w.from
+	}
+	return netip.AddrPort{}
+}
+
+// agent is that of the present generation; nil: there is none yet.
+func (p *peer) agent() *agent {
+	if all := p.agents(); len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
+func (p *peer) agents() []*agent {
+	p.waysMu.Lock()
+	defer p.waysMu.Unlock()
+	return slices.Clone(p.ice)
+}
+
+func (p *peer) allWays() []*way {
+	p.waysMu.Lock()
+	defer p.waysMu.Unlock()
+	return slices.Clone(p.ways)
+}
+
+// restart makes new credentials, beside which those before are good until the
+// next restart: the client may be checking by them still.
+func (p *peer) restart() {
+	a := newAgent(p)
+	p.waysMu.Lock()
+	p.ice = append([]*agent{a}, p.ice[:min(len(p.ice), 1)]...)
+	p.waysMu.Unlock()
+	p.leg.edge.port.listen(a)
+}
+
+// answer carries out an offer.
+func (p *peer) answer(o *offer, sources map[string]string) (string, error) {
+	p.leg.mu.Lock()
+	if p.closed {
+		p.leg.mu.Unlock()
+		return "", core.Reason{Code: core.Normal}
+	}
+	fresh := p.remote != o.user
+	if p.remote != "" && !slices.EqualFunc(p.fingerprints, o.fingerprints, fingerprint.equal) {
+		p.leg.mu.Unlock()
+		return "", errNewCertificate
+	}
+	p.remote, p.fingerprints = o.user, o.fingerprints
+	p.sources = name(o.sections, sources)
+	p.leg.mu.Unlock()
+	if fresh {
+		p.restart()
+	}
+	p.ids.Store(&o.ids)
+	p.listen(o.sections)
+	p.arrange(o)
+	return p.describe(o), nil
+}
+
+// name tells what the client sends in each section: as it says, or by order.
+func name(sections []section, sources map[string]string) map[string]core.Source {
 	named := map[string]core.Source{}
 	cameras := 0
 	for _, s := range sections {
-		if !s.sends || s.takes && s.kind == "application" {
+		if !s.sends || !s.agreed() {
 			continue
 		}
 		src := core.Source(sources[s.mid])
-		if known := src == core.Microphone || src == core.Camera || src == core.Screen; !known || src.Kind().String() != s.kind {
+		if known := src == core.Microphone || src == core.Camera || src == core.Screen; !known || src.Kind() != s.kind {
 			src = core.Microphone
-			if s.kind == "video" {
+			if s.kind == core.Video {
 				src = core.Camera
 				if cameras > 0 {
 					src = core.Screen
 				}
 			}
 		}
-		if s.kind == "video" {
+		if s.kind == core.Video {
 			cameras++
 		}
 		named[s.mid] = src
 	}
-	p.leg.mu.Lock()
-	p.sources = named
-	p.leg.mu.Unlock()
+	return named
 }
 
-func (p *peer) source(mid string) core.Source {
+// listen makes the streams in which the client sends, and ends those in which it
+// no longer does.
+func (p *peer) listen(sections []section) {
 	p.leg.mu.Lock()
-	defer p.leg.mu.Unlock()
-	return p.sources[mid]
+	had := p.in
+	var now []*inbound
+	for i := range sections {
+		s := &sections[i]
+		if !s.sends || !s.agreed() {
+			continue
+		}
+		for _, layer := range s.layers() {
+			at := slices.IndexFunc(had, func(in *inbound) bool {
+				return in.mid == s.mid && in.layer == layer && in.source == p.sources[s.mid]
+			})
+			if at < 0 && len(now) < maxInbound {
+				now = append(now, newInbound(p.leg, s, layer, p.sources[s.mid]))
+			} else if at >= 0 {
+				had[at].agree(s)
+				now = append(now, had[at])
+				had = slices.Concat(had[:at], had[at+1:])
+			}
+		}
+	}
+	p.in = now
+	p.leg.mu.Unlock()
+	p.taking.Lock()
+	p.declared = map[uint32]string{}
+	for i := range sections {
+		for _, ssrc := range sections[i].ssrcs {
+			p.declared[ssrc] = sections[i].mid
+		}
+	}
+	for ssrc, to := range p.streams { // which may be known now, or no longer
+		if to.in == nil || slices.Contains(had, to.in) {
+			delete(p.streams, ssrc)
+		}
+	}
+	p.taking.Unlock()
+	for _, in := range had {
+		in.end()
+	}
 }
 
 // arrange gives each section in which the client receives its slot.
-func (p *peer) arrange(sections []section) error {
+func (p *peer) arrange(o *offer) {
 	p.leg.mu.Lock()
-	had := map[string]*slot{}
-	for _, s := range p.slots {
-		had[s.mid] = s
-	}
-	p.leg.mu.Unlock()
-	var slots []*slot
-	for _, sec := range sections {
-		if !sec.takes || sec.kind == "application" {
+	defer p.leg.mu.Unlock()
+	had := p.slots
+	p.slots = nil
+	for i := range o.sections {
+		sec := &o.sections[i]
+		if !sec.takes || !sec.agreed() {
 			continue
 		}
-		s := had[sec.mid]
-		if s == nil {
-			var err error
-			if s, err = p.newSlot(sec); err != nil {
-				return err
-			}
+		at := slices.IndexFunc(had, func(s *slot) bool { return s.mid == sec.mid && s.kind == sec.kind })
+		var s *slot
+		if at >= 0 {
+			s = had[at]
+			had = slices.Concat(had[:at], had[at+1:])
+		} else {
+			s = &slot{leg: p.leg, peer: p, mid: sec.mid, kind: sec.kind}
 		}
-		slots = append(slots, s)
+		s.bind(sec, &o.ids)
+		p.slots = append(p.slots, s)
 	}
-	p.leg.mu.Lock()
-	p.slots = slots
-	p.leg.mu.Unlock()
-	return nil
-}
-
-// order answers with the formats of what the client sends in the client's
-// order: by it the client chooses, and may choose anew in the middle of a call.
-// The library would keep to that of the first offer.
-func (p *peer) order(sections []section) error {
-	for _, t := range p.pc.GetTransceivers() {
-		i := slices.IndexFunc(sections, func(s section) bool { return s.mid == t.Mid() && s.sends && s.kind == "video" })
-		if i < 0 {
-			continue
-		}
-		place := func(c webrtc.RTPCodecParameters) uint { // those not offered last
-			return uint(slices.Index(sections[i].formats, uint8(c.PayloadType)))
-		}
-		codecs := slices.Clone(t.Receiver().GetParameters().Codecs)
-		slices.SortStableFunc(codecs, func(a, b webrtc.RTPCodecParameters) int { return cmp.Compare(place(a), place(b)) })
-		if err := t.SetCodecPreferences(codecs); err != nil {
-			return err
-		}
+	for _, s := range had {
+		s.bound.Store(nil)
 	}
-	return nil
-}
-
-func (p *peer) newSlot(sec section) (*slot, error) {
-	i := slices.IndexFunc(p.pc.GetTransceivers(), func(t *webrtc.RTPTransceiver) bool { return t.Mid() == sec.mid })
-	if i < 0 {
-		return nil, fmt.Errorf("webrtc: no transceiver for mid %q", sec.mid)
-	}
-	t := p.pc.GetTransceivers()[i]
-	s := &slot{leg: p.leg, peer: p, mid: sec.mid, kind: t.Kind()}
-	sender, err := p.api.NewRTPSender(s, t.Receiver().Transport())
-	if err != nil {
-		return nil, err
-	}
-	return s, t.SetSender(sender, s)
 }
 
 // video lists the codecs that the client takes, best first.
@@ -353,12 +232,12 @@ func (p *peer) video() []core.Codec {
 	var list []core.Codec
 	for _, s := range p.slots {
 		b := s.bound.Load()
-		if s.kind != webrtc.RTPCodecTypeVideo || b == nil {
+		if s.kind != core.Video || b == nil {
 			continue
 		}
-		for _, c := range b.codecs {
-			if codecName(c) != "rtx" {
-				list = append(list, coreCodec(c))
+		for _, f := range b.formats {
+			if f.name != rtx {
+				list = append(list, f.codec())
 			}
 		}
 		return list
@@ -371,7 +250,7 @@ func (p *peer) video() []core.Codec {
 func (p *peer) forwarded() bool {
 	n := 0
 	for _, s := range p.slots {
-		if s.kind == webrtc.RTPCodecTypeAudio {
+		if s.kind == core.Audio {
 			n++
 		}
 	}
@@ -382,25 +261,18 @@ func (p *peer) forwarded() bool {
 func (p *peer) audio() core.Codec {
 	for _, s := range p.slots {
 		b := s.bound.Load()
-		if s.kind != webrtc.RTPCodecTypeAudio || b == nil {
+		if s.kind != core.Audio || b == nil {
 			continue
 		}
-		for _, c := range b.codecs {
-			if strings.EqualFold(codecName(c), "opus") {
-				codec := coreCodec(c)
+		for _, f := range b.formats {
+			if strings.EqualFold(f.name, "opus") {
+				codec := f.codec()
 				codec.Ptime = 20 * time.Millisecond
 				return codec
 			}
 		}
 	}
 	return core.Codec{}
-}
-
-func (p *peer) removeInbound(in *inbound) {
-	p.taker.remove(in)
-	p.leg.mu.Lock()
-	defer p.leg.mu.Unlock()
-	p.in = slices.DeleteFunc(p.in, func(x *inbound) bool { return x == in })
 }
 
 func (p *peer) isClosed() bool {
@@ -412,6 +284,8 @@ func (p *peer) isClosed() bool {
 func (p *peer) close() {
 	p.leg.mu.Lock()
 	p.closed = true
+	in, conn := p.in, p.conn
+	p.in = nil
 	for _, s := range p.slots {
 		if s.sink != nil {
 			s.sink.hold.Store(nil)
@@ -419,6 +293,86 @@ func (p *peer) close() {
 		}
 	}
 	p.leg.mu.Unlock()
-	p.pathTo(nil)
-	_ = p.pc.Close()
+	for _, i := range in {
+		i.end()
+	}
+	if conn != nil {
+		_ = conn.Close() // says so to the client
+	}
+	p.taking.Lock()
+	r := p.records
+	p.taking.Unlock()
+	if r != nil {
+		_ = r.Close()
+	}
+	p.leg.edge.port.forget(p)
+	p.way.Store(nil)
+	for _, w := range p.allWays() {
+		if w.tcp != nil {
+			w.tcp.close()
+		}
+	}
+}
+
+// writeRTCP sends reports and feedback.
+func (p *peer) writeRTCP(packets []rtcp.Packet) {
+	w, k := p.way.Load(), p.keys.Load()
+	if w == nil || k == nil {
+		return
+	}
+	plain, err := rtcp.Marshal(packets)
+	if err != nil || len(plain) > udp.MaxPacket-srtp.TagLen-8 {
+		return
+	}
+	b, err := k.sealRTCP(append(make([]byte, 0, udp.MaxPacket), plain...))
+	if err != nil {
+		return
+	}
+	if w.tcp != nil {
+		w.tcp.write(b)
+		return
+	}
+	port := p.leg.edge.port
+	port.End(copy(port.Begin()[:udp.MaxPacket], b), &w.udp)
+}
+
+// send encrypts and sends a packet of the slot, whose lock is held: in its place
+// in the batch that goes out.
+func (s *slot) send(h *rtp.Header, payload []byte) error {
+	w, k := s.peer.way.Load(), s.peer.keys.Load()
+	if w == nil || k == nil || h.MarshalSize()+len(payload)+srtp.TagLen > udp.MaxPacket {
+		return nil // not connected
+	}
+	if s.sealed != k {
+		var err error
+		if s.seal, err = k.sealer(); err != nil {
+			return err
+		}
+		s.sealed = k
+	}
+	if w.tcp != nil {
+		if s.wire == nil {
+			s.wire = make([]byte, 0, udp.MaxPacket)
+		}
+		b, err := s.packet(s.wire, h, payload)
+		if err == nil {
+			w.tcp.write(b)
+		}
+		return err
+	}
+	port := s.leg.edge.port
+	b, err := s.packet(port.Begin(), h, payload)
+	port.End(len(b), &w.udp)
+	return err
+}
+
+// packet makes one in b, which is empty and has room for it.
+func (s *slot) packet(b []byte, h *rtp.Header, payload []byte) ([]byte, error) {
+	b = b[:h.MarshalSize()+len(payload)]
+	n, err := h.MarshalTo(b)
+	if err != nil {
+		return nil, err
+	}
+	copy(b[n:], payload)
+	return s.seal.Seal(b, n)
 }

@@ -2,100 +2,26 @@ package webrtc
 
 import (
 	"encoding/binary"
-	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"bridgehead/core"
 
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/rtcp"
-	"github.com/pion/transport/v5/packetio"
-	"github.com/pion/webrtc/v4"
 )
-
-type packetBuffer = io.ReadWriteCloser
-
-// rtpBuffer is where the library keeps the packets of a stream until they are
-// read; it notes their arrival for congestion control on the way.
-type rtpBuffer struct {
-	*packetio.Buffer
-	peer  *peer
-	ssrc  uint32
-	named bool // its rid is known; owned by the library's reading goroutine
-}
-
-func (b *rtpBuffer) Write(p []byte) (int, error) { return b.WriteWithAttributes(p, nil) }
-func (b *rtpBuffer) Read(p []byte) (int, error) {
-	n, _, err := b.Buffer.Read(p, nil)
-	return n, err
-}
-
-func (b *rtpBuffer) WriteWithAttributes(p []byte, a packetio.Attributes) (int, error) {
-	b.peer.arrivals.note(b.ssrc, p)
-	if !b.named && !b.peer.rids.claim(b, p) {
-		_ = b.Close()
-		return len(p), nil
-	}
-	return b.Buffer.Write(p, a)
-}
-
-func (b *rtpBuffer) ReadWithAttributes(p []byte, a packetio.Attributes) (int, packetio.Attributes, error) {
-	return b.Buffer.Read(p, a)
-}
-
-// rids keeps each simulcast stream to one SSRC. The library replaces a stream
-// under its reader when a second SSRC claims the same rid, which no browser
-// does and a hostile client must not make it do.
-type rids struct {
-	mid, rid atomic.Uint32 // extension ids; 0: not negotiated
-	mu       sync.Mutex
-	ssrc     map[string]uint32 // by mid and rid
-}
-
-// claim tells whether the packet's stream may have its rid.
-func (r *rids) claim(b *rtpBuffer, packet []byte) bool {
-	id := r.rid.Load()
-	if id == 0 {
-		return true
-	}
-	rid := headerExtension(packet, uint8(id))
-	if rid == nil {
-		return true
-	}
-	key := string(headerExtension(packet, uint8(r.mid.Load()))) + " " + string(rid)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ssrc == nil {
-		r.ssrc = map[string]uint32{}
-	}
-	owner, taken := r.ssrc[key]
-	if !taken && len(r.ssrc) >= maxInbound {
-		return false
-	}
-	if !taken {
-		r.ssrc[key] = b.ssrc
-		owner = b.ssrc
-	}
-	b.named = owner == b.ssrc
-	return b.named
-}
 
 // arrivals is the receiver's side of transport-wide congestion control.
 type arrivals struct {
-	extension atomic.Uint32 // id; 0: not negotiated
-	mu        sync.Mutex
-	recorder  *twcc.Recorder
-	any       bool
+	mu       sync.Mutex
+	recorder *twcc.Recorder
+	any      bool
 }
 
-func (a *arrivals) note(ssrc uint32, packet []byte) {
-	id := a.extension.Load()
-	if id == 0 {
-		return
-	}
-	x := headerExtension(packet, uint8(id))
+// note takes the number of a packet, in the extension of that id; 0: there are
+// none.
+func (a *arrivals) note(ssrc uint32, packet []byte, id uint8) {
+	x := headerExtension(packet, id)
 	if len(x) < 2 {
 		return
 	}
@@ -121,7 +47,7 @@ func (a *arrivals) feedback() []rtcp.Packet {
 // headerExtension finds an element by id (RFC 8285, one and two byte headers)
 // without parsing the rest; nil if there is none or the packet is malformed.
 func headerExtension(b []byte, id uint8) []byte {
-	if len(b) < 12 || b[0]&0x10 == 0 {
+	if len(b) < 12 || b[0]&0x10 == 0 || id == 0 {
 		return nil
 	}
 	at := 12 + 4*int(b[0]&0x0f)
@@ -159,25 +85,7 @@ func headerExtension(b []byte, id uint8) []byte {
 	return nil
 }
 
-// rtcpIntake gets the RTCP about one stream, in the library's reading goroutine:
-// no goroutine waits for the reports of each slot.
-type rtcpIntake struct {
-	peer   *peer
-	ssrc   uint32
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (b *rtcpIntake) Read([]byte) (int, error) { <-b.closed; return 0, io.EOF }
-func (b *rtcpIntake) Close() error             { b.once.Do(func() { close(b.closed) }); return nil }
-
-func (b *rtcpIntake) Write(p []byte) (int, error) {
-	b.peer.control(p, b.ssrc)
-	return len(p), nil
-}
-
-// rtcp takes what the client says about a stream, its own or one of ours. The
-// same packet comes once for each stream that it is about.
+// rtcp takes what the client says about a stream, its own or one of ours.
 func (p *peer) rtcp(ssrc uint32, packet rtcp.Packet) {
 	l, now := p.leg, core.Now()
 	switch r := packet.(type) {
@@ -216,7 +124,7 @@ func (p *peer) inboundOf(ssrc uint32) *inbound {
 	p.leg.mu.Lock()
 	defer p.leg.mu.Unlock()
 	for _, in := range p.in {
-		if in.ssrc == ssrc {
+		if in.ssrc.Load() == ssrc {
 			return in
 		}
 	}
@@ -284,7 +192,7 @@ func (p *peer) reports(now time.Duration) []rtcp.Packet {
 	for _, i := range in {
 		i.mu.Lock()
 		if i.recv.begun {
-			rr.Reports = append(rr.Reports, i.recv.report(i.ssrc, now))
+			rr.Reports = append(rr.Reports, i.recv.report(i.ssrc.Load(), now))
 		}
 		i.mu.Unlock()
 	}
@@ -301,10 +209,10 @@ func (l *Leg) keyframe(t core.Track) {
 	l.mu.Lock()
 	if l.peer != nil {
 		for _, in := range l.peer.in {
-			if in.source == t.Source && (t.Layer == "" || in.layer == t.Layer) &&
+			if in.ssrc.Load() != 0 && in.source == t.Source && (t.Layer == "" || in.layer == t.Layer) &&
 				(in.lastPLI == 0 || now-in.lastPLI >= pliEvery) {
 				in.lastPLI = now
-				ask = append(ask, &rtcp.PictureLossIndication{SenderSSRC: l.ssrc, MediaSSRC: in.ssrc})
+				ask = append(ask, &rtcp.PictureLossIndication{SenderSSRC: l.ssrc, MediaSSRC: in.ssrc.Load()})
 			}
 		}
 	}
@@ -317,14 +225,14 @@ func (l *Leg) writeRTCP(packets ...rtcp.Packet) {
 	p := l.peer
 	l.mu.Unlock()
 	if p != nil && len(packets) > 0 {
-		_ = p.pc.WriteRTCP(packets)
+		p.writeRTCP(packets)
 	}
 }
 
 func (l *Leg) roundTrip() time.Duration { return time.Duration(l.rtt.Load()) }
 
 // stats sums up the streams of one kind.
-func (p *peer) stats(kind webrtc.RTPCodecType) core.Stats {
+func (p *peer) stats(kind core.Kind) core.Stats {
 	var st core.Stats
 	for _, s := range p.slots {
 		if s.kind != kind {
@@ -335,7 +243,7 @@ func (p *peer) stats(kind webrtc.RTPCodecType) core.Stats {
 		if s.reports {
 			st.RemoteLost += uint64(s.remote.TotalLost)
 			rate := 90000
-			if kind == webrtc.RTPCodecTypeAudio {
+			if kind == core.Audio {
 				rate = 48000
 			}
 			st.RemoteJitter = max(st.RemoteJitter, time.Duration(s.remote.Jitter)*time.Second/time.Duration(rate))
@@ -343,7 +251,7 @@ func (p *peer) stats(kind webrtc.RTPCodecType) core.Stats {
 		s.mu.Unlock()
 	}
 	for _, in := range p.in {
-		if in.remote.Kind() != kind {
+		if in.source.Kind() != kind || in.ssrc.Load() == 0 {
 			continue
 		}
 		in.mu.Lock()

@@ -3,8 +3,11 @@ package webrtc
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"bridgehead/core"
 )
 
 // Bounds of an offer. A browser's first offer with 25 receiving sections is
@@ -14,96 +17,170 @@ const (
 	maxSections = 32
 	maxSDPLine  = 4096
 	maxFormats  = 64
+	maxRIDs     = 4
+	maxSSRCs    = 16 // of one section
+	maxPrints   = 8
 )
 
-// section is what the edge reads itself of one media section of an offer.
+// offer is what is read of a client's (RFC 8829). Its candidates are not: an
+// ICE-lite agent learns its peer's address from the checks that it answers (RFC
+// 8445, section 7.3.1.3), so nothing is ever sent to an address that a client only
+// names.
+type offer struct {
+	sections     []section
+	user         string // fragment of ICE
+	fingerprints []fingerprint
+	setup        string
+	bundle       []string
+	mixed        bool // header extensions of two bytes' header may be mixed in
+	ids          extensions
+}
+
+// section is a media section.
 type section struct {
 	mid   string
-	kind  string // audio, video or application
-	sends bool
-	takes bool
-	// formats are the payload types, in the client's order.
-	formats []uint8
-	// Ids of header extensions (RFC 8285); 0: not offered.
-	midID, ridID, twccID uint8
+	kind  core.Kind // 0: of data, which is not agreed on
+	media string    // of its line, with protocol and formats, to refuse it by
+	proto string
+	list  string
+
+	sends, takes bool
+	formats      []format // agreed on, in the client's order
+	rids         []string // layers that it sends
+	ssrcs        []uint32
+	extmap       []string // agreed on
+	rsize        bool
+	cryptex      bool
+
+	offered  map[uint8]*format
+	order    []uint8
+	feedback []string // for all its formats
+	bundled  bool
 }
 
-// checkSDP reads an offer before the WebRTC library does: it refuses what is
-// out of bounds or not of RFC 8829's shape, and takes the candidates out. An
-// ICE-lite agent learns its peer's address from the checks that it answers (RFC
-// 8445, section 7.3.1.3), so nothing is ever sent to an address that a client
-// only names. What cannot be agreed on goes too ([usable]).
-func checkSDP(in string) (string, []section, error) {
+// agreed tells whether the section is taken.
+func (s *section) agreed() bool { return len(s.formats) > 0 && s.bundled }
+
+// layers are the names of the streams that it sends.
+func (s *section) layers() []string {
+	if len(s.rids) == 0 {
+		return []string{""}
+	}
+	return s.rids
+}
+
+// extensions are the ids of header extensions (RFC 8285), the same in all of a
+// bundle (RFC 8843, section 9.2); 0: not offered.
+type extensions struct{ level, mid, rid, repaired, twcc uint8 }
+
+const (
+	audioLevelURI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+	midURI        = "urn:ietf:params:rtp-hdrext:sdes:mid"
+	ridURI        = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+	repairedURI   = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+	twccURI       = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+)
+
+// readOffer refuses what is out of bounds, or not of RFC 8829's shape.
+func readOffer(in string) (*offer, error) {
 	if len(in) > maxSDP {
-		return "", nil, fmt.Errorf("sdp: %d bytes, at most %d", len(in), maxSDP)
+		return nil, fmt.Errorf("sdp: %d bytes, at most %d", len(in), maxSDP)
 	}
-	var lines []string
-	c := sdpCheck{mids: map[string]bool{}}
-	for n, line := range strings.Split(in, "\n") {
-		line = strings.TrimSuffix(line, "\r")
-		if line == "" {
+	in = strings.Clone(in) // parts of it are kept
+	o := &offer{}
+	n := 0
+	for line := range strings.SplitSeq(in, "\n") {
+		n++
+		if line = strings.TrimSuffix(line, "\r"); line == "" {
 			continue
 		}
-		if strings.HasPrefix(line, "a=candidate:") || line == "a=end-of-candidates" {
-			continue
+		if err := o.line(line); err != nil {
+			return nil, fmt.Errorf("sdp: line %d: %w", n, err)
 		}
-		if err := c.line(line); err != nil {
-			return "", nil, fmt.Errorf("sdp: line %d: %w", n+1, err)
-		}
-		lines = append(lines, line)
 	}
-	if err := c.end(); err != nil {
-		return "", nil, fmt.Errorf("sdp: %w", err)
+	if err := o.end(); err != nil {
+		return nil, fmt.Errorf("sdp: %w", err)
 	}
-	return strings.Join(usable(lines), "\r\n") + "\r\n", c.sections, nil
+	return o, nil
 }
 
-type sdpCheck struct {
-	sections    []section
-	mids        map[string]bool
-	fingerprint bool
-	bundle      bool
-}
-
-func (c *sdpCheck) line(s string) error {
+func (o *offer) line(s string) error {
 	if len(s) > maxSDPLine {
 		return fmt.Errorf("longer than %d bytes", maxSDPLine)
 	}
 	if len(s) < 2 || s[1] != '=' || strings.IndexFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) >= 0 {
 		return errors.New("not of the form type=value")
 	}
-	switch {
-	case s[0] == 'm':
-		return c.media(s[2:])
-	case strings.HasPrefix(s, "a=fingerprint:"):
-		c.fingerprint = true
-	case strings.HasPrefix(s, "a=group:BUNDLE "):
-		c.bundle = true
-	case strings.HasPrefix(s, "a=rtpmap:"), strings.HasPrefix(s, "a=fmtp:"), strings.HasPrefix(s, "a=rtcp-fb:"):
-		return payloadType(s)
-	case s[0] == 'a' && len(c.sections) > 0:
-		return c.attribute(s[2:])
+	switch s[0] {
+	case 'm':
+		return o.media(s[2:])
+	case 'a':
+		key, value, _ := strings.Cut(s[2:], ":")
+		if len(o.sections) == 0 {
+			return o.attribute(key, value)
+		}
+		if err := o.attribute(key, value); err != nil {
+			return err
+		}
+		return o.sections[len(o.sections)-1].attribute(key, value, o)
 	}
 	return nil
 }
 
-func (c *sdpCheck) media(s string) error {
-	if len(c.sections) == maxSections {
+// attribute takes one that concerns all.
+func (o *offer) attribute(key, value string) error {
+	switch key {
+	case "fingerprint":
+		f, err := parseFingerprint(value)
+		if err != nil {
+			return err
+		}
+		if len(o.fingerprints) < maxPrints && !slices.ContainsFunc(o.fingerprints, f.equal) {
+			o.fingerprints = append(o.fingerprints, f)
+		}
+	case "group":
+		if mids, ok := strings.CutPrefix(value, "BUNDLE "); ok && o.bundle == nil {
+			o.bundle = strings.Fields(mids)
+		}
+	case "ice-ufrag":
+		if len(value) < 4 || len(value) > 256 {
+			return fmt.Errorf("ice-ufrag %q", value)
+		}
+		if o.user == "" {
+			o.user = value
+		}
+	case "setup":
+		o.setup = value
+	case "extmap-allow-mixed":
+		o.mixed = true
+	}
+	return nil
+}
+
+func (o *offer) media(s string) error {
+	if len(o.sections) == maxSections {
 		return fmt.Errorf("more than %d media sections", maxSections)
 	}
 	f := strings.Fields(s)
 	if len(f) < 4 || len(f)-3 > maxFormats {
 		return errors.New("media line")
 	}
-	var formats []uint8
+	sec := section{media: f[0], proto: f[2], list: strings.Join(f[3:], " "), sends: true, takes: true, offered: map[uint8]*format{}}
 	switch {
 	case (f[0] == "audio" || f[0] == "video") && f[2] == "UDP/TLS/RTP/SAVPF":
+		sec.kind = core.Audio
+		if f[0] == "video" {
+			sec.kind = core.Video
+		}
 		for _, pt := range f[3:] {
-			n, err := strconv.ParseUint(pt, 10, 8)
-			if err != nil || n > 127 {
-				return fmt.Errorf("payload type %q", pt)
+			n, err := payloadType(pt)
+			if err != nil {
+				return err
 			}
-			formats = append(formats, uint8(n))
+			if sec.offered[n] == nil {
+				sec.offered[n] = &format{pt: n}
+				sec.order = append(sec.order, n)
+			}
 		}
 	case f[0] == "application" && f[2] == "UDP/DTLS/SCTP":
 	default:
@@ -112,91 +189,138 @@ func (c *sdpCheck) media(s string) error {
 	if _, err := strconv.ParseUint(f[1], 10, 16); err != nil {
 		return fmt.Errorf("port %q", f[1])
 	}
-	c.sections = append(c.sections, section{kind: f[0], sends: true, takes: true, formats: formats})
+	o.sections = append(o.sections, sec)
 	return nil
 }
 
-func (c *sdpCheck) attribute(a string) error {
-	last := &c.sections[len(c.sections)-1]
-	switch a {
+// attribute takes one of a section.
+func (s *section) attribute(key, value string, o *offer) error {
+	switch key {
 	case "sendonly":
-		last.takes = false
+		s.takes = false
 	case "recvonly":
-		last.sends = false
+		s.sends = false
 	case "inactive":
-		last.sends, last.takes = false, false
-	}
-	if x, ok := strings.CutPrefix(a, "extmap:"); ok {
-		id, uri, _ := strings.Cut(x, " ")
-		last.extension(id, uri)
-	}
-	if mid, ok := strings.CutPrefix(a, "mid:"); ok {
-		if mid == "" || len(mid) > 16 || last.mid != "" || c.mids[mid] {
-			return fmt.Errorf("mid %q", mid)
+		s.sends, s.takes = false, false
+	case "rtcp-rsize":
+		s.rsize = true
+	case "cryptex":
+		s.cryptex = true
+	case "mid":
+		if value == "" || len(value) > 16 || s.mid != "" || o.has(value) {
+			return fmt.Errorf("mid %q", value)
 		}
-		last.mid = strings.Clone(mid) // which is kept, and the offer not
-		c.mids[mid] = true
+		s.mid = value
+	case "rtpmap", "fmtp", "rtcp-fb":
+		return s.format(key, value)
+	case "extmap":
+		return s.extension(value, &o.ids)
+	case "rid":
+		id, rest, _ := strings.Cut(value, " ")
+		if direction, _, _ := strings.Cut(rest, " "); direction == "send" && id != "" && len(id) <= 16 &&
+			len(s.rids) < maxRIDs && !slices.Contains(s.rids, id) {
+			s.rids = append(s.rids, id)
+		}
+	case "ssrc":
+		id, _, _ := strings.Cut(value, " ")
+		n, err := strconv.ParseUint(id, 10, 32)
+		if err != nil {
+			return fmt.Errorf("ssrc %q", id)
+		}
+		if len(s.ssrcs) < maxSSRCs && !slices.Contains(s.ssrcs, uint32(n)) {
+			s.ssrcs = append(s.ssrcs, uint32(n))
+		}
 	}
 	return nil
 }
 
-// extension notes the id of one of those that the edge reads itself. The library
-// agrees to rids and to congestion control with pictures alone.
-func (s *section) extension(id, uri string) {
-	id, _, _ = strings.Cut(id, "/")
-	n, err := strconv.ParseUint(id, 10, 8)
-	switch video := s.kind == "video"; {
-	case err != nil:
-	case uri == midURI:
-		s.midID = uint8(n)
-	case uri == ridURI && video:
-		s.ridID = uint8(n)
-	case uri == twccURI && video:
-		s.twccID = uint8(n)
-	}
+func (o *offer) has(mid string) bool {
+	return slices.ContainsFunc(o.sections, func(s section) bool { return s.mid == mid })
 }
 
-// payloadType checks that of a=rtpmap:N, a=fmtp:N and a=rtcp-fb:N.
-func payloadType(s string) error {
-	_, s, _ = strings.Cut(s, ":")
-	pt, _, _ := strings.Cut(s, " ")
-	if n, err := strconv.ParseUint(pt, 10, 8); pt != "*" && (err != nil || n > 127) {
-		return fmt.Errorf("payload type %q", pt)
+// format takes what is said of a payload type.
+func (s *section) format(key, value string) error {
+	word, rest, _ := strings.Cut(value, " ")
+	if word == "*" {
+		if key == "rtcp-fb" {
+			s.feedback = append(s.feedback, rest)
+		}
+		return nil
 	}
-	return nil
-}
-
-func (c *sdpCheck) end() error {
+	pt, err := payloadType(word)
+	if err != nil {
+		return err
+	}
+	f := s.offered[pt]
 	switch {
-	case len(c.sections) == 0:
+	case f == nil:
+	case key == "rtpmap":
+		f.rtpmap(rest)
+	case key == "fmtp":
+		f.fmtp = rest
+	default:
+		f.feedback = append(f.feedback, rest)
+	}
+	return nil
+}
+
+// extension notes one that is agreed on: rids and congestion control with
+// pictures, levels with sound.
+func (s *section) extension(value string, ids *extensions) error {
+	id, uri, _ := strings.Cut(value, " ")
+	id, _, _ = strings.Cut(id, "/") // its direction follows from the section's
+	uri, _, _ = strings.Cut(uri, " ")
+	to := map[string]*uint8{midURI: &ids.mid}
+	switch s.kind {
+	case core.Video:
+		to[ridURI], to[repairedURI], to[twccURI] = &ids.rid, &ids.repaired, &ids.twcc
+	case core.Audio:
+		to[audioLevelURI] = &ids.level
+	}
+	at := to[uri]
+	if at == nil {
+		return nil
+	}
+	n, err := strconv.ParseUint(id, 10, 8)
+	if err != nil || n == 0 || n == 15 { // of those to be agreed on later
+		return nil
+	}
+	if *at != 0 && *at != uint8(n) {
+		return fmt.Errorf("extmap %q: it has another id in a section before", value)
+	}
+	*at = uint8(n)
+	s.extmap = append(s.extmap, fmt.Sprintf("%d %s", n, uri))
+	return nil
+}
+
+func payloadType(s string) (uint8, error) {
+	n, err := strconv.ParseUint(s, 10, 8)
+	if err != nil || n > 127 {
+		return 0, fmt.Errorf("payload type %q", s)
+	}
+	return uint8(n), nil
+}
+
+// end looks at the whole.
+func (o *offer) end() error {
+	switch {
+	case len(o.sections) == 0:
 		return errors.New("no media section")
-	case !c.fingerprint:
+	case len(o.fingerprints) == 0:
 		return errors.New("no fingerprint: media must be DTLS-SRTP")
-	case !c.bundle:
+	case o.user == "":
+		return errors.New("no ice-ufrag")
+	case o.setup != "actpass" && o.setup != "active":
+		return fmt.Errorf("setup %q: the client must be ready to begin the DTLS handshake", o.setup)
+	case o.bundle == nil:
 		return errors.New("no BUNDLE group")
-	case len(c.mids) != len(c.sections):
+	case o.has(""):
 		return errors.New("a media section without mid")
 	}
+	for i := range o.sections {
+		s := &o.sections[i]
+		s.bundled = slices.Contains(o.bundle, s.mid)
+		s.choose()
+	}
 	return nil
-}
-
-// dtx asks in an answer that Opus be sent with DTX (RFC 7587, section 6.1).
-func dtx(answer string) string {
-	lines := strings.SplitAfter(answer, "\n")
-	opus := map[string]bool{}
-	for _, l := range lines {
-		if rest, ok := strings.CutPrefix(l, "a=rtpmap:"); ok {
-			if pt, name, _ := strings.Cut(rest, " "); strings.HasPrefix(strings.ToLower(name), "opus/") {
-				opus[pt] = true
-			}
-		}
-	}
-	for i, l := range lines {
-		if rest, ok := strings.CutPrefix(l, "a=fmtp:"); ok {
-			if pt, fmtp, _ := strings.Cut(rest, " "); opus[pt] && !strings.Contains(fmtp, "usedtx") {
-				lines[i] = strings.TrimRight(l, "\r\n") + ";usedtx=1\r\n"
-			}
-		}
-	}
-	return strings.Join(lines, "")
 }

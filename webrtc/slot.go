@@ -1,29 +1,29 @@
 package webrtc
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"bridgehead/core"
-	"bridgehead/core/srtp"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 )
 
 // slot is a section in which the client receives: one RTP stream that carries
-// whatever track the room puts into it. It is the library's TrackLocal; the
-// core.Sink of a subscription is a [slotSink].
+// whatever track the room puts into it. The core.Sink of a subscription is a
+// [slotSink].
 type slot struct {
 	leg  *Leg
 	peer *peer
 	mid  string
-	kind webrtc.RTPCodecType
+	kind core.Kind
 
 	// sink is whom the slot carries; nil: free. Guarded by leg.mu.
 	sink *slotSink
@@ -43,8 +43,8 @@ type slot struct {
 	rtxBuf  []byte
 	rtxSeq  uint16
 	history history
-	seal    *srtp.GCM // made of the keys sealed
-	sealed  *[]byte
+	seal    sealer // made of the keys sealed
+	sealed  *keys
 	wire    []byte // for TCP
 	sent    uint64 // packets
 	bytes   uint64
@@ -59,115 +59,55 @@ type slot struct {
 type binding struct {
 	ssrc, rtxSSRC uint32
 	twcc          uint8 // extension id; 0: none
-	codecs        []webrtc.RTPCodecParameters
-	writer        webrtc.TrackLocalWriter
+	formats       []format
 }
 
-var _ webrtc.TrackLocal = (*slot)(nil)
-
-// Bind is called by the library once the slot is negotiated.
-func (s *slot) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
-	b := &binding{
-		ssrc: uint32(c.SSRC()), rtxSSRC: uint32(c.SSRCRetransmission()),
-		codecs: c.CodecParameters(), writer: c.WriteStream(),
+// bind takes up what was agreed on for the slot's section. Its SSRCs stay.
+func (s *slot) bind(sec *section, ids *extensions) {
+	b := &binding{formats: sec.formats}
+	if had := s.bound.Load(); had != nil {
+		b.ssrc, b.rtxSSRC = had.ssrc, had.rtxSSRC
+	} else {
+		b.ssrc = randomSSRC()
 	}
-	for _, x := range c.HeaderExtensions() {
-		if x.URI == twccURI && s.kind == webrtc.RTPCodecTypeVideo {
-			b.twcc = uint8(x.ID)
-		}
+	again := slices.ContainsFunc(sec.formats, func(f format) bool { return f.name == rtx })
+	switch {
+	case !again:
+		b.rtxSSRC = 0
+	case b.rtxSSRC == 0:
+		b.rtxSSRC = randomSSRC()
 	}
-	for _, p := range b.codecs {
-		if codecName(p) != "rtx" {
-			s.bound.Store(b)
-			return p, nil
-		}
+	if s.kind == core.Video {
+		b.twcc = ids.twcc
 	}
-	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+	s.bound.Store(b)
 }
 
-// Unbind is called by the library when the slot has gone.
-func (s *slot) Unbind(webrtc.TrackLocalContext) error { s.bound.Store(nil); return nil }
-
-// ID of the library's track.
-func (s *slot) ID() string { return "slot" + s.mid }
-
-// RID is empty: a slot is one stream.
-func (s *slot) RID() string { return "" }
-
-// StreamID is the slot's own, since what it carries changes.
-func (s *slot) StreamID() string { return s.ID() }
-
-// Kind of the slot.
-func (s *slot) Kind() webrtc.RTPCodecType { return s.kind }
-
-const twccURI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-
-func codecName(p webrtc.RTPCodecParameters) string {
-	_, name, _ := strings.Cut(p.MimeType, "/")
-	if strings.EqualFold(name, "rtx") {
-		return "rtx"
-	}
-	return name
+// randomSSRC is one (RFC 3550, section 8.1).
+func randomSSRC() uint32 {
+	var b [4]byte
+	_, _ = rand.Read(b[:])
+	return binary.BigEndian.Uint32(b[:])
 }
 
 // payloadType is that under which the client takes the codec, and that of its
 // retransmission; false if it takes none.
-func (b *binding) payloadType(c core.Codec) (pt, rtx uint8, ok bool) {
+func (b *binding) payloadType(c core.Codec) (pt, again uint8, ok bool) {
 	best := -1
-	for _, p := range b.codecs {
-		if !strings.EqualFold(codecName(p), c.Name) {
+	for _, f := range b.formats {
+		if !strings.EqualFold(f.name, c.Name) {
 			continue
 		}
-		if score := fmtpScore(p.SDPFmtpLine, c.Fmtp); score > best {
-			best, pt, ok = score, uint8(p.PayloadType), true
+		if score := fmtpScore(f.fmtp, c.Fmtp); score > best {
+			best, pt, ok = score, f.pt, true
 		}
 	}
-	for _, p := range b.codecs {
-		if codecName(p) == "rtx" && fmtpValue(p.SDPFmtpLine, "apt") == itoa(pt) {
-			rtx = uint8(p.PayloadType)
+	for _, f := range b.formats {
+		if f.name == rtx && f.apt == pt {
+			again = f.pt
 		}
 	}
-	return pt, rtx, ok
-}
-
-// fmtpScore tells how well two parameter lines agree in what decides about
-// decoding: profile and, for H.264, packetization mode (RFC 6184, section 8.2.2).
-func fmtpScore(a, b string) int {
-	score := 0
-	for _, key := range []string{"packetization-mode", "profile-id"} {
-		if fmtpValue(a, key) == fmtpValue(b, key) {
-			score += 2
-		}
-	}
-	pa, pb := fmtpValue(a, "profile-level-id"), fmtpValue(b, "profile-level-id")
-	if len(pa) == 6 && len(pb) == 6 && strings.EqualFold(pa[:2], pb[:2]) {
-		score++
-		if strings.EqualFold(pa[:4], pb[:4]) {
-			score++
-		}
-	}
-	return score
-}
-
-func fmtpValue(line, key string) string {
-	for part := range strings.SplitSeq(line, ";") {
-		if k, v, _ := strings.Cut(strings.TrimSpace(part), "="); strings.EqualFold(k, key) {
-			return v
-		}
-	}
-	return ""
-}
-
-func itoa(n uint8) string {
-	var b [3]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = '0' + n%10
-		if n /= 10; n == 0 {
-			return string(b[i:])
-		}
-	}
+	return pt, again, ok
 }
 
 // renumber makes one stream of those of successive sinks.
@@ -262,7 +202,7 @@ func (k *slotSink) Write(p *core.Packet) error {
 	s.sent++
 	s.bytes += uint64(len(p.Payload))
 	s.lastTS, s.lastAt = ts, now
-	return s.send(b, h, p.Payload)
+	return s.send(h, p.Payload)
 }
 
 // Close gives the slot back.
@@ -306,7 +246,7 @@ func (s *slot) resend(pairs []rtcp.NackPair, now, rtt time.Duration) {
 			if b.twcc != 0 {
 				s.tag(h, s.rtxExt[:], b.twcc, now, len(s.rtxBuf))
 			}
-			_ = s.send(b, h, s.rtxBuf)
+			_ = s.send(h, s.rtxBuf)
 			return left > 0
 		})
 		if left <= 0 {
@@ -325,7 +265,7 @@ func (s *slot) senderReport(now time.Duration, wall time.Time) *rtcp.SenderRepor
 		return nil
 	}
 	rate := 90000
-	if s.kind == webrtc.RTPCodecTypeAudio {
+	if s.kind == core.Audio {
 		rate = 48000
 	}
 	return &rtcp.SenderReport{

@@ -411,7 +411,7 @@ func (s *socket) offer(l *Leg, m *request) {
 		refuse(core.Reason{Code: core.Throttled, Say: "Too many offers."})
 		return
 	}
-	answer, err := l.offer(s.ctx, m)
+	answer, err := l.offer(m)
 	if err != nil {
 		refuse(core.ReasonOf(err))
 		return

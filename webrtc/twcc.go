@@ -97,24 +97,22 @@ func (c chunk) status(i int) uint8 {
 	return uint8(c >> (12 - 2*i) & 3)
 }
 
-// control takes RTCP about a stream, or about any (0), as it was decrypted. A
-// part that is malformed ends it; the call goes on.
-func (p *peer) control(b []byte, about uint32) {
+// control takes RTCP as it was decrypted. A part that is malformed ends it; the
+// call goes on.
+func (p *peer) control(b []byte) {
 	for len(b) >= 4 {
 		n := 4 * (1 + int(binary.BigEndian.Uint16(b[2:])))
 		if n > len(b) {
 			return
 		}
-		p.controlOne(b[:n], about)
+		p.controlOne(b[:n])
 		b = b[n:]
 	}
 }
 
-func (p *peer) controlOne(b []byte, about uint32) {
+func (p *peer) controlOne(b []byte) {
 	if f, ok := readTransportFeedback(b); ok {
-		if about == 0 || f.media == about {
-			p.leg.bwe.feedback(&f, core.Now())
-		}
+		p.leg.bwe.feedback(&f, core.Now())
 		return
 	}
 	packets, err := rtcp.Unmarshal(b)
@@ -122,10 +120,6 @@ func (p *peer) controlOne(b []byte, about uint32) {
 		return
 	}
 	for _, packet := range packets {
-		if about != 0 {
-			p.rtcp(about, packet)
-			continue
-		}
 		for _, ssrc := range packet.DestinationSSRC() {
 			p.rtcp(ssrc, packet)
 		}

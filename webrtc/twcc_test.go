@@ -92,7 +92,7 @@ func TestFeedbackIsTakenWithoutAllocation(t *testing.T) {
 	b := feedbackOn(first, time.Second, lost)
 	if n := testing.AllocsPerRun(100, func() {
 		binary.BigEndian.PutUint16(b[12:], p.leg.bwe.next(time.Second, 1200))
-		p.control(b, 0)
+		p.control(b)
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -2,12 +2,11 @@ package webrtc
 
 import (
 	"bytes"
-	"encoding/binary"
+	"crypto/sha256"
 	"encoding/json"
 	"net"
 	"net/netip"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,81 +17,166 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/stun/v4"
 	"github.com/pion/turn/v5"
-	"github.com/pion/webrtc/v4"
 )
 
-const offer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\na=fingerprint:sha-256 AA:BB\r\n" +
-	"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=sendonly\r\na=rtpmap:111 opus/48000/2\r\na=candidate:1 1 udp 1 10.0.0.1 9 typ host\r\n" +
-	"a=extmap:4 " + midURI + "\r\na=extmap:5 " + twccURI + "\r\n" +
-	"m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=recvonly\r\n" +
-	"a=extmap:4 " + midURI + "\r\na=extmap:7/recvonly " + twccURI + "\r\na=extmap:300 " + ridURI + "\r\n"
+const sampleOffer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\na=extmap-allow-mixed\r\n" +
+	"a=fingerprint:sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F\r\n" +
+	"a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\n" +
+	"m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9\r\na=mid:0\r\na=sendonly\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10\r\n" +
+	"a=rtpmap:63 red/48000/2\r\na=rtpmap:9 G722/8000\r\na=candidate:1 1 udp 1 10.0.0.1 9 typ host\r\na=ssrc:4000000000 cname:x\r\n" +
+	"a=extmap:4 " + midURI + "\r\na=extmap:5 " + twccURI + "\r\na=extmap:1 " + audioLevelURI + "\r\n" +
+	"m=video 9 UDP/TLS/RTP/SAVPF 45 96 97 102 103 98 100\r\na=mid:1\r\na=sendonly\r\na=rtcp-rsize\r\na=rtcp-fb:* nack\r\na=rtpmap:45 H265/90000\r\n" +
+	"a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 goog-remb\r\na=rtcp-fb:96 nack pli\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n" +
+	"a=rtpmap:102 H264/90000\r\na=fmtp:102 packetization-mode=1;profile-level-id=64001f\r\na=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n" +
+	"a=rtpmap:98 VP9/90000\r\na=fmtp:98 profile-id=0\r\na=rtpmap:100 VP9/90000\r\na=fmtp:100 profile-id=2\r\n" +
+	"a=extmap:4 " + midURI + "\r\na=extmap:7/sendonly " + twccURI + "\r\na=extmap:4100 " + ridURI + "\r\n" +
+	"a=rid:q send\r\na=rid:f send\r\na=simulcast:send q;f\r\n" +
+	"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n"
 
-func TestCheckSDP(t *testing.T) {
-	clean, sections, err := checkSDP(offer)
+func TestReadOffer(t *testing.T) {
+	o, err := readOffer(sampleOffer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []section{{"0", "audio", true, false, []uint8{111}, 4, 0, 0}, {"1", "video", false, true, []uint8{96}, 4, 0, 7}}
-	if !reflect.DeepEqual(sections, want) {
-		t.Errorf("sections %v", sections)
+	if o.user != "abcd" || !o.mixed || len(o.fingerprints) != 1 || o.ids != (extensions{level: 1, mid: 4, twcc: 7}) {
+		t.Errorf("%+v", o)
 	}
-	if strings.Contains(clean, "candidate") {
-		t.Error("a candidate was let through")
+	audio, video, data := &o.sections[0], &o.sections[1], &o.sections[2]
+	if audio.payloads() != " 111" || !audio.sends || audio.takes || !slices.Equal(audio.ssrcs, []uint32{4000000000}) {
+		t.Errorf("audio %+v", audio)
 	}
-	edit := func(old, new string) string { return strings.Replace(offer, old, new, 1) }
+	if video.payloads() != " 96 97 98" || !slices.Equal(video.layers(), []string{"q", "f"}) || video.formats[1].apt != 96 ||
+		!slices.Equal(video.formats[0].feedback, []string{"nack", "nack pli"}) {
+		t.Errorf("video %+v", video)
+	}
+	if data.agreed() || !audio.agreed() || !video.agreed() {
+		t.Error("agreed on data, or not on media")
+	}
+	edit := func(old, new string) string { return strings.Replace(sampleOffer, old, new, 1) }
 	for name, in := range map[string]string{
 		"empty":                "",
 		"clear RTP":            edit("UDP/TLS/RTP/SAVPF 111", "RTP/AVP 111"),
 		"SDES":                 edit("UDP/TLS/RTP/SAVPF 111", "RTP/SAVP 111"),
-		"no fingerprint":       edit("a=fingerprint:sha-256 AA:BB\r\n", ""),
+		"no fingerprint":       edit("a=fingerprint", "a=thumbprint"),
+		"SHA-1":                edit("sha-256", "sha-1"),
+		"a short fingerprint":  edit("00:01:02", "00"),
+		"no ufrag":             edit("a=ice-ufrag:abcd\r\n", ""),
+		"will not begin DTLS":  edit("actpass", "passive"),
 		"no bundle":            edit("a=group:BUNDLE 0 1\r\n", ""),
 		"no mid":               edit("a=mid:1\r\n", ""),
 		"mid twice":            edit("a=mid:1", "a=mid:0"),
 		"payload type 2^32":    edit("SAVPF 111", "SAVPF 4294967296"),
 		"rtpmap beyond 127":    edit("rtpmap:111", "rtpmap:300"),
+		"SSRC beyond 32 bits":  edit("ssrc:4000000000", "ssrc:4294967296"),
+		"an id twice":          edit("a=extmap:4 "+midURI+"\r\na=extmap:7", "a=extmap:6 "+midURI+"\r\na=extmap:7"),
 		"NUL in a line":        edit("opus/48000", "opus\x00/48000"),
 		"negative port":        edit("audio 9 ", "audio -1 "),
 		"not type=value":       edit("s=-", "nonsense"),
 		"endless line":         edit("s=-", "s="+strings.Repeat("x", maxSDPLine)),
-		"endless sections":     offer + strings.Repeat("m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", maxSections),
+		"endless sections":     sampleOffer + strings.Repeat("m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", maxSections),
 		"endless formats":      edit("SAVPF 111", "SAVPF"+strings.Repeat(" 111", maxFormats+1)),
-		"too long":             offer + strings.Repeat("a=x\r\n", maxSDP/5),
+		"too long":             sampleOffer + strings.Repeat("a=x\r\n", maxSDP/5),
 		"an unknown medium":    edit("m=audio", "m=image"),
-		"RTP on a data medium": edit("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=application 9 UDP/TLS/RTP/SAVPF 111"),
+		"RTP on a data medium": edit("m=audio 9 UDP/TLS/RTP/SAVPF", "m=application 9 UDP/TLS/RTP/SAVPF"),
 	} {
-		if _, _, err := checkSDP(in); err == nil {
+		if _, err := readOffer(in); err == nil {
 			t.Errorf("%s: passed", name)
 		}
 	}
 }
 
+// TestH264IsNotDoubled: of baseline and constrained baseline one is agreed on.
+func TestH264IsNotDoubled(t *testing.T) {
+	in := sampleOffer + "m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100\r\na=mid:3\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1;profile-level-id=42001f\r\n" +
+		"a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:98 H264/90000\r\na=fmtp:98 packetization-mode=1;profile-level-id=42E01f\r\n" +
+		"a=rtpmap:99 H264/90000\r\na=fmtp:99 packetization-mode=0;profile-level-id=42001f\r\na=rtpmap:100 rtx/90000\r\na=fmtp:100 apt=98\r\n"
+	o, err := readOffer(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := o.sections[3].payloads(); got != " 98 99 100" {
+		t.Errorf("agreed on%s", got)
+	}
+	if o.sections[3].agreed() {
+		t.Error("agreed on a section outside of the bundle")
+	}
+}
+
+// testPeer is one of an edge that nobody can reach.
+func testPeer(t testing.TB) *peer {
+	e, err := New(Options{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.close)
+	l := newLeg(e, core.Info{})
+	l.peer = e.newPeer(l)
+	return l.peer
+}
+
+// TestAnswer: the answer is one that another implementation takes, and repeats
+// nothing that was not offered.
+func TestAnswer(t *testing.T) {
+	p := testPeer(t)
+	o, err := readOffer(sampleOffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := p.answer(o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed sdp.SessionDescription
+	if err := parsed.UnmarshalString(answer); err != nil {
+		t.Fatalf("%v\n%s", err, answer)
+	}
+	for _, want := range []string{
+		"a=ice-lite\r\n", "a=group:BUNDLE 0 1\r\n", "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n", "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1\r\n",
+		"m=video 9 UDP/TLS/RTP/SAVPF 96 97 98\r\n", "a=rtcp-fb:96 nack pli\r\n", "a=extmap:7 " + twccURI, "a=setup:passive\r\n",
+		"a=rid:q recv\r\n", "a=simulcast:recv q;f\r\n", "a=recvonly\r\n", "a=candidate:1 1 udp ", "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n",
+	} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("no %q in\n%s", want, answer)
+		}
+	}
+	for _, no := range []string{"goog-remb", "H265", "G722", "10.0.0.1", ridURI, "a=ssrc"} {
+		if strings.Contains(answer, no) {
+			t.Errorf("%q in\n%s", no, answer)
+		}
+	}
+	if len(p.in) != 3 { // a microphone, two layers
+		t.Errorf("%d streams", len(p.in))
+	}
+	o.fingerprints = []fingerprint{{sha256.New, make([]byte, 32)}}
+	if _, err := p.answer(o, nil); err == nil {
+		t.Error("another certificate was taken in the middle of a call")
+	}
+}
+
 func FuzzSDP(f *testing.F) {
-	f.Add(offer)
+	f.Add(sampleOffer)
+	p := testPeer(f)
 	f.Fuzz(func(t *testing.T, in string) {
-		out, sections, err := checkSDP(in)
+		o, err := readOffer(in)
 		if err != nil {
 			return
 		}
-		if len(sections) == 0 || len(sections) > maxSections || strings.Contains(out, "\na=candidate:") {
+		if len(o.sections) == 0 || len(o.sections) > maxSections {
 			t.Fatalf("%q passed", in)
 		}
-		if _, again, err := checkSDP(out); err != nil || !reflect.DeepEqual(again, sections) {
-			t.Fatalf("what passed does not pass again: %v", err)
+		p.fingerprints = o.fingerprints
+		answer, err := p.answer(o, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		dtx(out)
-		// The library must survive what passes.
-		_, _ = (&webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: out}).Unmarshal()
+		if len(p.in) > maxInbound || len(p.slots) > maxSections || strings.Count(answer, "\r\nm=") != len(o.sections) {
+			t.Fatalf("answered by %q", answer)
+		}
+		p.leg.edge.port.forget(p)
 	})
-}
-
-func TestDTXIsAskedFor(t *testing.T) {
-	in := "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\na=fmtp:96 x=1\r\n"
-	want := "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1;usedtx=1\r\na=fmtp:96 x=1\r\n"
-	if got := dtx(in); got != want || dtx(want) != want {
-		t.Errorf("%q", got)
-	}
 }
 
 func TestParse(t *testing.T) {
@@ -230,8 +314,8 @@ func FuzzHeaderExtension(f *testing.F) {
 func FuzzRTCP(f *testing.F) {
 	l := &Leg{bwe: newEstimator(), out: newOutbox()}
 	p := &peer{leg: l}
-	s := &slot{leg: l, peer: &peer{leg: l}, kind: webrtc.RTPCodecTypeVideo}
-	s.bound.Store(&binding{ssrc: 1, rtxSSRC: 2, writer: discard{}})
+	s := &slot{leg: l, peer: &peer{leg: l}, kind: core.Video}
+	s.bound.Store(&binding{ssrc: 1, rtxSSRC: 2})
 	s.sink = &slotSink{leg: l}
 	p.slots = []*slot{s}
 	l.peer = p
@@ -255,20 +339,12 @@ func FuzzRTCP(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		in := rtcpIntake{peer: p, ssrc: 1}
-		if n, err := in.Write(b); n != len(b) || err != nil {
-			t.Fatal("RTCP ended the stream")
-		}
+		p.control(b)
 		if r := l.bwe.target(); r < 0 || r > maxRate {
 			t.Fatalf("an estimate of %d bit/s", r)
 		}
 	})
 }
-
-type discard struct{}
-
-func (discard) WriteRTP(*rtp.Header, []byte) (int, error) { return 0, nil }
-func (discard) Write([]byte) (int, error)                 { return 0, nil }
 
 func TestSlotWriteDoesNotAllocate(t *testing.T) {
 	write := slotWriter()
@@ -280,8 +356,8 @@ func TestSlotWriteDoesNotAllocate(t *testing.T) {
 
 func slotWriter() func() {
 	l := &Leg{bwe: newEstimator(), out: newOutbox()}
-	s := &slot{leg: l, peer: &peer{leg: l}, kind: webrtc.RTPCodecTypeVideo}
-	s.bound.Store(&binding{ssrc: 1, rtxSSRC: 2, twcc: 5, writer: discard{}})
+	s := &slot{leg: l, peer: &peer{leg: l}, kind: core.Video}
+	s.bound.Store(&binding{ssrc: 1, rtxSSRC: 2, twcc: 5})
 	k := &slotSink{leg: l}
 	k.hold.Store(&hold{slot: s, rate: 90000, pt: 96, rtx: 97})
 	p := &core.Packet{Payload: make([]byte, 1200), Arrival: time.Second}
@@ -531,53 +607,66 @@ func TestListenerIsBounded(t *testing.T) {
 	}
 }
 
-// TestUsable: what is never agreed on goes, all else stays in its order.
-func TestUsable(t *testing.T) {
-	in := []string{
-		"v=0", "a=group:BUNDLE 0 1 2",
-		"m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9", "a=mid:0", "a=rtpmap:111 opus/48000/2", "a=rtcp-fb:111 transport-cc",
-		"a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111", "a=rtpmap:9 G722/8000", "a=extmap:1 " + audioLevelURI, "a=extmap:9 urn:3gpp:video-orientation",
-		"m=video 9 UDP/TLS/RTP/SAVPF 45 96 97 102 103 98 100", "a=mid:1", "a=rtcp-fb:* nack", "a=rtpmap:45 H265/90000",
-		"a=rtpmap:96 VP8/90000", "a=rtcp-fb:96 goog-remb", "a=rtcp-fb:96 nack pli", "a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96",
-		"a=rtpmap:102 H264/90000", "a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f", "a=rtpmap:103 rtx/90000", "a=fmtp:103 apt=102",
-		"a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=0", "a=rtpmap:100 VP9/90000", "a=fmtp:100 profile-id=2",
-		"m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:2", "a=rtpmap:0 PCMU/8000",
-		"m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100", "a=mid:3", "a=rtpmap:96 H264/90000", "a=fmtp:96 packetization-mode=1;profile-level-id=42001f",
-		"a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96", "a=rtpmap:98 H264/90000", "a=fmtp:98 packetization-mode=1;profile-level-id=42E01f",
-		"a=rtpmap:99 H264/90000", "a=fmtp:99 packetization-mode=0;profile-level-id=42001f", "a=rtpmap:100 rtx/90000", "a=fmtp:100 apt=98",
+// FuzzTake gives a connected client's packets in: whatever is in them, and
+// however they are framed, they are dealt with within their bounds.
+func FuzzTake(f *testing.F) {
+	p := testPeer(f)
+	o, err := readOffer(sampleOffer)
+	if err != nil {
+		f.Fatal(err)
 	}
-	want := []string{
-		"v=0", "a=group:BUNDLE 0 1 2",
-		"m=audio 9 UDP/TLS/RTP/SAVPF 111", "a=mid:0", "a=rtpmap:111 opus/48000/2", "a=rtcp-fb:111 transport-cc", "a=extmap:1 " + audioLevelURI,
-		"m=video 9 UDP/TLS/RTP/SAVPF 96 97 98", "a=mid:1", "a=rtcp-fb:* nack",
-		"a=rtpmap:96 VP8/90000", "a=rtcp-fb:96 nack pli", "a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96",
-		"a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=0",
-		"m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:2", "a=rtpmap:0 PCMU/8000", // all that there is: the library refuses it
-		"m=video 9 UDP/TLS/RTP/SAVPF 98 99 100", "a=mid:3", "a=rtpmap:98 H264/90000", "a=fmtp:98 packetization-mode=1;profile-level-id=42E01f",
-		"a=rtpmap:99 H264/90000", "a=fmtp:99 packetization-mode=0;profile-level-id=42001f", "a=rtpmap:100 rtx/90000", "a=fmtp:100 apt=98",
+	if _, err := p.answer(o, nil); err != nil {
+		f.Fatal(err)
 	}
-	if got := usable(in); !slices.Equal(got, want) {
-		t.Errorf("got\n%s", strings.Join(got, "\n"))
-	}
-}
-
-// The clear part of a packet and its authentication tag are within it.
-func FuzzHeaderSize(f *testing.F) {
-	f.Add(append([]byte{0x90, 111, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xc0, 0xde, 0, 1}, make([]byte, 24)...))
-	f.Add(append([]byte{0x91, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0xbe, 0xde, 0, 1}, make([]byte, 24)...))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < 12 || !isMedia(b) {
+	master := make([]byte, 44)
+	k := &keys{theirs: master, ours: master}
+	k.control, _ = srtp.NewRTCP(master)
+	k.listen, _ = srtp.NewRTCP(master)
+	p.keys.Store(k)
+	f.Add([]byte{0x90, 111, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xc0, 0xde, 0, 1, 0x40, 0x30, 0, 0, 1, 2, 3}, true)
+	f.Add([]byte{0x91, 97, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0xbe, 0xde, 0, 1, 0x40, 0x31, 0, 0, 1, 2, 3}, true)
+	f.Add([]byte{0x80, 200, 0, 6, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0xbe, 0xde, 0, 1, 0x40, 0x31, 0, 0, 1, 2, 3}, true)
+	f.Fuzz(func(t *testing.T, b []byte, authentic bool) {
+		if len(b) < 12 || len(b) > 1500 || b[0]>>6 != 2 {
 			return
 		}
-		n, hidden := headerSize(b)
-		if n > 0 && n+srtp.TagLen > len(b) {
-			t.Fatalf("%d octets of %d", n, len(b))
+		b = append(make([]byte, 0, 2048), b...)
+		if n := headerSize(append(b, make([]byte, 16)...)); authentic && !isRTCP(b) && n > 0 && n <= len(b) {
+			seal, err := srtp.NewGCM(master)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err = seal.Seal(b, n); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if n > 0 && hidden {
-			extension := bytes.Clone(b[12:])
-			reveal(extension)
-			if p := binary.BigEndian.Uint16(extension); p != 0xbede && p != 0x1000 {
-				t.Errorf("profile %x", p)
+		p.take(b, time.Second)
+		if len(p.streams) > maxSSRC {
+			t.Fatalf("%d SSRCs remembered", len(p.streams))
+		}
+	})
+}
+
+// FuzzCheck: nothing but a check with the password is answered.
+func FuzzCheck(f *testing.F) {
+	a := newAgent(nil)
+	check := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(a.user+":x"), a.key, stun.Fingerprint)
+	f.Add(check.Raw)
+	f.Add(stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(a.user+":x"), stun.NewShortTermIntegrity("guess"), stun.Fingerprint).Raw)
+	var c checker
+	from := netip.MustParseAddrPort("192.0.2.1:9")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, response := c.answer(b, from, func(user string) *agent {
+			if user == a.user {
+				return a
+			}
+			return nil
+		})
+		if (got == nil) != (response == nil) || response != nil && !bytes.Equal(b, check.Raw) {
+			var m stun.Message
+			m.Raw = b
+			if m.Decode() != nil || a.key.Check(&m) != nil {
+				t.Fatalf("%x was answered by %x", b, response)
 			}
 		}
 	})

@@ -73,7 +73,7 @@ func (e *Edge) post(ctx context.Context, info core.Info, number, passcode, offer
 	if err := e.admit(l, info.Source); err != nil {
 		return nil, "", err
 	}
-	answer, err := l.offer(ctx, &request{SDP: offer})
+	answer, err := l.offer(&request{SDP: offer})
 	if err == nil {
 		err = room.Join(ctx, l)
 	}

@@ -8,7 +8,6 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"errors"
-	"fmt"
 )
 
 // GCM is one direction of SRTP with AEAD_AES_128_GCM or AEAD_AES_256_GCM. It is
@@ -18,7 +17,7 @@ type GCM struct {
 	salt    [SaltLen]byte
 	iv      [SaltLen]byte
 	n       int // sources known
-	sources [maxSources]source
+	sources [MaxSources]source
 }
 
 // source is where the packets of one SSRC have come to.
@@ -35,13 +34,13 @@ const (
 	TagLen  = 16
 	// replayWindow in packets (RFC 3711 §3.3.2 asks for at least 64).
 	replayWindow = 128
-	// maxSources is how many SSRCs one key may have had. Each is remembered, so
+	// MaxSources is how many SSRCs one key may have had. Each is remembered, so
 	// that nothing is taken in twice; a peer that has had more, needs new keys.
-	maxSources = 8
+	MaxSources = 8
 )
 
 // ErrSources leaves the packet as it was.
-var ErrSources = fmt.Errorf("SRTP: over %d SSRCs with one key", maxSources)
+var ErrSources = errors.New("SRTP: too many SSRCs with one key")
 
 var (
 	errReplayed     = errors.New("SRTP packet came before, or is too old to tell")
@@ -143,7 +142,7 @@ func (g *GCM) source(ssrc uint32) (*source, error) {
 			return s, nil
 		}
 	}
-	if g.n == maxSources {
+	if g.n == MaxSources {
 		return nil, ErrSources
 	}
 	return nil, nil

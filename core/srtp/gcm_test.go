@@ -106,7 +106,7 @@ func TestGCMRefusesReplaysAndForgeries(t *testing.T) {
 	if _, err := in.Open(sent[0][:27], 12); err == nil {
 		t.Error("a packet without room for a tag is taken")
 	}
-	for ssrc := range uint32(maxSources - 1) {
+	for ssrc := range uint32(MaxSources - 1) {
 		out = mustGCM(t, master)
 		if b := send(1, 100+ssrc); !taken(b) || taken(b) {
 			t.Errorf("SSRC %d", ssrc)
@@ -191,6 +191,10 @@ func TestRTCPAgainstAnotherImplementation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	out, err := NewRTCP(master)
+	if err != nil {
+		t.Fatal(err)
+	}
 	plain := []byte{0x80, 201, 0, 1, 1, 2, 3, 4, 0x81, 202, 0, 1, 1, 2, 3, 4}
 	for i := range 200 {
 		wire, err := other.EncryptRTCP(nil, plain, nil)
@@ -208,6 +212,31 @@ func TestRTCPAgainstAnotherImplementation(t *testing.T) {
 		if _, err := in.Open(again); err == nil {
 			t.Fatalf("packet %d was taken twice", i)
 		}
+		ours, err := out.Seal(append(make([]byte, 0, 64), plain...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := other.DecryptRTCP(nil, ours, nil); err != nil || !bytes.Equal(got, plain) {
+			t.Fatalf("packet %d for the other: %x (%v)", i, got, err)
+		}
+	}
+	for ssrc := range byte(2 * maxControl) {
+		plain[4] = ssrc + 2
+		wire, err := other.EncryptRTCP(nil, plain, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := bytes.Clone(wire)
+		if _, err := in.Open(wire); err != nil || len(in.sources) > maxControl {
+			t.Fatalf("SSRC %d, %d remembered: %v", ssrc, len(in.sources), err)
+		}
+		if _, err := in.Open(again); err == nil {
+			t.Fatalf("SSRC %d: a packet was taken twice", ssrc)
+		}
+	}
+	out.next = 1 << 31
+	if _, err := out.Seal(append(make([]byte, 0, 64), plain...)); err == nil {
+		t.Error("an index was used twice")
 	}
 	for n := range 28 {
 		if _, err := in.Open(make([]byte, n)); err == nil {

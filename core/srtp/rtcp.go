@@ -4,14 +4,22 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 )
 
-// RTCP takes in SRTCP with AES-GCM (RFC 7714 §9). It is used by one goroutine at
-// a time.
+// RTCP is one direction of SRTCP with AES-GCM (RFC 7714 §9). It is used by one
+// goroutine at a time.
 type RTCP struct {
-	gcm GCM // an index of SRTCP is 31 bits, and in the packet
+	gcm     GCM      // its key and salt; an index of SRTCP is in the packet
+	sources []source // of what was opened
+	next    uint32   // index to seal with
 }
+
+// maxControl SSRCs are remembered: some peers have one for each of the reports and
+// for each kind of feedback. One more, and the oldest is forgotten.
+const maxControl = 64
 
 const (
 	rtcpHeader = 8 // of the first packet, in clear
@@ -27,19 +35,16 @@ func NewRTCP(master []byte) (*RTCP, error) {
 	return r, err
 }
 
-// Open authenticates and decrypts b in its place; on an error that is not
-// ErrSources, what is in b is lost.
+// Open authenticates and decrypts b in its place; on an error, what is in b is
+// lost.
 func (r *RTCP) Open(b []byte) ([]byte, error) {
 	tail := len(b) - rtcpIndex
 	if tail < rtcpHeader+TagLen || b[tail]&0x80 == 0 {
 		return nil, errNotSRTP
 	}
 	ssrc, index := binary.BigEndian.Uint32(b[4:]), uint64(binary.BigEndian.Uint32(b[tail:])&0x7fffffff)
-	s, err := r.gcm.source(ssrc)
-	if err != nil {
-		return nil, err
-	}
-	if s != nil && s.had(index) {
+	at := slices.IndexFunc(r.sources, func(s source) bool { return s.ssrc == ssrc })
+	if at >= 0 && r.sources[at].had(index) {
 		return nil, errReplayed
 	}
 	var head [rtcpHeader + rtcpIndex]byte
@@ -49,12 +54,35 @@ func (r *RTCP) Open(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, errNotAuthentic
 	}
-	if s == nil {
-		s = r.gcm.add(ssrc, index)
+	if at < 0 {
+		if len(r.sources) == maxControl {
+			r.sources = slices.Delete(r.sources, 0, 1)
+		}
+		at = len(r.sources)
+		r.sources = append(r.sources, source{ssrc: ssrc, index: index})
 	}
-	s.note(index)
+	r.sources[at].note(index)
 	return plain, nil
 }
+
+// Seal encrypts a compound packet in its place; b needs room for TagLen and four
+// octets more. It fails once 2^31 packets have been sealed (RFC 3711 §9.2).
+func (r *RTCP) Seal(b []byte) ([]byte, error) {
+	if len(b) < rtcpHeader {
+		return nil, errNotSRTP
+	}
+	if r.next >= 1<<31 {
+		return nil, errSpent
+	}
+	var head [rtcpHeader + rtcpIndex]byte
+	copy(head[:], b[:rtcpHeader])
+	binary.BigEndian.PutUint32(head[rtcpHeader:], r.next|1<<31)
+	nonce := r.gcm.nonce(binary.BigEndian.Uint32(b[4:]), uint64(r.next))
+	r.next++
+	return append(r.gcm.aead.Seal(b[:rtcpHeader], nonce, b[rtcpHeader:], head[:]), head[rtcpHeader:]...), nil
+}
+
+var errSpent = errors.New("SRTCP key has encrypted all the packets that it may")
 
 // Labels of the key derivation (RFC 3711 §4.3.1, §4.3.2).
 const (

@@ -53,19 +53,20 @@ func NewConn(c *net.UDPConn) (*Conn, error) {
 	return u, nil
 }
 
-// ReadFromAddrPort waits for a datagram. One goroutine reads.
-func (u *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+// Next waits for a datagram, which is the caller's until the next. One goroutine
+// reads.
+func (u *Conn) Next() ([]byte, netip.AddrPort, error) {
 	if u.next == u.have {
 		u.release()
 		u.next, u.have = 0, 0
 		if err := u.raw.Read(u.read); err != nil {
-			return 0, netip.AddrPort{}, err
+			return nil, netip.AddrPort{}, err
 		}
 		u.busy.Store(true)
 	}
 	i := u.next
 	u.next++
-	return copy(b, u.in.Packet(i)), u.in.From(i), nil
+	return u.in.Packet(i), u.in.From(i), nil
 }
 
 // Linger, called by the reader, has what is written until its next batch wait for
@@ -83,29 +84,6 @@ func (u *Conn) release() {
 		return
 	}
 	u.out.Flush()
-}
-
-// ReadFrom is ReadFromAddrPort for those who want a net.Addr.
-func (u *Conn) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, from, err := u.ReadFromAddrPort(b)
-	if err != nil {
-		return n, nil, err
-	}
-	return n, net.UDPAddrFromAddrPort(from), nil
-}
-
-// WriteToAddrPort copies a datagram to be sent. It does not wait, and tells
-// nothing of what becomes of it.
-func (u *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if u.closed.Load() {
-		return 0, net.ErrClosed
-	}
-	if len(b) > MaxPacket { // no media
-		return u.UDPConn.WriteToUDPAddrPort(b, to)
-	}
-	a := address(to, u.v6)
-	u.End(copy(u.Begin()[:MaxPacket], b), &a)
-	return len(b), nil
 }
 
 // Begin gives room for a datagram, as [Outbox.Begin] does.
@@ -127,14 +105,6 @@ func (u *Conn) wakeSender() {
 
 // Address makes a destination of the socket's kind.
 func (u *Conn) Address(to netip.AddrPort) Address { return address(to, u.v6) }
-
-// WriteTo is WriteToAddrPort for those who have a net.Addr.
-func (u *Conn) WriteTo(b []byte, to net.Addr) (int, error) {
-	if a, ok := to.(*net.UDPAddr); ok {
-		return u.WriteToAddrPort(b, a.AddrPort())
-	}
-	return u.UDPConn.WriteTo(b, to)
-}
 
 func (u *Conn) send() {
 	for {

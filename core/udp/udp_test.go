@@ -2,6 +2,7 @@ package udp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -153,40 +154,36 @@ func newConn(t testing.TB) (*Conn, netip.AddrPort) {
 func TestConnReadsAndWrites(t *testing.T) {
 	a, atA := newConn(t)
 	b, atB := newConn(t)
+	to := a.Address(atB)
+	write := func(p []byte) { a.End(copy(a.Begin()[:MaxPacket], p), &to) }
 	for i := range 200 {
-		if _, err := a.WriteToAddrPort([]byte{byte(i >> 8), byte(i)}, atB); err != nil {
-			t.Fatal(err)
+		write([]byte{byte(i >> 8), byte(i)})
+	}
+	for i := range 200 {
+		p, from, err := b.Next()
+		if err != nil || len(p) != 2 || int(p[0])<<8+int(p[1]) != i || from != atA {
+			t.Fatalf("%d: %x from %v (%v)", i, p, from, err)
 		}
 	}
-	buf := make([]byte, MaxPacket)
-	for i := range 200 {
-		n, from, err := b.ReadFromAddrPort(buf)
-		if err != nil || n != 2 || int(buf[0])<<8+int(buf[1]) != i || from != atA {
-			t.Fatalf("%d: %x from %v (%v)", i, buf[:n], from, err)
-		}
-	}
-	if _, err := a.WriteTo(make([]byte, 5000), net.UDPAddrFromAddrPort(atB)); err != nil {
+	if _, err := a.WriteToUDPAddrPort(make([]byte, 5000), atB); err != nil {
 		t.Error(err)
 	}
-	if n, from, err := b.ReadFrom(buf); err != nil || n != MaxPacket || from.String() != atA.String() {
-		t.Error(n, from, err)
+	if p, from, err := b.Next(); err != nil || len(p) != MaxPacket || from != atA {
+		t.Error(len(p), from, err)
 	}
-	a.Close()
-	if _, err := a.WriteToAddrPort(buf[:1], atB); err == nil {
-		t.Error("a closed one takes datagrams")
-	}
-	if _, _, err := a.ReadFromAddrPort(buf); err == nil {
-		t.Error("a closed one gives datagrams")
+	b.Close()
+	if _, _, err := b.Next(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a closed one gives datagrams: %v", err)
 	}
 }
 
 func TestConnDoesNotAllocate(t *testing.T) {
 	a, _ := newConn(t)
 	b, atB := newConn(t)
-	buf := make([]byte, MaxPacket)
+	to := a.Address(atB)
 	one := func() {
-		_, _ = a.WriteToAddrPort(buf[:1000], atB)
-		_, _, _ = b.ReadFromAddrPort(buf)
+		a.End(len(a.Begin()[:1000]), &to)
+		_, _, _ = b.Next()
 	}
 	one()
 	if n := testing.AllocsPerRun(200, one); n >= 1 {
