@@ -155,6 +155,7 @@ func TestDial(t *testing.T) {
 			if first.calls[0] != "+4930123456 from +4930777" {
 				t.Error(first.calls)
 			}
+			time.Sleep(2 * penaltyTime)
 			e.DialFrom(context.Background(), c.to, "+1900", nil) // not ours to show
 			if first.calls[1] != "+4930123456 from +4930111" {
 				t.Error(first.calls)
@@ -211,7 +212,7 @@ func TestRateAndWeights(t *testing.T) {
 	})
 	n := 0
 	for range 1000 {
-		if order([]Route{{Line: "a", Weight: 9}, {Line: "b"}}, "+1")[0].Line == "a" {
+		if New(Options{}).order([]Route{{Line: "a", Weight: 9}, {Line: "b"}}, "+1")[0].Line == "a" {
 			n++
 		}
 	}

@@ -306,6 +306,7 @@ func (e *Edge) dropStream(s *stream) {
 		}
 	}
 	e.streamsMu.Unlock()
+	e.tx.lost(s)
 	e.registrar.lost(s)
 	if t := s.flow.trunk; t != nil {
 		t.lost(s)

@@ -370,6 +370,9 @@ func (l *Line) Dial(ctx context.Context, number, from string, into core.Room) (c
 		return nil, err
 	}
 	leg, err := l.e.place(ctx, s, into)
+	if busy := (*Busy)(nil); errors.As(err, &busy) {
+		return nil, busy
+	}
 	if err != nil {
 		return nil, edge.InWords(core.ReasonOf(err))
 	}

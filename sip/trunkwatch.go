@@ -211,14 +211,14 @@ func (t *trunk) each(ctx context.Context, f func(*flow) (status int, err error))
 		t.know(to.addr.Addr())
 		var fl *flow
 		if fl, err = t.e.reach(ctx, to, t, t.config.TLS); err != nil {
-			t.e.locator.fail(to)
+			t.e.locator.fail(to, penaltyTime)
 			continue
 		}
 		var status int
 		if status, err = f(fl); err == nil || status != 0 && status != 408 && status < 500 {
 			return err
 		}
-		t.e.locator.fail(to)
+		t.e.locator.fail(to, penaltyTime)
 		if ctx.Err() != nil {
 			break
 		}
