@@ -197,13 +197,13 @@ var errGuessing = core.Reason{Code: core.Throttled, Say: "Too many wrong passwor
 // verify checks a request's Authorization, unless its source has guessed too
 // often: then even the right password is of no use, but to a device that has
 // registered over this connection before.
-func (e *Edge) verify(req *request, in *flow) (user string, d Device, v verdict) {
+func (e *Edge) verify(by *authenticator, req *request, in *flow) (user string, d Device, v verdict) {
 	from := in.remote.Addr()
 	registered := in.stream != nil && in.stream.user.Load() != nil
 	if !registered && len(all(req, "Authorization")) > 0 && e.guard.guessing(from) {
 		return "", Device{}, authBlocked
 	}
-	if user, d, v = e.auth.verify(req); v == authWrong {
+	if user, d, v = by.verify(req); v == authWrong {
 		e.guard.wrong(from)
 	}
 	return user, d, v

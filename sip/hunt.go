@@ -3,8 +3,6 @@ package sip
 import (
 	"context"
 	"fmt"
-	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -135,6 +133,9 @@ func (l *leg) tryServer(ctx context.Context, targets []target, i int, patience t
 
 func (l *leg) connect(ctx context.Context, t target) (*flow, error) {
 	s := &l.outcall.spec
+	if s.trunk != nil {
+		s.trunk.know(t.addr.Addr())
+	}
 	if t.network == "udp" {
 		// Room for the SDP: a long INVITE goes by TCP where the peer has it
 		// (RFC 3261 18.1.1); ours is short of 1300 bytes.
@@ -229,7 +230,7 @@ func (t *trunk) redirect(ctx context.Context, to uri) ([]target, error) {
 	}
 	var own []target
 	for _, x := range list {
-		if t.owns(ctx, x.addr.Addr()) {
+		if t.owns(x.addr.Addr()) {
 			x.host = t.config.Host // whose certificate it is to have
 			own = append(own, x)
 		}
@@ -238,17 +239,6 @@ func (t *trunk) redirect(ctx context.Context, to uri) ([]target, error) {
 		return nil, fmt.Errorf("the trunk redirects to %s, which is none of its sources", at)
 	}
 	return own, nil
-}
-
-// owns tells whether an address is the other side's: one that may call in, or
-// one that its host resolves to.
-func (t *trunk) owns(ctx context.Context, a netip.Addr) bool {
-	if slices.ContainsFunc(t.config.Sources, func(p netip.Prefix) bool { return p.Contains(a) }) {
-		return true
-	}
-	host, port, network, secure := t.server(t.config.Host)
-	list, err := t.e.locator.find(ctx, host, port, network, secure)
-	return err == nil && slices.ContainsFunc(list, func(x target) bool { return x.addr.Addr() == a })
 }
 
 // redirect places the call anew at what a 3xx has named. The number called stays.

@@ -381,7 +381,7 @@ func (e *Edge) dialStream(ctx context.Context, t target, conf *tls.Config) (*str
 		} else if e.opt.Roots != nil {
 			cfg.RootCAs = e.opt.Roots
 		}
-		cfg.MinVersion = tls.VersionTLS12
+		cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
 		if cfg.ServerName == "" {
 			cfg.ServerName = t.host
 		}
@@ -422,7 +422,11 @@ func (e *Edge) socket(to netip.Addr) (packetConn, error) {
 
 // hostFor is this end's address as the peer is told it: the advertised one, or
 // the address of the interface that leads there.
-func (e *Edge) hostFor(local, remote netip.AddrPort) netip.Addr {
+func (e *Edge) hostFor(f *flow) netip.Addr {
+	local, remote := f.local, f.remote
+	if f.trunk != nil && f.trunk.config.Advertise.IsValid() {
+		return f.trunk.config.Advertise
+	}
 	if e.opt.Advertise.IsValid() {
 		return e.opt.Advertise
 	}

@@ -26,7 +26,7 @@ func (t *trunk) start() {
 		for a := range t.peers {
 			t.e.guard.unknow(a)
 		}
-		clear(t.peers)
+		t.peers = nil // knows nobody from now on
 	}
 	if t.config.Mode != Static {
 		go t.keepRegistered(ctx)
@@ -228,9 +228,12 @@ func (t *trunk) each(ctx context.Context, f func(*flow) (status int, err error))
 
 // know lets the other side's answers past the guard.
 func (t *trunk) know(a netip.Addr) {
+	if t.owns(a) {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.peers[a] && len(t.peers) < 64 {
+	if t.peers != nil && !t.peers[a] && len(t.peers) < 64 {
 		t.peers[a] = true
 		t.e.guard.know(a)
 	}

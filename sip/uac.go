@@ -130,9 +130,11 @@ func (l *leg) inviteOver(a *attempt) error {
 	req.AppendHeader(&siplib.CSeqHeader{SeqNo: l.seq, MethodName: siplib.INVITE})
 	req.AppendHeader(l.contact())
 	set(req, "Allow", allow)
-	set(req, "Supported", supported)
-	set(req, "Session-Expires", strconv.Itoa(max(sessionExpires, o.minSE)))
-	set(req, "Min-SE", strconv.Itoa(max(minSE, o.minSE)))
+	set(req, "Supported", l.trunk.supported())
+	if l.trunk.mustBeReliable() {
+		set(req, "Require", "100rel")
+	}
+	l.offerTimer(req)
 	for _, h := range o.spec.headers {
 		set(req, h[0], h[1])
 	}
@@ -240,7 +242,7 @@ func (l *leg) responded(a *attempt, req *request, res *response) {
 	case req != a.req || a.done:
 	case s == 401 || s == 407:
 		l.challenged(a, res)
-	case s == 422 && l.outcall.minSE == 0 && !a.cancelled:
+	case s == 422 && l.outcall.minSE == 0 && !a.cancelled && l.sessionExpires() > 0:
 		n, err := strconv.ParseUint(strings.TrimSpace(first(res, "Min-SE")), 10, 31)
 		if err != nil || n > 86400 {
 			n = 3600
@@ -249,8 +251,7 @@ func (l *leg) responded(a *attempt, req *request, res *response) {
 		again := l.again(a)
 		again.RemoveHeader("Session-Expires")
 		again.RemoveHeader("Min-SE")
-		set(again, "Session-Expires", strconv.Itoa(max(sessionExpires, int(n))))
-		set(again, "Min-SE", strconv.Itoa(int(n)))
+		l.offerTimer(again)
 		l.try(a, again)
 	case s < 400 && !a.cancelled && !l.outcall.told:
 		a.done = true
@@ -383,6 +384,7 @@ func (l *leg) accepted(a *attempt, req *request, res *response) {
 	l.refresh.ours = true
 	l.confirmTimer(res)
 	l.watchMedia()
+	l.limitLength()
 	l.log.Info("SIP call out answered", "codec", l.Info().Audio.Name)
 	l.e.trace(edge.TraceEvent{Kind: edge.Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: res.StatusCode, Info: l.Info()})
 	l.tell(news{rings: true})
