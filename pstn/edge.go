@@ -35,8 +35,10 @@ type Route struct {
 	Rates map[string]float64
 	// From is the number shown when the caller has none of ours.
 	From           string
-	CallsPerSecond float64       // 0: 5
-	MaxDuration    time.Duration // 0: 4 h
+	CallsPerSecond float64 // 0: 5
+	// Left is how much longer all its calls together may last; nil: there is no
+	// limit. It is asked before a call and once a minute while it lasts.
+	Left func() time.Duration
 }
 
 // Rules decide over calls out. They are replaced as a whole.
@@ -211,19 +213,28 @@ func (e *Edge) spend(rt Route) bool {
 	return true
 }
 
-// room is where the calls of one route lead. It ends those that last too long.
+// room is where the calls of one route lead. It ends those that have used up
+// the line's time.
 type room struct {
 	core.Room
-	call    *call
-	route   Route
-	longest time.Duration
+	call  *call
+	route Route
 }
 
 // Join implements [core.Room].
 func (r *room) Join(ctx context.Context, l core.Leg) error {
-	t := time.AfterFunc(r.longest, func() {
-		l.Hangup(core.Reason{Code: core.Ended, Say: "The longest time for a call is over.", Detail: "pstn: maximum call duration"})
+	if r.route.Left == nil {
+		return r.Room.Join(ctx, l)
+	}
+	var t *time.Timer
+	t = time.AfterFunc(time.Minute, func() {
+		if left := r.route.Left(); left > 0 {
+			t.Reset(min(left, time.Minute))
+			return
+		}
+		l.Hangup(core.Reason{Code: core.Ended, Say: "The time for calls over this line is used up.", Detail: "pstn: daily minutes of " + r.route.Line})
 	})
+	t.Reset(min(max(r.route.Left(), 0), time.Minute))
 	err := r.Room.Join(ctx, &timed{l, t})
 	if err != nil {
 		t.Stop()

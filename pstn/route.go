@@ -47,8 +47,12 @@ func (c *call) next() (core.Leg, error) {
 			c.last = refuse(core.Overload, "All lines are busy.", "route over "+rt.Line+": too many calls per second")
 			continue
 		}
-		longest := cmp.Or(rt.MaxDuration, 4*time.Hour)
-		leg, err := line.Dial(c.ctx, c.number, c.rules.shown(c.from, rt), &room{c.into, c, rt, longest})
+		if rt.Left != nil && rt.Left() <= 0 {
+			c.last = refuse(core.Overload, "The time for calls over this line is used up.", "route over "+rt.Line+": no minutes are left for today")
+			c.e.opt.Log.Warn("line has no minutes left for today", "line", rt.Line)
+			continue
+		}
+		leg, err := line.Dial(c.ctx, c.number, c.rules.shown(c.from, rt), &room{c.into, c, rt})
 		if err == nil {
 			return leg, nil
 		}

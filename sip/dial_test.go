@@ -359,7 +359,7 @@ func TestFailover(t *testing.T) {
 		z := memDNS{"_sip._udp.carrier.example SRV": {"1 0 5060 one.", "2 0 5060 two.", "3 0 5060 three."}, "one A": {"10.0.0.51"}, "two A": {"10.0.0.52"}, "three A": {"10.0.0.53"}}
 		e := w.edge(bIP, Options{Resolver: z}, r, "udp")
 		defer e.stop()
-		c := TrunkConfig{Name: "peer", Enabled: true, Mode: Static, Transport: "udp", Host: "carrier.example", Check: -1}
+		c := TrunkConfig{Name: "peer", Enabled: true, Mode: Static, Transport: "udp", Host: "carrier.example", CheckEvery: -1}
 		if err := e.SetTrunks([]TrunkConfig{c}); err != nil {
 			t.Fatal(err)
 		}

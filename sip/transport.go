@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -327,7 +326,7 @@ func (t target) String() string { return t.network + ":" + t.addr.String() }
 // address alone (CVE-2020-15260), and to the trunk whose certificates it uses.
 type poolKey struct {
 	target
-	trunk string
+	trunk *trunk
 }
 
 // reach gives a flow to the target, over an open connection if there is one.
@@ -340,10 +339,7 @@ func (e *Edge) reach(ctx context.Context, t target, tr *trunk, conf *tls.Config)
 		}
 		return &flow{e: e, network: "udp", remote: t.addr, local: addrPort(c.LocalAddr()), udp: c, trunk: tr, client: true}, nil
 	}
-	key := poolKey{target: t}
-	if tr != nil {
-		key.trunk = tr.config.Name
-	}
+	key := poolKey{t, tr}
 	e.streamsMu.Lock()
 	s := e.pool[key]
 	e.streamsMu.Unlock()
@@ -388,7 +384,7 @@ func (e *Edge) dialStream(ctx context.Context, t target, conf *tls.Config) (*str
 		tc := tls.Client(c, cfg)
 		if err := tc.HandshakeContext(ctx); err != nil {
 			c.Close()
-			return nil, fmt.Errorf("TLS to %s: %w", t.host, err)
+			return nil, &TLSError{t.host, err}
 		}
 		c = tc
 	}

@@ -80,8 +80,8 @@ type TrunkConfig struct {
 	// Headers are put on calls out.
 	Headers map[string]string
 	TLS     *tls.Config // CA, client certificate, server name; nil: the edge's
-	// Check is the time between two OPTIONS, 0: 30 s, negative: none.
-	Check          time.Duration
+	// CheckEvery is the time between two OPTIONS, 0: 30 s, negative: none.
+	CheckEvery     time.Duration
 	MaxCalls       int     // at once, both ways; 0: no limit
 	CallsPerSecond float64 // calls in; 0: 5
 	// NumberIn turns a number as the trunk writes it into E.164, NumberOut
@@ -142,7 +142,7 @@ type trunk struct {
 func (e *Edge) SetTrunks(list []TrunkConfig) error {
 	names := map[string]bool{}
 	for _, c := range list {
-		if err := c.check(); err != nil {
+		if err := c.Check(); err != nil {
 			return err
 		}
 		if names[c.Name] {
@@ -196,7 +196,8 @@ func (c TrunkConfig) equal(d TrunkConfig) bool {
 	return reflect.DeepEqual(c, d)
 }
 
-func (c *TrunkConfig) check() error {
+// Check says what is wrong with a configuration.
+func (c *TrunkConfig) Check() error {
 	bad := func(what string) error { return fmt.Errorf("sip: trunk %q: %s", c.Name, what) }
 	switch {
 	case c.Name == "":
