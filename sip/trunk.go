@@ -47,6 +47,7 @@ type TrunkConfig struct {
 	AuthUser string // for digest, "": User
 	Password string
 	Realm    string        // the only one whose challenge is answered; "" any
+	Digest   string        // the only algorithm, [MD5] or [SHA256]; "": both
 	Expires  time.Duration // of the registration, 0: 1 h
 	// InUser and InPassword must be proved by digest on calls in, besides their
 	// source; "": not.
@@ -240,10 +241,11 @@ func (e *Edge) newTrunk(c TrunkConfig) (*trunk, error) {
 	if user == "" {
 		user = c.User
 	}
-	t.login = &login{user: user, password: c.Password, realm: c.Realm}
+	t.login = &login{user: user, password: c.Password, realm: c.Realm, only: c.Digest}
 	t.suites = suites(c.Suites)
 	if c.InUser != "" {
 		t.auth = newAuthenticator(e.domain(), callerIn{&t.config})
+		t.auth.only = c.Digest
 	}
 	t.status = TrunkStatus{Name: c.Name, Up: true, Since: time.Now()}
 	t.stop = func() {}

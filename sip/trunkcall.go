@@ -47,6 +47,8 @@ func (c *TrunkConfig) checkCalls() string {
 	switch ms := c.Ptime / time.Millisecond; {
 	case c.Ptime != 0 && (ms < 10 || ms > 60 || ms%10 != 0):
 		return "packet time must be 10, 20, 30, 40, 50 or 60 ms"
+	case c.Digest != "" && c.Digest != MD5 && c.Digest != SHA256:
+		return "digest is by MD5 or SHA-256"
 	case !known(c.DTMF, keyWays):
 		return "ways of keys are rfc4733, info and inband"
 	case !known(c.CallerID, callerSources):

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"cmp"
 	"net/netip"
 	"strings"
 	"testing"
@@ -143,15 +144,25 @@ func TestKeysGoOutByINFO(t *testing.T) {
 }
 
 func TestCallsInProveThePassword(t *testing.T) {
+	for _, only := range []string{"", MD5, SHA256} {
+		callsInProveThePassword(t, only)
+	}
+}
+
+func callsInProveThePassword(t *testing.T, only string) {
+	algorithm := cmp.Or(only, SHA256)
 	synctest.Test(t, func(t *testing.T) {
 		w, r := newWorld(t), &testRoom{}
-		e, p := trunkWith(w, r, func(c *TrunkConfig) { c.InUser, c.InPassword = "carrier", "s3cret" })
+		e, p := trunkWith(w, r, func(c *TrunkConfig) { c.InUser, c.InPassword, c.Digest = "carrier", "s3cret", only })
 		defer e.stop()
 		call := func(n, password string) inviteText {
 			i := inviteText{branch: "i" + n, seq: n, body: sdpBody("30000", "sendrecv")}
 			p.send(i.String())
 			ask := p.expect("SIP/2.0 401")
 			p.send(inviteText{method: "ACK", branch: "i" + n, seq: n, toTag: tagOf(value(ask, "To"))}.String())
+			if only != "" && (strings.Count(ask, "WWW-Authenticate") != 1 || !strings.Contains(ask, "algorithm="+only)) {
+				t.Error(ask)
+			}
 			challenge, _ := parseDigest(value(ask, "WWW-Authenticate"))
 			req, err := parse([]byte(strings.ReplaceAll(strings.TrimLeft(i.String(), "\n"), "\n", "\r\n") + "\r\n"))
 			if err != nil {
@@ -159,7 +170,7 @@ func TestCallsInProveThePassword(t *testing.T) {
 			}
 			l := &login{user: "carrier", password: password}
 			i.branch, i.seq = "j"+n, n+"1"
-			i.extra = "Authorization: " + l.credentials(challenge, SHA256, req.(*request)) + "\n"
+			i.extra = "Authorization: " + l.credentials(challenge, algorithm, req.(*request)) + "\n"
 			return i
 		}
 		p.send(call("1", "wrong").String())
@@ -171,6 +182,25 @@ func TestCallsInProveThePassword(t *testing.T) {
 			t.Errorf("calls %+v", r.calls)
 		}
 	})
+}
+
+func TestAlgorithmOfATrunkIsTheOnlyOneAnswered(t *testing.T) {
+	for only, want := range map[string]string{"": SHA256, MD5: MD5, SHA256: SHA256} {
+		synctest.Test(t, func(t *testing.T) {
+			w, r := newWorld(t), &testRoom{}
+			e, p := trunkWith(w, r, func(c *TrunkConfig) { c.User, c.Password, c.Digest = "acct", "s3cret", only })
+			defer e.stop()
+			done := dialScripted(e, r)
+			p.answer(p.expect("INVITE "), 401, "WWW-Authenticate: Digest realm=\"x\", nonce=\"a\", algorithm=MD5\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"b\", algorithm=SHA-256\r\n", "")
+			p.expect("ACK ")
+			inv := p.expect("INVITE ")
+			if c, _ := parseDigest(value(inv, "Authorization")); c["algorithm"] != want {
+				t.Errorf("%q: %v", only, c)
+			}
+			p.answer(inv, 486, "", "")
+			<-done
+		})
+	}
 }
 
 // Whoever is called names an address of its own for the rest of the call; the
@@ -207,7 +237,7 @@ func TestTrunkSettingsAreChecked(t *testing.T) {
 	}
 	defer e.Close()
 	for name, change := range map[string]func(*TrunkConfig){
-		"suite": func(c *TrunkConfig) { c.Suites = []string{"ROT13"} }, "packet time": func(c *TrunkConfig) { c.Ptime = 25 * time.Millisecond },
+		"digest": func(c *TrunkConfig) { c.Digest = "ROT13" }, "suite": func(c *TrunkConfig) { c.Suites = []string{"ROT13"} }, "packet time": func(c *TrunkConfig) { c.Ptime = 25 * time.Millisecond },
 		"keys": func(c *TrunkConfig) { c.DTMF = []string{"morse"} }, "PRACK": func(c *TrunkConfig) { c.Reliable = "maybe" },
 		"caller": func(c *TrunkConfig) { c.CallerID = []string{"guess"} }, "Min-SE": func(c *TrunkConfig) { c.MinSE = time.Minute },
 		"timer": func(c *TrunkConfig) { c.SessionExpires = time.Minute }, "DSCP": func(c *TrunkConfig) { c.DSCP = 64 },

@@ -28,7 +28,7 @@ import (
 // with the trunk's settings.
 func Config(t store.Trunk, country string) (sip.TrunkConfig, error) {
 	c := sip.TrunkConfig{Name: t.Name, Enabled: t.Enabled, Mode: sip.Mode(t.Mode), Transport: t.Transport,
-		Proxy: t.OutboundProxy, User: t.Username, AuthUser: t.AuthUser, Password: t.Password, Realm: t.Realm, Expires: seconds(t.Expires),
+		Proxy: t.OutboundProxy, User: t.Username, AuthUser: t.AuthUser, Password: t.Password, Realm: t.Realm, Digest: t.Digest, Expires: seconds(t.Expires),
 		InUser: t.InUsername, InPassword: t.InPassword, Media: t.MediaEncryption, Codecs: t.Codecs, Suites: t.Suites,
 		Ptime: time.Duration(t.Ptime) * time.Millisecond, DTMF: t.DTMF, NoEarlyMedia: t.NoEarlyMedia, Reliable: reliable(t.Prack),
 		SessionExpires: seconds(t.SessionExpires), MinSE: seconds(t.MinSE), MediaTimeout: seconds(t.MediaTimeout), HoldTimeout: seconds(t.HoldTimeout),

@@ -51,6 +51,7 @@ type TrunkSettings struct {
 type TrunkOptions struct {
 	OutboundProxy string `json:"outbound_proxy,omitempty" maxLength:"255" doc:"host, with :port, that requests are sent to in place of the trunk's host"`
 	AuthUser      string `json:"auth_user,omitempty" maxLength:"255" doc:"user name for digest, where it is not username"`
+	Digest        string `json:"digest,omitempty" enum:"MD5,SHA-256" doc:"the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5"`
 	InUsername    string `json:"in_username,omitempty" maxLength:"64" doc:"user name that calls in must prove by digest, besides coming from source; empty: none"`
 	Expires       int    `json:"expires,omitempty" minimum:"0" maximum:"7200" doc:"seconds that a registration is asked for, 60 to 7200; 0: 3600"`
 	Check         int    `json:"options_interval,omitempty" minimum:"-1" maximum:"3600" doc:"seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none"`
