@@ -35,7 +35,7 @@ func (b *trunkBoard) load() {
 		return
 	}
 	cfg := b.g.cfg.Load()
-	rules := pstn.Rules{Country: cfg.PSTN.Country, Allowed: cfg.PSTN.Countries}
+	rules := pstn.Rules{Country: cfg.PSTN.Country, Allowed: cfg.PSTN.Countries, Enum: cfg.PSTN.Enum}
 	var list []sip.TrunkConfig
 	for _, t := range trunks {
 		line, err := lines.Config(t, cfg.PSTN.Country)

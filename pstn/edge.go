@@ -49,13 +49,20 @@ type Rules struct {
 	Premium bool
 	Routes  []Route
 	Numbers []Number // ours: they may be shown as caller
+	// Enum are DNS suffixes under which a number's own SIP address is looked
+	// up first, such as e164.arpa (RFC 6116).
+	Enum []string
 }
 
 // Options of [New].
 type Options struct {
 	// Lines finds a line by its name.
 	Lines func(name string) (Line, bool)
-	Log   *slog.Logger
+	// Resolver and Direct look numbers up by ENUM, and call what is found; nil:
+	// nobody does.
+	Resolver Resolver
+	Direct   core.Edge
+	Log      *slog.Logger
 }
 
 // Edge implements [core.Edge] for tel: addresses. Calls in come by the lines'
@@ -168,6 +175,9 @@ func (e *Edge) DialFrom(ctx context.Context, to, from string, into core.Room) (c
 		return nil, err
 	}
 	r := e.current()
+	if leg, err := e.direct(ctx, number, r, into); leg != nil || err != nil {
+		return leg, err
+	}
 	routes := serving(r.Routes, number)
 	last := refuse(core.Unreachable, "There is no line for this call.", "no route for "+number)
 	if len(routes) > 0 {
