@@ -178,7 +178,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	if err := g.sip.Listen(); err != nil {
 		return err
 	}
-	g.pstn = pstn.New(pstn.Options{Log: g.log, Lines: func(name string) (pstn.Line, bool) { return g.sip.Line(name) }})
+	g.pstn = pstn.New(pstn.Options{Log: g.log, Resolver: sip.DNS(), Direct: g.sip, Lines: func(name string) (pstn.Line, bool) { return g.sip.Line(name) }})
 	if err := g.openH323(cfg); err != nil {
 		return err
 	}
