@@ -71,7 +71,7 @@ func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, er
 	if s.flows == nil {
 		var err error
 		if targets, err = e.locator.find(ctx, s.host, s.port, s.network, s.secure); err != nil {
-			return nil, core.Reason{Code: core.Unreachable, Say: "The address can't be found.", Detail: "sip: " + err.Error()}
+			return nil, e.unplaced(s, core.Reason{Code: core.Unreachable, Say: "The address can't be found.", Detail: "sip: " + err.Error()})
 		}
 	}
 	l, err := e.caller(s, into)
@@ -111,6 +111,18 @@ func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, er
 	}
 	l.box.Post(func() { l.outcall.told = true; l.ended(core.ReasonOf(last)) })
 	return nil, last
+}
+
+// unplaced records a call that was not even begun.
+func (e *Edge) unplaced(s *spec, r core.Reason) error {
+	info := s.info
+	info.ID, info.Protocol, info.Direction = newID(), s.protocol, core.Out
+	t := edge.TraceEvent{Kind: edge.Refused, Leg: info.ID, From: s.from.uri.User, To: edge.MaskPasscode(hostPortUser(s.uri)), Reason: r, Info: info}
+	if s.trunk != nil {
+		t.Trunk = s.trunk.config.Name
+	}
+	e.trace(t)
+	return r
 }
 
 // caller builds the leg of a call out.

@@ -52,6 +52,7 @@ type refusal struct {
 	set    [][2]string
 	auth   bool // challenge
 	stale  bool
+	wrong  bool // the credentials were
 }
 
 // invite begins a call (RFC 3261 13.3.1).
@@ -74,9 +75,11 @@ func (e *Edge) invite(tx *serverTx, in *flow) {
 	}
 	if no.auth {
 		e.auth.challenge(tx.req, res, no.stale)
-		tx.respond(res)
-		e.forget(callID(tx.req), "")
-		return // the first half of every login is no refused call
+		if !no.wrong {
+			tx.respond(res)
+			e.forget(callID(tx.req), "")
+			return // the first half of every login is no refused call
+		}
 	}
 	tx.respond(res)
 	from := tx.req.From().Address.User
@@ -182,7 +185,7 @@ func (e *Edge) identify(req *request, in *flow) (caller, *refusal) {
 		case authBlocked:
 			return who, &refusal{status: 403, reason: errGuessing, set: [][2]string{{"Retry-After", "60"}}}
 		default:
-			return who, &refusal{status: 401, auth: true, stale: v == authStale, reason: core.Reason{Code: core.Unauthorized, Detail: "digest"}}
+			return who, &refusal{status: 401, auth: true, stale: v == authStale, wrong: v == authWrong, reason: core.Reason{Code: core.Unauthorized, Detail: "wrong user name or password"}}
 		}
 		who.user, who.name = user, d.Name
 	}

@@ -385,6 +385,10 @@ func (l *Leg) iceState(p *peer, s webrtc.ICEConnectionState) {
 	up, ended := p.up, l.ended
 	l.mu.Unlock()
 	l.log.Debug("ice", "state", s.String())
+	switch s {
+	case webrtc.ICEConnectionStateConnected, webrtc.ICEConnectionStateDisconnected, webrtc.ICEConnectionStateFailed:
+		l.noted("ICE %s", s)
+	}
 	if was && !up && !ended {
 		l.out.put(simpleMsg{Type: "restart"})
 	}

@@ -35,6 +35,7 @@ type peer struct {
 	closed  bool
 	up      bool // ICE is connected
 	suite   string
+	found   netip.AddrPort // where the client's media comes from
 
 	answered atomic.Bool // an offer
 	arrivals arrivals
@@ -75,14 +76,10 @@ func (e *Edge) newPeer(l *Leg) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(p.pathTo)
+	p.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(p.selected)
 	p.pc.OnTrack(p.onTrack)
 	p.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { l.iceState(p, s) })
-	p.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
-		if s == webrtc.PeerConnectionStateConnected {
-			l.connected()
-		}
-	})
+	p.pc.OnConnectionStateChange(p.state)
 	return p, nil
 }
 
