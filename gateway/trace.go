@@ -47,6 +47,9 @@ func (g *gateway) trace(t edge.TraceEvent) {
 		info := t.Info
 		if info.ID == "" {
 			info = core.Info{ID: id, Protocol: t.Protocol, Direction: core.In, Source: t.Flow.Remote.Addr()}
+			if t.Trunk != "" {
+				info.Protocol = core.PSTN
+			}
 		}
 		g.book.Refused(core.Call{To: called(t.To), From: t.From, Info: info, Trunk: t.Trunk}, t.Reason, t.Status)
 	case edge.Ended:

@@ -32,6 +32,7 @@ type outgoing struct {
 	guard    *guard
 	closing  *core.Reason
 	minSE    int
+	patience func() bool // ends the wait for an answer; nil: there is none
 }
 
 // news is what becomes of the attempts under way.
@@ -59,6 +60,9 @@ type attempt struct {
 }
 
 func (o *outgoing) release() {
+	if o.patience != nil {
+		o.patience()
+	}
 	for _, a := range o.peers {
 		o.guard.unknow(a)
 	}
@@ -97,6 +101,7 @@ func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, er
 		n := l.await(ctx, flows, targets, i, patience)
 		switch {
 		case n.rings:
+			l.box.Post(func() { l.ringUntil(ctx) })
 			return l, nil
 		case n.left:
 			return nil, n.err
@@ -142,7 +147,11 @@ func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 		return nil, err
 	}
 	l.log.Info("SIP call out", "to", l.to, "trunk", l.trunkName())
-	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: l.to, Info: *i})
+	to := l.to
+	if l.trunk == nil {
+		to = edge.MaskPasscode(hostPortUser(s.uri))
+	}
+	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: to, Info: *i})
 	return l, nil
 }
 
@@ -198,6 +207,20 @@ func (l *leg) await(ctx context.Context, flows []*flow, targets []target, i int,
 		l.Hangup(r)
 		return news{err: r, left: true}
 	}
+}
+
+// ringUntil gives up a call that is not answered before the end of ctx.
+func (l *leg) ringUntil(ctx context.Context) {
+	if l.state != proceeding {
+		return
+	}
+	l.outcall.patience = context.AfterFunc(ctx, func() {
+		l.box.Post(func() {
+			if l.state == proceeding {
+				l.hangup(core.Reason{Code: core.NoAnswer, Say: "Nobody answers.", Detail: "not answered in time"})
+			}
+		})
+	})
 }
 
 // giveUp leaves a server that has not said a word for the next one.

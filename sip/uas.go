@@ -82,8 +82,11 @@ func (e *Edge) invite(tx *serverTx, in *flow) {
 		}
 	}
 	tx.respond(res)
-	from := tx.req.From().Address.User
-	e.refuse(edge.TraceEvent{CallID: callID(tx.req), Flow: flowInfo(in), Status: no.status, Reason: no.reason, From: from, To: called(tx.req.Recipient)})
+	from, trunk := tx.req.From().Address.User, ""
+	if t := e.trunkOf(in); t != nil {
+		trunk = t.config.Name
+	}
+	e.refuse(edge.TraceEvent{Trunk: trunk, CallID: callID(tx.req), Flow: flowInfo(in), Status: no.status, Reason: no.reason, From: from, To: called(tx.req.Recipient)})
 }
 
 // incoming checks an INVITE and builds its leg.

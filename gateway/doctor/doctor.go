@@ -158,8 +158,8 @@ func (f *facts) well() store.Finding {
 // endings are the ways in which a good call ends.
 var endings = map[core.Code]string{
 	core.Normal: "Somebody hung up.", core.Ended: "The meeting was ended.", core.Removed: "A host removed the caller.",
-	core.Rejected: "A host did not accept the caller.", core.Shutdown: "The bridge was shut down.",
-	core.Revoked: "The account or device was revoked.",
+	core.Shutdown: "The bridge was shut down.",
+	core.Revoked:  "The account or device was revoked.",
 }
 
 // private tells whether an address leads nowhere from outside (RFC 1918, 4193,

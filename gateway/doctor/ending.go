@@ -50,16 +50,20 @@ func (f *facts) browserLost() store.Finding {
 }
 
 func (f *facts) wrongPasscode() store.Finding {
-	return failed("wrong-passcode", "the passcode was wrong three times.", "Send the caller the invitation again; passcodes are shown in the meeting's settings.")
+	times := ""
+	if f.mentions("third") {
+		times = " three times"
+	}
+	return failed("wrong-passcode", "the passcode was wrong"+times+".", "Send the caller the invitation again; passcodes are shown in the meeting's settings.")
 }
 
 // unanswered judges an attempt that did not become a call.
 func (f *facts) unanswered() store.Finding {
-	if !f.in {
-		return f.out()
-	}
 	if why, ok := f.shut(); ok {
 		return why
+	}
+	if !f.in {
+		return f.out()
 	}
 	switch f.code {
 	case core.NotFound:

@@ -17,11 +17,12 @@ const (
 	longEnough  = 15 * time.Second
 	muchLoss    = 0.03
 	highLoss    = 0.10
-	muchJitter  = 50 // ms
+	muchJitter  = 30 // ms, where most jitter buffers begin to grow
 	longWay     = 400
 	muchClipped = 0.05
 	faint       = -80 // dBov; a quiet room is louder
 	spoken      = 100 // frames listened to that tell something
+	few         = 10  // packets that may be somebody's who had the port before
 )
 
 // deaf: nothing came that we could hear.
@@ -46,7 +47,7 @@ func deaf(f *facts) (store.Finding, bool) {
 	case a.Unknown > 0:
 		return failed("wrong-payload", fmt.Sprintf("answered, but the audio from %s is of payload type %d, which was not agreed on.", at, a.UnknownType),
 			"The peer sends another codec than it answered with: restrict it to one codec that the bridge takes, such as PCMA."), true
-	case a.Strange > 0:
+	case a.Strange >= few:
 		return failed("wrong-address", text+fmt.Sprintf(": it came from %s instead, and is believed only when it comes steadily.", a.Stranger),
 			"Have the peer send from where it signals, or turn off what rewrites its addresses (SIP ALG)."), true
 	case ap.IsValid() && private(ap.Addr()) && ap.Addr() != f.source:
@@ -165,7 +166,7 @@ func renegotiation(f *facts) (store.Finding, bool) {
 // silent: packets came with nothing in them.
 func silent(f *facts) (store.Finding, bool) {
 	a := f.audio
-	if a.PacketsReceived < 500 || a.Loudest == 0 || a.Loudest > faint || f.span() < longEnough || f.ladder.has("media", "muted by a host") {
+	if a.PacketsReceived < 500 || a.Loudest == 0 || a.Loudest > faint || f.span() < longEnough || f.ladder.has("media", "muted") {
 		return store.Finding{}, false
 	}
 	return poor("silent", fmt.Sprintf("packets came from %s, but only silence was in them for all of %s.", where(a), seconds(f.span())),

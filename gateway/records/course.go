@@ -175,10 +175,10 @@ func (l *watchedLeg) sounded(c *store.Call) {
 	m := l.meter()
 	a := &c.Detail.Audio
 	a.Listened, a.Clipped = m.Listened, m.Clipped
-	if m.Listened > 0 || m.Loudest < silence {
-		a.Loudest = -int(m.Loudest)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.voice != nil || m.Loudest < silence {
+		a.Loudest = -int(m.Loudest)
+	}
 	c.Detail.Keys = maps.Clone(l.keys)
 }

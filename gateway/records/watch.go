@@ -65,6 +65,7 @@ type watchedLeg struct {
 	before core.Meter // of the voices before this one
 	keys   map[string]int
 	held   bool
+	mute   bool
 	course course
 }
 
@@ -79,11 +80,23 @@ func (l *watchedLeg) Signal(e core.Event) {
 			l.step("picture", e.Text)
 		}
 	case core.Mute:
-		if e.Source == core.Microphone && e.By != "" {
-			l.step("media", map[bool]string{true: "muted", false: "unmuted"}[e.On]+" by a host")
-		}
+		l.muted(e)
 	}
 	l.Leg.Signal(e)
+}
+
+// muted writes into the ladder that the microphone is, or is no more.
+func (l *watchedLeg) muted(e core.Mute) {
+	if e.Source != core.Microphone {
+		return
+	}
+	l.mu.Lock()
+	news := l.mute != e.On
+	l.mute = e.On
+	l.mu.Unlock()
+	if news {
+		l.step("media", map[bool]string{true: "muted", false: "unmuted"}[e.On]+map[bool]string{true: " by a host"}[e.By != ""])
+	}
 }
 
 func (l *watchedLeg) step(what, text string) {
@@ -133,6 +146,8 @@ func (s watchedSeat) Signal(e core.Event) {
 	switch e := e.(type) {
 	case core.Digit:
 		l.pressed(e.Via)
+	case core.Mute:
+		l.muted(e)
 	case core.Hold:
 		l.mu.Lock()
 		l.held = e.On
