@@ -148,6 +148,7 @@ func (s *server) operations(mux *http.ServeMux) huma.API {
 	s.moderation(api)
 	s.calendars(api)
 	s.calls(api)
+	s.callFiles(api)
 	s.reports(api)
 	s.lines(api)
 	describeBeside(api)

@@ -42,11 +42,8 @@ func (s *server) ladder(ctx context.Context, in *ByID) (*body[ladder], error) {
 	if err != nil {
 		return nil, fail(err)
 	}
-	findings := c.Detail.Findings
-	if findings == nil { // recorded before there were any
-		findings = doctor.Examine(c)
-	}
-	return answer(ladder{ID: in.ID, Verdict: doctor.Verdict(findings), Findings: findings, Steps: notNil(c.Ladder), LeftOut: c.Detail.LeftOut, Media: notNil(c.Media)}, nil)
+	found := findings(c)
+	return answer(ladder{ID: in.ID, Verdict: doctor.Verdict(found), Findings: found, Steps: notNil(c.Ladder), LeftOut: c.Detail.LeftOut, Media: notNil(c.Media)}, nil)
 }
 
 // notNil has an empty list shown as one.

@@ -169,6 +169,13 @@ func (s *Store) Calls(ctx context.Context, meeting string, limit int) ([]Call, e
 	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ended <> 0 AND (?1 = '' OR meeting = ?1) ORDER BY started DESC LIMIT ?2`, meeting, limit)
 }
 
+// CallsBetween lists the calls that have ended and began in [from, to), oldest
+// first; those of one meeting and of one trunk, where they are not empty.
+func (s *Store) CallsBetween(ctx context.Context, from, to time.Time, meeting, trunk string, limit int) ([]Call, error) {
+	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ended <> 0 AND started >= ?1 AND started < ?2 AND (?3 = '' OR meeting = ?3) AND (?4 = '' OR trunk = ?4) ORDER BY started LIMIT ?5`,
+		from.UnixMilli(), to.UnixMilli(), meeting, trunk, limit)
+}
+
 // CallsOf lists the newest records of an account's calls that have ended.
 func (s *Store) CallsOf(ctx context.Context, account string, limit int) ([]Call, error) {
 	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ended <> 0 AND account = ?1 ORDER BY started DESC LIMIT ?2`, account, limit)
