@@ -132,7 +132,8 @@ type Passcode struct {
 
 // Records is what is kept of calls.
 type Records struct {
-	Days int `key:"days" default:"30" check:"1-3650" help:"days that call records are kept"`
+	Days      int `key:"days" default:"180" check:"1-3650" help:"days that call records are kept"`
+	TraceDays int `key:"trace_days" default:"30" check:"1-3650" help:"days that a call's signalling and the course of its sound are kept; the record stays"`
 }
 
 // Mail is the server that takes what the gateway sends, such as invitations.

@@ -96,6 +96,22 @@ type Stats struct {
 	Height       int
 	FPS          int
 	BitsPerSec   int
+	Way          Way
+}
+
+// Way is the path of one kind of media, as far as the edge can tell.
+type Way struct {
+	Port      int            // of ours, where it is taken; 0 where ports are shared by all
+	Signalled netip.AddrPort // where the peer wants it sent
+	Found     netip.AddrPort // where the peer's comes from; zero before it has
+	// First and Last are when the first and the last packet came; zero: none has.
+	First, Last time.Time
+	// What came and was not taken: Strange from an address that is not the
+	// peer's, the first of which is Stranger; Alien of a payload type that was not
+	// agreed on, the last of which is AlienType; Forged not authentic.
+	Strange, Alien, Forged uint64
+	Stranger               netip.AddrPort
+	AlienType              uint8
 }
 
 // Call is a request to be routed.

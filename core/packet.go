@@ -76,6 +76,18 @@ func (s Source) Kind() Kind {
 	return Audio
 }
 
+// Metered is a Sink of sound that listens to it.
+type Metered interface{ Meter() Meter }
+
+// Meter is how sound was so far.
+type Meter struct {
+	Level   uint8 // now, -dBov
+	Loudest uint8 // -dBov; 127: silence, or nobody listened
+	// Listened are the frames of 20 ms that were decoded, Clipped those of them
+	// that reach full scale.
+	Listened, Clipped uint64
+}
+
 // Track is one stream of packets.
 type Track struct {
 	// Party is the ID of the party whose media this is; empty for what the

@@ -192,7 +192,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	g.webrtc, err = webrtc.New(webrtc.Options{
 		Listen: cfg.Listen.WebRTC, ListenTCP: cfg.Listen.WebRTCTCP, TURN: cfg.Listen.TURN, TURNS: cfg.Listen.TURNS, TLS: g.cert.config(),
 		Advertise: advertised(cfg), Origins: cfg.WebRTC.Origins, PublicHost: cfg.Domain, MaxLegs: cfg.Limits.Calls,
-		MaxPerSource: cfg.Limits.CallsPerSrc, Log: g.log,
+		MaxPerSource: cfg.Limits.CallsPerSrc, Trace: g.trace, Log: g.log,
 		Cookie: api.Cookie, Authenticate: func(ctx context.Context, token string) (string, error) {
 			u, err := g.store.Authenticate(ctx, token)
 			return u.ID, err
@@ -272,6 +272,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	defer stop()
 	behind.Go(func() { g.clock.Run(late) })
 	behind.Go(func() { g.book.Run(late) })
+	behind.Go(func() { g.book.Follow(late) })
 	behind.Go(func() { trimMemory(late, g.clock.Idle) })
 	behind.Go(func() { g.effort.watch(late) })
 	behind.Go(func() { g.people.Run(late) })
@@ -350,7 +351,7 @@ func (g *gateway) housekeep(ctx context.Context) error {
 			g.book.Sweep(2 * time.Minute) // longer than anybody is let ring
 			g.alert(ctx)
 		case <-purge.C:
-			g.purge(ctx)
+			g.purge(ctx, time.Now())
 		}
 	}
 }
@@ -378,12 +379,16 @@ func (g *gateway) alert(ctx context.Context) {
 // approves.
 const auditDays, signUpDays = 30, 30
 
-func (g *gateway) purge(ctx context.Context) {
-	now := time.Now()
-	err := errors.Join(g.store.PurgeCalls(ctx, now.AddDate(0, 0, -g.cfg.Load().Records.Days)), g.store.PurgeActs(ctx, now.AddDate(0, 0, -auditDays)),
+// mostTraces bounds the calls whose signalling is kept, whatever the days: a
+// flood of attempts is not to fill the disk.
+const mostTraces = 50_000
+
+func (g *gateway) purge(ctx context.Context, now time.Time) {
+	keep := g.cfg.Load().Records
+	err := errors.Join(g.store.PurgeCalls(ctx, now.AddDate(0, 0, -keep.Days)), g.store.PurgeTraces(ctx, now.AddDate(0, 0, -keep.TraceDays), mostTraces), g.store.PurgeActs(ctx, now.AddDate(0, 0, -auditDays)),
 		g.store.PurgeTokens(ctx), g.store.PurgeSignUps(ctx, now.AddDate(0, 0, -signUpDays)),
 		g.store.PurgeChat(ctx, now.AddDate(0, 0, -g.cfg.Load().Chat.Retention)))
-	if err != nil {
+	if err = errors.Join(err, g.store.Forget(ctx)); err != nil {
 		g.log.Error("old records not deleted", "error", err)
 	}
 }

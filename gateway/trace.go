@@ -8,7 +8,7 @@ import (
 	"bridgehead/gateway/store"
 )
 
-// trace turns what happens on SIP and H.323 into ladders and records. Calls that were
+// trace turns what happens at the edges into ladders and records. Calls that were
 // routed are recorded by the dial plan; here are those refused before.
 func (g *gateway) trace(t edge.TraceEvent) {
 	id := t.Leg
@@ -20,7 +20,10 @@ func (g *gateway) trace(t edge.TraceEvent) {
 		if t.Leg == "" {
 			return // belongs to no call
 		}
-		s := store.Step{At: t.Time, From: t.Flow.Local.String(), To: t.Flow.Remote.String(), What: t.Text, Text: string(t.Message)}
+		if !t.Flow.Local.IsValid() || !t.Flow.Remote.IsValid() {
+			return
+		}
+		s := store.Step{At: t.Time, From: t.Flow.Local.String(), To: t.Flow.Remote.String(), Network: t.Flow.Network, What: t.Text, Text: string(t.Message)}
 		if t.Kind == edge.Received {
 			s.From, s.To = s.To, s.From
 		}
@@ -31,14 +34,22 @@ func (g *gateway) trace(t edge.TraceEvent) {
 		}
 	case edge.Alarm:
 		g.book.Step(id, store.Step{At: t.Time, What: "alarm", Text: t.Text})
+	case edge.Noted:
+		g.book.Step(id, store.Step{At: t.Time, What: "media", Text: t.Text})
 	case edge.Answered:
-		if t.Protocol == core.SIP {
-			g.book.Update(t.Leg, func(c *store.Call) { c.Detail.Status = 200 })
-		}
+		g.book.Update(t.Leg, func(c *store.Call) {
+			c.Detail.Answered = t.Time
+			if t.Protocol == core.SIP {
+				c.Detail.Status = 200
+			}
+		})
 	case edge.Refused:
 		info := t.Info
 		if info.ID == "" {
 			info = core.Info{ID: id, Protocol: t.Protocol, Direction: core.In, Source: t.Flow.Remote.Addr()}
+			if t.Trunk != "" {
+				info.Protocol = core.PSTN
+			}
 		}
 		g.book.Refused(core.Call{To: called(t.To), From: t.From, Info: info, Trunk: t.Trunk}, t.Reason, t.Status)
 	case edge.Ended:

@@ -70,7 +70,10 @@ func (e *Edge) Dial(ctx context.Context, to string, into core.Room) (core.Leg, e
 func (e *Edge) DialWith(ctx context.Context, to string, into core.Room, opt DialOptions) (core.Leg, error) {
 	s, err := e.specOf(to, opt)
 	if err != nil {
-		return nil, err
+		if s == nil {
+			s = &spec{protocol: core.SIP, uri: uri{User: to}}
+		}
+		return nil, e.unplaced(s, core.ReasonOf(err))
 	}
 	leg, err := e.place(ctx, s, into)
 	if err != nil {

@@ -32,6 +32,38 @@ func dialScripted(e *testEdge, r core.Room) chan dialResult {
 	return done
 }
 
+// The end of the context before the answer gives up, also while it rings; after
+// the answer it is nothing to the call.
+func TestRingsNoLongerThanItMay(t *testing.T) {
+	for _, answers := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			ra, rb := &testRoom{}, &testRoom{hold: true}
+			ea, eb := pair(w, ra, rb, "none")
+			defer ea.stop()
+			defer eb.stop()
+			line, _ := ea.Line("b")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if _, err := line.Dial(ctx, "+15550100", "", ra); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if answers {
+				rb.leg(0).Signal(core.Answer{})
+			}
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			switch ended := ea.kinds(edge.Ended); {
+			case answers && (len(ended) != 0 || ra.leg(0) == nil):
+				t.Errorf("answered, and ended as %+v", ended)
+			case !answers && (len(ended) != 1 || ended[0].Reason.Code != core.NoAnswer || len(ra.failed) != 1 || eb.messages(edge.Received, "CANCEL") != 1):
+				t.Errorf("not answered: ended %+v, failed %v", ended, ra.failed)
+			}
+		})
+	}
+}
+
 func TestDialAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, r := newWorld(t), &testRoom{}

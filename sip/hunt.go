@@ -49,7 +49,7 @@ func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, er
 	if s.flows == nil {
 		var err error
 		if targets, err = e.locator.find(ctx, s.host, s.port, s.network, s.secure); err != nil {
-			return nil, core.Reason{Code: core.Unreachable, Say: "The address can't be found.", Detail: "sip: " + err.Error()}
+			return nil, e.unplaced(s, core.Reason{Code: core.Unreachable, Say: "The address can't be found.", Detail: "sip: " + err.Error()})
 		}
 	}
 	l, err := e.caller(s, into)

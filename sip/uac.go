@@ -66,6 +66,18 @@ func (o *outgoing) release() {
 	o.peers = nil
 }
 
+// unplaced records a call that was not even begun.
+func (e *Edge) unplaced(s *spec, r core.Reason) error {
+	info := s.info
+	info.ID, info.Protocol, info.Direction = newID(), s.protocol, core.Out
+	t := edge.TraceEvent{Kind: edge.Refused, Leg: info.ID, From: s.from.uri.User, To: edge.MaskPasscode(hostPortUser(s.uri)), Reason: r, Info: info}
+	if s.trunk != nil {
+		t.Trunk = s.trunk.config.Name
+	}
+	e.trace(t)
+	return r
+}
+
 // caller builds the leg of a call out.
 func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 	l := e.newLeg(newID()+"@"+e.domain(), true)
@@ -83,7 +95,11 @@ func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 		return nil, err
 	}
 	l.log.Info("SIP call out", "to", l.to, "trunk", l.trunkName())
-	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: l.to, Info: *i})
+	to := l.to
+	if l.trunk == nil {
+		to = edge.MaskPasscode(hostPortUser(s.uri))
+	}
+	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: to, Info: *i})
 	return l, nil
 }
 

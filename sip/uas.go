@@ -52,6 +52,7 @@ type refusal struct {
 	set    [][2]string
 	auth   *authenticator // challenge; nil: none
 	stale  bool
+	wrong  bool // the credentials were
 }
 
 // invite begins a call (RFC 3261 13.3.1).
@@ -74,13 +75,18 @@ func (e *Edge) invite(tx *serverTx, in *flow) {
 	}
 	if no.auth != nil {
 		no.auth.challenge(tx.req, res, no.stale)
-		tx.respond(res)
-		e.forget(callID(tx.req), "")
-		return // the first half of every login is no refused call
+		if !no.wrong {
+			tx.respond(res)
+			e.forget(callID(tx.req), "")
+			return // the first half of every login is no refused call
+		}
 	}
 	tx.respond(res)
-	from := tx.req.From().Address.User
-	e.refuse(edge.TraceEvent{CallID: callID(tx.req), Flow: flowInfo(in), Status: no.status, Reason: no.reason, From: from, To: called(tx.req.Recipient)})
+	from, trunk := tx.req.From().Address.User, ""
+	if t := e.trunkOf(in); t != nil {
+		trunk = t.config.Name
+	}
+	e.refuse(edge.TraceEvent{Trunk: trunk, CallID: callID(tx.req), Flow: flowInfo(in), Status: no.status, Reason: no.reason, From: from, To: called(tx.req.Recipient)})
 }
 
 // incoming checks an INVITE and builds its leg.
@@ -186,7 +192,7 @@ func (e *Edge) identify(req *request, in *flow) (caller, *refusal) {
 		case authBlocked:
 			return who, &refusal{status: 403, reason: errGuessing, set: [][2]string{{"Retry-After", "60"}}}
 		default:
-			return who, &refusal{status: 401, auth: e.auth, stale: v == authStale, reason: core.Reason{Code: core.Unauthorized, Detail: "digest"}}
+			return who, &refusal{status: 401, auth: e.auth, stale: v == authStale, wrong: v == authWrong, reason: core.Reason{Code: core.Unauthorized, Detail: "wrong user name or password"}}
 		}
 		who.user, who.name = user, d.Name
 	}

@@ -73,7 +73,7 @@ func (p *peer) handshake(r *records) {
 		k, err = newKeys(conn)
 	}
 	if err != nil {
-		p.leg.log.Warn("DTLS handshake failed", "error", err)
+		p.refused(err)
 		_ = r.Close()
 		return
 	}
@@ -168,6 +168,19 @@ func (p *peer) verify(certs [][]byte, _ [][]*x509.Certificate) error {
 	return errFingerprint
 }
 
+// refused ends a call whose handshake has failed, unless it has ended meanwhile.
+func (p *peer) refused(err error) {
+	l := p.leg
+	l.mu.Lock()
+	current := l.peer == p && !p.closed
+	l.mu.Unlock()
+	if current {
+		l.log.Warn("DTLS handshake failed", "error", err)
+		l.noted("DTLS failed")
+		l.Hangup(core.Reason{Code: core.MediaTimeout, Say: "The encryption of sound and picture could not be agreed on.", Detail: "DTLS failed: " + err.Error()})
+	}
+}
+
 // secured takes up the keys, and the packets that came before them.
 func (p *peer) secured(k *keys, conn *dtls.Conn) {
 	p.leg.mu.Lock()
@@ -187,6 +200,7 @@ func (p *peer) secured(k *keys, conn *dtls.Conn) {
 	for _, b := range early {
 		p.take(b, core.Now())
 	}
+	p.leg.noted("DTLS connected, %s", k.suite)
 	p.judge()
 }
 

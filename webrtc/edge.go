@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/core/udp"
 
 	"github.com/pion/dtls/v3"
@@ -63,7 +64,9 @@ type Options struct {
 	MaxLegs, MaxPerSource int
 	// Resume is how long a leg is kept whose client is gone; 0: 30 s.
 	Resume time.Duration
-	Log    *slog.Logger
+	// Trace is told what happens in calls; it must not block. nil: nobody is.
+	Trace func(edge.TraceEvent)
+	Log   *slog.Logger
 }
 
 // Edge is the WebRTC edge.

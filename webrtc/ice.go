@@ -54,6 +54,13 @@ func (w *way) write(b []byte) {
 	_, _ = w.peer.leg.edge.port.WriteToUDPAddrPort(b, w.from)
 }
 
+func (w *way) network() string {
+	if w.tcp != nil {
+		return "tcp"
+	}
+	return "udp"
+}
+
 func (w *way) silent(now time.Duration) time.Duration { return now - time.Duration(w.heard.Load()) }
 
 const (
@@ -118,10 +125,14 @@ func (p *peer) checked(w *way, a *agent, nominated bool, priority uint32) {
 	p.waysMu.Lock()
 	w.agent, w.priority, w.nominated = a, priority, w.nominated || nominated
 	best := p.way.Load()
-	if best == nil || nominated && w != best && (!best.nominated || best.agent != a || priority >= best.priority || best.silent(now) > wayTimeout) {
+	chosen := best == nil || nominated && w != best && (!best.nominated || best.agent != a || priority >= best.priority || best.silent(now) > wayTimeout)
+	if chosen {
 		p.way.Store(w)
 	}
 	p.waysMu.Unlock()
+	if chosen {
+		p.leg.noted("ICE connected: %s over %s", w.from, w.network())
+	}
 	p.judge()
 }
 
@@ -148,6 +159,7 @@ func (p *peer) addWay(w *way) (old *way) {
 // watch gives a way up that is silent.
 func (p *peer) watch(now time.Duration) {
 	if w := p.way.Load(); w != nil && w.silent(now) > iceTimeout && p.way.CompareAndSwap(w, nil) {
+		p.leg.noted("ICE disconnected")
 		p.judge()
 	}
 }

@@ -234,6 +234,7 @@ func (l *Leg) roundTrip() time.Duration { return time.Duration(l.rtt.Load()) }
 // stats sums up the streams of one kind.
 func (p *peer) stats(kind core.Kind) core.Stats {
 	var st core.Stats
+	st.Way.Found = p.from()
 	for _, s := range p.slots {
 		if s.kind != kind {
 			continue

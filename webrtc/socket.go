@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 
 	"github.com/coder/websocket"
 	"golang.org/x/time/rate"
@@ -57,6 +58,8 @@ type socket struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	source netip.Addr
+	flow   edge.FlowInfo
+	leg    *Leg // nil until it is known; set by the joining goroutine alone
 	info   core.Info
 	// session is the token that the page's cookie brought; empty: none.
 	session string
@@ -112,7 +115,7 @@ func (e *Edge) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	conn.SetReadLimit(maxMessage)
 	s := &socket{
-		edge: e, conn: conn, source: source, info: info, ending: make(chan struct{}),
+		edge: e, conn: conn, source: source, flow: flowOf(r), info: info, ending: make(chan struct{}),
 		msgs: rate.NewLimiter(20, 60), offers: rate.NewLimiter(1, 10),
 	}
 	if c, err := r.Cookie(e.o.Cookie); err == nil {
@@ -234,8 +237,12 @@ func (s *socket) join() (*Leg, core.Reason) {
 		}
 		wait = retryTimeout
 		if m.Resume != "" {
-			if l := s.edge.resume(m.Resume); l != nil && l.attach(s) {
-				return l, core.Reason{}
+			if l := s.edge.resume(m.Resume); l != nil {
+				s.leg = l
+				if l.attach(s) {
+					return l, core.Reason{}
+				}
+				s.leg = nil
 			}
 			s.send(errorMsg{Type: "error", Code: codeResumeUnknown, Message: "The call is over. Join again.", Retry: true})
 			continue
@@ -267,22 +274,23 @@ func (s *socket) enter(m *request) (*Leg, error) {
 		// One that has run out makes a stranger, who may come in all the same.
 		info.User, _ = s.edge.o.Authenticate(s.ctx, s.session)
 	}
-	if m.Token != "" {
-		if s.edge.o.Authenticate == nil {
-			return nil, core.Reason{Code: core.Unauthorized}
-		}
-		user, err := s.edge.o.Authenticate(s.ctx, m.Token)
-		if err != nil {
-			return nil, core.Reason{Code: core.Unauthorized, Detail: "token refused"}
-		}
-		info.User = user
-	}
 	l := newLeg(s.edge, info)
+	s.leg = l
+	l.message(edge.Received, s.flow, m)
+	if m.Token != "" {
+		user, err := s.edge.authenticate(s.ctx, m.Token)
+		if err != nil {
+			s.edge.refuse(l, m.Meeting, core.ReasonOf(err))
+			return nil, err
+		}
+		l.info.User = user
+	}
 	to := m.Meeting
 	if m.Passcode != "" {
 		to += "**" + m.Passcode
 	}
 	if err := s.edge.admit(l, s.source); err != nil {
+		s.edge.refuse(l, m.Meeting, core.ReasonOf(err))
 		return nil, err
 	}
 	room, err := s.edge.plan.Route(s.ctx, core.Call{To: to, From: m.Name, Info: l.Info()})
@@ -295,8 +303,21 @@ func (s *socket) enter(m *request) (*Leg, error) {
 		return nil, err
 	}
 	l.log.Info("call", "meeting", m.Meeting, "source", s.source)
+	l.answered()
 	l.attach(s)
 	return l, nil
+}
+
+// authenticate finds the account of a token that a page has sent.
+func (e *Edge) authenticate(ctx context.Context, token string) (string, error) {
+	if e.o.Authenticate == nil {
+		return "", core.Reason{Code: core.Unauthorized}
+	}
+	user, err := e.o.Authenticate(ctx, token)
+	if err != nil {
+		return "", core.Reason{Code: core.Unauthorized, Detail: "token refused"}
+	}
+	return user, nil
 }
 
 // attach gives the leg this socket, in place of any before; false if the leg
@@ -350,6 +371,7 @@ func (s *socket) read(l *Leg) error {
 }
 
 func (s *socket) do(l *Leg, m *request) error {
+	l.message(edge.Received, s.flow, m)
 	switch m.Type {
 	case "offer":
 		// Its stack is deep, and goes with it.
@@ -467,6 +489,7 @@ func (s *socket) roster(r core.Roster) any {
 }
 
 func (s *socket) send(m any) bool {
+	s.leg.message(edge.Sent, s.flow, m)
 	b, err := json.Marshal(m)
 	if err != nil {
 		s.edge.log.Error("signalling message", "error", err)

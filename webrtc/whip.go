@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 // servePost answers an offer by WHIP (RFC 9725), or by its mirror for playing,
@@ -31,7 +32,7 @@ func (e *Edge) servePost(w http.ResponseWriter, r *http.Request, plays bool) {
 	}
 	info.Name = clean(r.URL.Query().Get("name"), maxName)
 	passcode, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	l, answer, err := e.post(r.Context(), info, r.PathValue("number"), passcode, string(body), plays)
+	l, answer, err := e.post(r.Context(), info, r.PathValue("number"), passcode, string(body), plays, flowOf(r))
 	if err != nil {
 		refuseHTTP(w, core.ReasonOf(err))
 		return
@@ -49,7 +50,7 @@ func (e *Edge) servePost(w http.ResponseWriter, r *http.Request, plays bool) {
 }
 
 // post makes the leg, answers its offer, and joins it to the room.
-func (e *Edge) post(ctx context.Context, info core.Info, number, passcode, offer string, plays bool) (*Leg, string, error) {
+func (e *Edge) post(ctx context.Context, info core.Info, number, passcode, offer string, plays bool, flow edge.FlowInfo) (*Leg, string, error) {
 	e.mu.Lock()
 	plan := e.plan
 	e.mu.Unlock()
@@ -73,7 +74,9 @@ func (e *Edge) post(ctx context.Context, info core.Info, number, passcode, offer
 	if err := e.admit(l, info.Source); err != nil {
 		return nil, "", err
 	}
-	answer, err := l.offer(&request{SDP: offer})
+	m := &request{Type: "offer", SDP: offer}
+	l.message(edge.Received, flow, m)
+	answer, err := l.offer(m)
 	if err == nil {
 		err = room.Join(ctx, l)
 	}
@@ -83,6 +86,8 @@ func (e *Edge) post(ctx context.Context, info core.Info, number, passcode, offer
 		return nil, "", err
 	}
 	l.log.Info("call", "meeting", number, "source", info.Source, "plays", plays)
+	l.answered()
+	l.message(edge.Sent, flow, answerMsg{Type: "answer", SDP: answer})
 	return l, answer, nil
 }
 

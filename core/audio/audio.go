@@ -139,6 +139,19 @@ func Level(pcm []int16) uint8 {
 	return LevelOf(sum, len(pcm))
 }
 
+// Clipped tells whether a frame reaches full scale, as G.711 and 16 bits have
+// it, in more than a single sample.
+func Clipped(pcm []int16) bool {
+	const full, few = 32000, 3
+	n := 0
+	for _, s := range pcm {
+		if s >= full || s <= -full {
+			n++
+		}
+	}
+	return n >= few
+}
+
 // LevelOf is the level in -dBov of n samples whose squares add up to sum.
 func LevelOf(sum int64, n int) uint8 {
 	if sum <= 0 || n == 0 {

@@ -17,6 +17,7 @@ const (
 	Started  TraceKind = "started"  // a call began: Leg and Info are known
 	Answered TraceKind = "answered"
 	Alarm    TraceKind = "alarm" // Text says what is wrong with a call
+	Noted    TraceKind = "noted" // Text says what has become of its media
 	Refused  TraceKind = "refused"
 	Ended    TraceKind = "ended"
 )

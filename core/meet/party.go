@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"bridgehead/core"
+	"bridgehead/core/audio"
 	"bridgehead/core/compose"
 	"bridgehead/core/forward"
 	"bridgehead/core/mix"
@@ -109,6 +110,14 @@ type published struct {
 // Warm implements [core.Warmer].
 func (p *published) Warm() { core.Warm(p.Sink) }
 
+// Meter implements [core.Metered].
+func (p *published) Meter() core.Meter {
+	if k, ok := p.Sink.(core.Metered); ok {
+		return k.Meter()
+	}
+	return core.Meter{Level: audio.Silence, Loudest: audio.Silence}
+}
+
 func (p *published) Close() error {
 	s := p.seat
 	s.mu.Lock()
@@ -164,6 +173,9 @@ func (m *microphone) Write(p *core.Packet) error {
 
 // Warm implements [core.Warmer].
 func (m *microphone) Warm() { m.in.Warm() }
+
+// Meter implements [core.Metered].
+func (m *microphone) Meter() core.Meter { return m.in.Meter() }
 
 func (m *microphone) Close() error {
 	if m.forwarded != nil {

@@ -41,6 +41,9 @@ func (m *Mixer) listen(l *lists) {
 			in.score = min(in.score+decay, s)
 		}
 		in.level.Store(uint32(in.score))
+		if uint32(in.score) < in.meter.loudest.Load() {
+			in.meter.loudest.Store(uint32(in.score))
+		}
 	}
 }
 

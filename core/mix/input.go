@@ -38,6 +38,7 @@ type Input struct {
 	muted  atomic.Bool
 	closed atomic.Bool
 	level  atomic.Uint32
+	meter  meter
 
 	// What follows belongs to Step.
 	score    float64 // -dBov, quick to rise and slow to fall
@@ -75,6 +76,7 @@ func (m *Mixer) AddInput(o InputOptions) (*Input, error) {
 		measured: audio.Silence,
 	}
 	in.level.Store(audio.Silence)
+	in.meter.loudest.Store(audio.Silence)
 	m.change(func(l *lists) { l.inputs = append(l.inputs, in) })
 	return in, nil
 }
@@ -113,6 +115,17 @@ func (in *Input) Mute(on bool) { in.muted.Store(on) }
 // Level of the voice now, -dBov.
 func (in *Input) Level() uint8 { return uint8(in.level.Load()) }
 
+// meter is read from anywhere.
+type meter struct {
+	listened, clipped atomic.Uint64
+	loudest           atomic.Uint32
+}
+
+// Meter implements core.Metered.
+func (in *Input) Meter() core.Meter {
+	return core.Meter{Level: in.Level(), Loudest: uint8(in.meter.loudest.Load()), Listened: in.meter.listened.Load(), Clipped: in.meter.clipped.Load()}
+}
+
 // Stats of what was received.
 func (in *Input) Stats() audio.JitterStats { return in.jitter.Stats() }
 
@@ -143,6 +156,10 @@ func (in *Input) next(m *Mixer, l *lists, index int) bool {
 		in.digits.Write(in.pcm, in.o.OnDigit)
 	}
 	in.measured = audio.Level(in.pcm)
+	in.meter.listened.Add(1)
+	if audio.Clipped(in.pcm) {
+		in.meter.clipped.Add(1)
+	}
 	if !heard {
 		return false
 	}

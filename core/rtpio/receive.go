@@ -129,32 +129,41 @@ func (s *Session) datagram(in *intake, f *flow, b []byte, from netip.AddrPort, a
 		}
 		return false
 	}
-	if err != nil || f.formats[h.PayloadType].kind == unknown {
+	switch {
+	case err != nil:
 		s.counters.refused.Add(1)
+		return false
+	case f.formats[h.PayloadType].kind == unknown:
+		s.counters.alien(h.PayloadType)
 		return false
 	}
 	if f.srtpIn != nil {
 		if b, err = f.srtpIn.openRTP(b, n, h); err != nil {
-			s.counters.refused.Add(1)
+			s.counters.forged()
 			return false
 		}
 	} else if !f.admit(s, from, h.SSRC, at) {
-		s.counters.refused.Add(1)
+		s.counters.strange(from)
 		return false
 	}
 	payload, ok := f.open(in, h, b[n:])
 	if !ok {
-		s.counters.refused.Add(1)
+		s.counters.forged()
 		return false
 	}
 	s.in.last = at
 	if !f.heard {
 		f.heard = true
+		if f.srtpIn != nil { // what is not authentic tells nothing
+			f.believe(from)
+		}
 		s.ports.note(f.Remote, from)
 	}
 	s.take(f, &in.packet, payload, at)
 	return true
 }
+
+func (f *flow) believe(from netip.AddrPort) { f.found.Store(&from) }
 
 func (f *flow) admit(s *Session, from netip.AddrPort, ssrc uint32, at time.Duration) bool {
 	if f.traversal {

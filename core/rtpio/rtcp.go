@@ -22,6 +22,35 @@ type counters struct {
 	stamp                                 atomic.Uint32
 	rtt, remoteJitter                     atomic.Int64 // ns
 	remoteLost                            atomic.Uint64
+	first, last                           atomic.Int64 // arrival by core.Now; 0: none yet
+	dropped                               dropped
+}
+
+// dropped is what came and was not taken; see core.Way.
+type dropped struct {
+	strange, alien, forged atomic.Uint64
+	alienType              atomic.Uint32
+	stranger               atomic.Pointer[netip.AddrPort]
+}
+
+func (c *counters) strange(from netip.AddrPort) {
+	c.refused.Add(1)
+	c.dropped.strange.Add(1)
+	if c.dropped.stranger.Load() == nil {
+		first := from
+		c.dropped.stranger.Store(&first)
+	}
+}
+
+func (c *counters) alien(payload uint8) {
+	c.refused.Add(1)
+	c.dropped.alien.Add(1)
+	c.dropped.alienType.Store(uint32(payload))
+}
+
+func (c *counters) forged() {
+	c.refused.Add(1)
+	c.dropped.forged.Add(1)
 }
 
 // Stats of the flow's sound so far.
@@ -36,8 +65,26 @@ func (s *Session) Stats() core.Stats {
 		if st.Codec == "" && len(f.Receive) > 0 {
 			st.Codec = f.Receive[0].Name
 		}
+		st.Way.Signalled = f.Remote
 	}
+	s.way(&st.Way)
 	return st
+}
+
+// way tells what is known of the peer's path.
+func (s *Session) way(w *core.Way) {
+	c := &s.counters
+	w.Port, w.Found = s.Port(), s.Found()
+	now, since := time.Now(), core.Now()
+	if at := c.first.Load(); at != 0 {
+		w.First = now.Add(time.Duration(at) - since)
+		w.Last = now.Add(time.Duration(c.last.Load()) - since)
+	}
+	w.Strange, w.Alien, w.Forged = c.dropped.strange.Load(), c.dropped.alien.Load(), c.dropped.forged.Load()
+	w.AlienType = uint8(c.dropped.alienType.Load())
+	if from := c.dropped.stranger.Load(); from != nil {
+		w.Stranger = *from
+	}
 }
 
 // RTT is the round trip by RTCP; 0 while unknown.
@@ -67,7 +114,10 @@ type measure struct {
 const maxDropout = 3000
 
 func (m *measure) packet(h *rtp.Header, at time.Duration, rate int, c *counters) {
-	c.received.Add(1)
+	if c.received.Add(1) == 1 {
+		c.first.Store(max(int64(at), 1))
+	}
+	c.last.Store(int64(at))
 	ahead := h.SequenceNumber - m.max
 	switch {
 	case !m.known || h.SSRC != m.ssrc || ahead >= maxDropout && -ahead >= maxDropout:

@@ -144,6 +144,7 @@ func (s *server) operations(mux *http.ServeMux) huma.API {
 	s.moderation(api)
 	s.calendars(api)
 	s.calls(api)
+	s.callFiles(api)
 	s.reports(api)
 	s.telephony(api)
 	describeBeside(api)

@@ -2,12 +2,11 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"bridgehead/core"
+	"bridgehead/gateway/doctor"
 	"bridgehead/gateway/store"
 )
 
@@ -30,59 +29,44 @@ func (s *server) listCalls(ctx context.Context, in *struct {
 }
 
 type ladder struct {
-	ID      string       `json:"id"`
-	Verdict string       `json:"verdict"`
-	Steps   []store.Step `json:"steps"`
+	ID       string          `json:"id"`
+	Verdict  string          `json:"verdict" doc:"how the call went and what would help, in plain words"`
+	Findings []store.Finding `json:"findings" doc:"all that there is to say, the verdict first"`
+	Steps    []store.Step    `json:"steps"`
+	LeftOut  int             `json:"left_out,omitempty" doc:"steps that the ladder had no room for, from its middle"`
+	Media    []store.Sample  `json:"media" doc:"the sound over the call's time"`
 }
 
 func (s *server) ladder(ctx context.Context, in *ByID) (*body[ladder], error) {
 	c, err := s.Book.Find(ctx, in.ID)
-	if c.Ladder == nil {
-		c.Ladder = []store.Step{}
+	if err != nil {
+		return nil, fail(err)
 	}
-	return answer(ladder{ID: in.ID, Verdict: verdict(c), Steps: c.Ladder}, err)
+	found := findings(c)
+	return answer(ladder{ID: in.ID, Verdict: doctor.Verdict(found), Findings: found, Steps: notNil(c.Ladder), LeftOut: c.Detail.LeftOut, Media: notNil(c.Media)}, nil)
 }
 
-// verdicts in plain words, by the code of the end.
-var verdicts = map[core.Code]string{
-	core.Normal: "The call ended normally.", core.Ended: "The meeting was ended by a host.", core.Removed: "A host removed the caller.",
-	core.Rejected: "A host did not accept the caller.", core.NotFound: "There is no meeting or number like the one called.",
-	core.WrongPasscode: "The passcode was wrong three times.", core.Throttled: "Too many wrong passcodes or numbers came from this source.",
-	core.Full: "The meeting was full.", core.Locked: "The meeting was locked.", core.NotEncrypted: "The call was not encrypted where encryption is required.",
-	core.Incompatible: "Caller and bridge had no codec in common, or the offer could not be understood.",
-	core.Forbidden:    "The caller was not allowed to do this.", core.Unauthorized: "User name or password was wrong.", core.Busy: "The called party was busy.",
-	core.NoAnswer: "Nobody answered.", core.Unreachable: "The called party could not be reached.", core.Declined: "The called party declined.",
-	core.MediaTimeout: "No sound came from the caller any more, so the call was ended.", core.Overload: "The bridge had no room for another call.",
-	core.Revoked: "The caller's account or device was revoked.", core.Shutdown: "The bridge was shut down.", core.Failure: "The bridge made a mistake; its log tells more.",
-}
-
-func verdict(c store.Call) string {
-	if c.Code == "" {
-		return "The call is under way."
+// notNil has an empty list shown as one.
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
 	}
-	v := verdicts[core.Code(c.Code)]
-	if v == "" {
-		v = "The call ended: " + c.Code + "."
-	}
-	if c.Detail.Reason != "" {
-		v += fmt.Sprintf(" (%s)", c.Detail.Reason)
-	}
-	return v
+	return list
 }
 
 // historyLine is a call as its own caller sees it.
 type historyLine struct {
-	ID        string    `json:"id"`
-	Started   time.Time `json:"started"`
-	Ended     time.Time `json:"ended"`
-	Protocol  string    `json:"protocol"`
-	Direction string    `json:"direction"`
-	To        string    `json:"to" doc:"as it was called; passcodes are left out"`
-	Meeting   string    `json:"meeting,omitempty" doc:"its number"`
-	Name      string    `json:"name,omitempty" doc:"of the meeting, while it is there"`
-	Code      string    `json:"code"`
-	MOS       float64   `json:"mos,omitempty"`
-	Security  any       `json:"security,omitempty"`
+	ID        string             `json:"id"`
+	Started   time.Time          `json:"started"`
+	Ended     time.Time          `json:"ended"`
+	Protocol  string             `json:"protocol"`
+	Direction string             `json:"direction"`
+	To        string             `json:"to" doc:"as it was called; passcodes are left out"`
+	Meeting   string             `json:"meeting,omitempty" doc:"its number"`
+	Name      string             `json:"name,omitempty" doc:"of the meeting, while it is there"`
+	Code      string             `json:"code"`
+	MOS       float64            `json:"mos,omitempty"`
+	Security  store.CallSecurity `json:"security,omitzero"`
 }
 
 func (s *server) history(ctx context.Context, in *struct {

@@ -9,6 +9,7 @@ import (
 	"bridgehead/gateway/alerts"
 	"bridgehead/gateway/chat"
 	"bridgehead/gateway/directory"
+	"bridgehead/gateway/doctor"
 	"bridgehead/gateway/invite"
 	"bridgehead/gateway/lines"
 	"bridgehead/gateway/network"
@@ -166,14 +167,21 @@ func moderationExamples() map[string]example {
 
 func callExamples() map[string]example {
 	call := store.Call{ID: anID, Started: morning, Ended: morning.Add(25 * time.Minute), Protocol: "sip", Direction: "in", From: "sip:room4@example.org", To: "7001", Source: "192.0.2.7",
-		Meeting: "7001", Account: annID, Code: "normal", Detail: store.CallDetail{Name: "Room 4", MOS: 4.4, Security: core.Security{Signalling: "tls", Media: "sdes-srtp", Suite: "AEAD_AES_256_GCM"}}}
+		Meeting: "7001", Account: annID, Code: "normal", Detail: store.CallDetail{Name: "Room 4", MOS: 4.4, Security: store.CallSecurity{Signalling: "tls", Media: "sdes-srtp", Suite: "AEAD_AES_256_GCM"},
+			Findings: []store.Finding{{Code: "good", Grade: doctor.Good, Text: "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."}}}}
 	return map[string]example{
 		"list-calls": {out: []store.Call{call}},
 		"get-call":   {out: call},
 		"usage": {about: "Of the call records that are still kept (records.days). Days are of UTC.", out: []store.Usage{{Key: "2026-03-05", Calls: 12, Refused: 1, Minutes: 361.5, MOS: 4.3}},
 			text: map[string]string{"text/csv": "day,name,calls,refused,minutes,mos\n2026-03-05,,12,1,361.5,4.3\n"}},
 		"history":    {out: []historyLine{{ID: call.ID, Started: call.Started, Ended: call.Ended, Protocol: call.Protocol, Direction: call.Direction, To: call.To, Meeting: call.Meeting, Name: "Weekly", Code: call.Code, MOS: 4.4}}},
-		"get-ladder": {about: "Secrets in messages are masked.", out: ladder{call.ID, "The call ended normally.", []store.Step{{At: morning, From: "192.0.2.7", To: "bridge", What: "INVITE", Text: "INVITE sip:7001@meet.example.org SIP/2.0"}, {At: morning, What: "joined meeting 7001"}}}},
+		"get-pcap":   {about: "Each message is a UDP datagram with the addresses and the time that it had, whatever it came by; secrets are masked, so lengths differ.", text: map[string]string{pcapType: "a pcap file"}},
+		"get-bundle": {about: "The verdict, the record, the ladder and the course of the sound.", text: map[string]string{textType: "Call " + anID + "\n\ngood    good: The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up.\n"}},
+		"export-calls": {about: "Of the records that are still kept (records.days), those that have ended.", errors: []int{422},
+			text: map[string]string{csvType: "id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict\n"}},
+		"get-ladder": {about: "Secrets in messages are masked.", out: ladder{ID: call.ID, Verdict: doctor.Verdict(call.Detail.Findings), Findings: call.Detail.Findings, Steps: []store.Step{
+			{At: morning, From: "192.0.2.7:40122", To: "192.0.2.1:5061", Network: "tls", What: "INVITE sip:7001@meet.example.org SIP/2.0", Text: "INVITE sip:7001@meet.example.org SIP/2.0\r\n…"}, {At: morning, What: "room", Text: "meeting 7001"}},
+			Media: []store.Sample{{At: morning.Add(5 * time.Second), Codec: "opus", Received: 250, Lost: 1, Sent: 250, JitterMS: 2.5, RTTMS: 18, LevelDBov: -24}}}},
 	}
 }
 

@@ -100,6 +100,9 @@ var matrix = map[string]right{
 	"GET /calls":             {"", super200}, // P51
 	"GET /calls/{id}":        {"", super200},
 	"GET /calls/{id}/ladder": {"", super200},
+	"GET /calls/{id}/pcap":   {"", super200},
+	"GET /calls/{id}/bundle": {"", super200},
+	"GET /calls.csv":         {"", super200},
 
 	"GET /groups":         {"", super200},
 	"POST /groups":        {`{"name":"new"}`, super200},

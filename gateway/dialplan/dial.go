@@ -2,6 +2,7 @@ package dialplan
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"strings"
@@ -77,6 +78,7 @@ func (p *Plan) dialVia(edge core.Edge, to string, by *core.Info, into core.Room)
 	leg, err := edge.Dial(ctx, to, out)
 	if err != nil {
 		cancel()
+		p.unplaced(to, by, core.ReasonOf(err))
 		return nil, err
 	}
 	call := core.Call{To: to, Info: leg.Info()}
@@ -85,6 +87,19 @@ func (p *Plan) dialVia(edge core.Edge, to string, by *core.Info, into core.Room)
 	}
 	p.opt.Book.Begin(call)
 	return leg, nil
+}
+
+// unplaced records a call to the telephone network for which no line was tried;
+// those tried have records of their own.
+func (p *Plan) unplaced(to string, by *core.Info, why core.Reason) {
+	if !strings.HasPrefix(why.Detail, "pstn: ") && !strings.HasPrefix(why.Detail, "trunk ") {
+		return
+	}
+	call := core.Call{To: to, Info: core.Info{ID: rand.Text(), Protocol: core.PSTN, Direction: core.Out}}
+	if by != nil {
+		call.From = by.Address
+	}
+	p.opt.Book.Refused(call, why, 0)
 }
 
 // outgoing is the room of one who answers our call.

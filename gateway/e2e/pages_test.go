@@ -98,6 +98,14 @@ func (b *browser) memberPages(g *gateway) {
 		b.sees(p.says)
 		b.look(p.page)
 	}
+	for _, r := range g.records() {
+		if r.Meeting == "7001" {
+			b.goTo(g.page("/console/calls/" + r.ID))
+			b.sees("Course of the call")
+			b.look("console-call")
+			break
+		}
+	}
 	b.goTo(g.page("/"))
 	b.click("Invite to Weekly planning")
 	b.sees("Copy the invitation")

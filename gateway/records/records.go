@@ -14,6 +14,7 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/rtpio"
+	"bridgehead/gateway/doctor"
 	"bridgehead/gateway/store"
 )
 
@@ -33,20 +34,22 @@ type Book struct {
 	// gone and older are the calls that ended last: the answer to a BYE may
 	// come later and must not begin a record anew.
 	gone, older map[string]bool
-	joined      map[string]bool // calls that have reached a room
+	joined      map[string]*watchedLeg // calls that have reached a room
 }
 
 const (
-	maxOpen   = 20000 // calls followed at one time
-	maxSteps  = 200   // lines of a ladder
-	maxText   = 8192  // bytes of a message in it
+	maxOpen   = 20000     // calls followed at one time
+	maxSteps  = 200       // lines of a ladder
+	firstKept = 60        // of them those of the beginning, that stay
+	maxText   = 8192      // bytes of a message in it
+	maxBytes  = 256 << 10 // of all messages in it
 	saveQueue = 4096
 	maxGone   = 4096 // calls remembered after their end: up to twice as many
 )
 
 // New starts a book; it writes behind until ctx ends and Close is called.
 func New(s *store.Store, log *slog.Logger) *Book {
-	return &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}, unwritten: map[string]*store.Call{}, gone: map[string]bool{}, joined: map[string]bool{}, Notify: func(store.Call) {}}
+	return &Book{store: s, log: log, save: make(chan store.Call, saveQueue), open: map[string]*store.Call{}, unwritten: map[string]*store.Call{}, gone: map[string]bool{}, joined: map[string]*watchedLeg{}, Notify: func(store.Call) {}}
 }
 
 // Run writes records until ctx ends, then those still queued. Those of a moment
@@ -158,8 +161,8 @@ func (b *Book) begin(c *store.Call) bool {
 	fresh := true
 	if was := b.open[c.ID]; was != nil { // the ladder began before the call was routed
 		fresh = was.Protocol == ""
-		c.Started, c.Ladder, c.Meeting, c.Trunk = was.Started, was.Ladder, was.Meeting, cmp.Or(c.Trunk, was.Trunk)
-		c.Detail.Status = was.Detail.Status
+		c.Started, c.Ladder, c.Media, c.Meeting, c.Trunk = was.Started, was.Ladder, was.Media, was.Meeting, cmp.Or(c.Trunk, was.Trunk)
+		c.Detail = was.Detail
 	} else if len(b.open) >= maxOpen || b.gone[c.ID] || b.older[c.ID] {
 		return false
 	}
@@ -185,8 +188,22 @@ func (b *Book) Step(id string, s store.Step) {
 		c = &store.Call{ID: id, Started: s.At}
 		b.open[id] = c
 	}
-	if len(c.Ladder) < maxSteps {
-		c.Ladder = append(c.Ladder, s)
+	climb(c, s)
+}
+
+// climb adds a step. What a long ladder has no room for is left out of its
+// middle: how a call began and how it ended tells most.
+func climb(c *store.Call, s store.Step) {
+	c.Ladder = append(c.Ladder, s)
+	bytes := 0
+	for _, s := range c.Ladder {
+		bytes += len(s.Text)
+	}
+	for len(c.Ladder) > maxSteps || bytes > maxBytes {
+		at := min(firstKept, len(c.Ladder)-2)
+		bytes -= len(c.Ladder[at].Text)
+		c.Ladder = slices.Delete(c.Ladder, at, at+1)
+		c.Detail.LeftOut++
 	}
 }
 
@@ -211,6 +228,7 @@ func (b *Book) Enter(id, meeting string) {
 // End closes a record. Only the first End counts.
 func (b *Book) End(info core.Info, r core.Reason) {
 	b.mu.Lock()
+	leg := b.joined[info.ID]
 	c := b.open[info.ID]
 	b.close(info.ID)
 	if c == nil {
@@ -220,15 +238,27 @@ func (b *Book) End(info core.Info, r core.Reason) {
 	b.unwritten[info.ID] = c
 	c.Ended, c.Code = time.Now(), string(r.Code)
 	c.Detail.Reason, c.Detail.Name = r.Detail, info.Name
-	c.Detail.Security, c.Detail.Audio, c.Detail.Video = info.Security, Media(info.AudioStats, info.RTT), Media(info.VideoStats, info.RTT)
-	if info.AudioStats.PacketsReceived > 0 {
-		c.Detail.MOS = rtpio.MOS(info.AudioStats, info.RTT)
+	describe(c, info)
+	if leg != nil {
+		leg.sounded(c)
 	}
-	c.Ladder = append(c.Ladder, store.Step{At: c.Ended, What: "end", Text: r.Error()})
+	climb(c, store.Step{At: c.Ended, What: "end", Text: r.Error()})
+	if c.Detail.Status == 0 {
+		c.Detail.Status = doctor.Status(c.Ladder)
+	}
+	c.Detail.Findings = doctor.Examine(*c)
 	ended := *c
 	b.queue(ended)
 	b.mu.Unlock()
 	b.Notify(ended)
+}
+
+// describe takes into a record what is known of its call's media.
+func describe(c *store.Call, info core.Info) {
+	c.Detail.Security, c.Detail.Audio, c.Detail.Video = store.CallSecurity(info.Security), whole(info.AudioStats, info.RTT), whole(info.VideoStats, info.RTT)
+	if info.AudioStats.PacketsReceived > 0 {
+		c.Detail.MOS = rtpio.MOS(info.AudioStats, info.RTT)
+	}
 }
 
 // Drop forgets a record that was begun for what turns out to be no attempt.
@@ -254,7 +284,7 @@ func (b *Book) Sweep(after time.Duration) {
 	b.mu.Lock()
 	var lost []core.Info
 	for id, c := range b.open {
-		if !b.joined[id] && time.Since(c.Started) > after {
+		if b.joined[id] == nil && time.Since(c.Started) > after {
 			lost = append(lost, core.Info{ID: id})
 		}
 	}
@@ -310,34 +340,16 @@ func (b *Book) Find(ctx context.Context, id string) (store.Call, error) {
 	b.mu.Lock()
 	if c := cmp.Or(b.open[id], b.unwritten[id]); c != nil {
 		copied := *c
-		copied.Ladder = slices.Clone(c.Ladder)
+		copied.Ladder, copied.Media = slices.Clone(c.Ladder), slices.Clone(c.Media)
+		leg := b.joined[id]
 		b.mu.Unlock()
+		if leg != nil {
+			describe(&copied, leg.Info())
+			leg.sounded(&copied)
+		}
+		copied.Detail.Findings = doctor.Examine(copied)
 		return copied, nil
 	}
 	b.mu.Unlock()
 	return b.store.Call(ctx, id)
-}
-
-// Stats of one kind of media as records and API show them.
-type Stats struct {
-	Codec           string  `json:"codec"`
-	PacketsReceived uint64  `json:"packets_received"`
-	PacketsSent     uint64  `json:"packets_sent"`
-	PacketsLost     uint64  `json:"packets_lost"`
-	JitterMS        float64 `json:"jitter_ms"`
-	RemoteLost      uint64  `json:"remote_packets_lost"`
-	RemoteJitterMS  float64 `json:"remote_jitter_ms"`
-	RTTMS           float64 `json:"rtt_ms"`
-	Width           int     `json:"width,omitempty"`
-	Height          int     `json:"height,omitempty"`
-	FPS             int     `json:"fps,omitempty"`
-	BitrateKbps     int     `json:"bitrate_kbps,omitempty"`
-}
-
-// Media makes core.Stats fit to show.
-func Media(s core.Stats, rtt time.Duration) Stats {
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	return Stats{Codec: s.Codec, PacketsReceived: s.PacketsReceived, PacketsSent: s.PacketsSent, PacketsLost: s.PacketsLost,
-		JitterMS: ms(s.Jitter), RemoteLost: s.RemoteLost, RemoteJitterMS: ms(s.RemoteJitter), RTTMS: ms(rtt),
-		Width: s.Width, Height: s.Height, FPS: s.FPS, BitrateKbps: s.BitsPerSec / 1000}
 }

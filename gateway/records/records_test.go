@@ -72,7 +72,7 @@ func TestPictureIsInTheLadder(t *testing.T) {
 	b := bookOf(t)
 	leg := coretest.New(0, nil)
 	b.Begin(core.Call{Info: leg.Info()})
-	watched := &watchedLeg{Leg: leg, book: b}
+	watched := &watchedLeg{Leg: leg, book: b, id: leg.Info().ID}
 	watched.Signal(core.Notice{Code: core.PictureNotice, Text: "switched, not composed"})
 	watched.Signal(core.Notice{Code: "busy", Text: "The line is busy."})
 	b.End(leg.Info(), core.Reason{Code: core.Normal})

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -22,26 +23,93 @@ type Call struct {
 	Code      string     `json:"code,omitempty"`
 	Detail    CallDetail `json:"detail"`
 	Ladder    []Step     `json:"-"`
+	Media     []Sample   `json:"-"`
 }
 
 // CallDetail is the rest of a record.
 type CallDetail struct {
-	Name     string  `json:"name,omitempty"`
-	Reason   string  `json:"reason,omitempty"` // for the operator
-	Status   int     `json:"status,omitempty"` // SIP status or WebSocket close code, where there was one
-	Security any     `json:"security,omitempty"`
-	Audio    any     `json:"audio,omitempty"`
-	Video    any     `json:"video,omitempty"`
-	MOS      float64 `json:"mos,omitempty"`
+	Name     string       `json:"name,omitempty"`
+	Reason   string       `json:"reason,omitempty"` // for the operator
+	Status   int          `json:"status,omitempty"` // of the final response, or the Q.850 cause of H.323, where there was one
+	Answered time.Time    `json:"answered,omitzero"`
+	Security CallSecurity `json:"security,omitzero"`
+	Audio    Stats        `json:"audio,omitzero"`
+	Video    Stats        `json:"video,omitzero"`
+	MOS      float64      `json:"mos,omitempty" doc:"of what was heard of the caller, by the E-model (ITU-T G.107)"`
+	// Keys counts those pressed, by the way that they came.
+	Keys     map[string]int `json:"keys,omitempty"`
+	Findings []Finding      `json:"findings,omitempty" doc:"what was wrong with it, the verdict first"`
+	LeftOut  int            `json:"left_out,omitempty" doc:"steps that the ladder had no room for, from its middle"`
+}
+
+// CallSecurity says how a call was protected.
+type CallSecurity struct {
+	Signalling string `json:"signalling"`
+	Media      string `json:"media"`
+	Suite      string `json:"suite,omitempty"`
+}
+
+// Finding is what the call doctor has to say, in plain words.
+type Finding struct {
+	Code   string `json:"code" doc:"which finding it is, such as no-audio-in"`
+	Grade  string `json:"grade" enum:"good,poor,failed,open"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Stats of one kind of media as records and API show them.
+type Stats struct {
+	Codec           string    `json:"codec"`
+	PacketsReceived uint64    `json:"packets_received"`
+	PacketsSent     uint64    `json:"packets_sent"`
+	PacketsLost     uint64    `json:"packets_lost"`
+	JitterMS        float64   `json:"jitter_ms"`
+	RemoteLost      uint64    `json:"remote_packets_lost"`
+	RemoteJitterMS  float64   `json:"remote_jitter_ms"`
+	RTTMS           float64   `json:"rtt_ms"`
+	Width           int       `json:"width,omitempty"`
+	Height          int       `json:"height,omitempty"`
+	FPS             int       `json:"fps,omitempty"`
+	BitrateKbps     int       `json:"bitrate_kbps,omitempty"`
+	Port            int       `json:"port,omitempty" doc:"of the bridge"`
+	Signalled       string    `json:"signalled,omitempty" doc:"where the peer said that its media is"`
+	Found           string    `json:"found,omitempty" doc:"where its media came from"`
+	First           time.Time `json:"first,omitzero" doc:"when its first packet came"`
+	Last            time.Time `json:"last,omitzero"`
+	// What came and was not taken.
+	Strange     uint64 `json:"strange,omitempty" doc:"packets dropped that came from another address than the peer's"`
+	Stranger    string `json:"stranger,omitempty" doc:"the first such address"`
+	Unknown     uint64 `json:"unknown,omitempty" doc:"packets dropped of a payload type that was not agreed on"`
+	UnknownType int    `json:"unknown_type,omitempty" doc:"the last such type"`
+	Forged      uint64 `json:"forged,omitempty" doc:"packets dropped that are not authentic"`
+	// How it sounded, where somebody listened.
+	Listened uint64 `json:"listened,omitempty" doc:"frames of 20 ms that were decoded"`
+	Clipped  uint64 `json:"clipped,omitempty" doc:"frames that reach full scale"`
+	Loudest  int    `json:"loudest_dbov,omitempty" doc:"-127 is silence"`
+}
+
+// Sample is how a call's sound was at one time. What is counted is so since the
+// call began.
+type Sample struct {
+	At         time.Time `json:"at"`
+	Codec      string    `json:"codec,omitempty"`
+	Received   uint64    `json:"received"`
+	Lost       uint64    `json:"lost"`
+	Sent       uint64    `json:"sent"`
+	RemoteLost uint64    `json:"remote_lost"`
+	JitterMS   float64   `json:"jitter_ms"`
+	RTTMS      float64   `json:"rtt_ms"`
+	LevelDBov  int       `json:"level_dbov" doc:"-127: silence, or nobody listens"`
 }
 
 // Step is one line of a call's ladder.
 type Step struct {
-	At   time.Time `json:"at"`
-	From string    `json:"from,omitempty"`
-	To   string    `json:"to,omitempty"`
-	What string    `json:"what"`           // method or status, or what was decided
-	Text string    `json:"text,omitempty"` // the message, secrets masked
+	At      time.Time `json:"at"`
+	From    string    `json:"from,omitempty" doc:"who sent the message, as address:port; empty: it is no message"`
+	To      string    `json:"to,omitempty"`
+	Network string    `json:"network,omitempty" doc:"udp, tcp, tls, wss"`
+	What    string    `json:"what" doc:"method or status, or what happened: routed, refused, media, alarm, end and the like"`
+	Text    string    `json:"text,omitempty" doc:"the message, secrets masked, or the rest in words"`
 }
 
 // SaveCall writes a record, or overwrites it by its ID.
@@ -50,7 +118,11 @@ func (s *Store) SaveCall(ctx context.Context, c Call) error {
 	if err != nil {
 		return err
 	}
-	ladder, err := json.Marshal(c.Ladder)
+	ladder, err := list(c.Ladder)
+	if err != nil {
+		return err
+	}
+	media, err := list(c.Media)
 	if err != nil {
 		return err
 	}
@@ -58,10 +130,19 @@ func (s *Store) SaveCall(ctx context.Context, c Call) error {
 	if !c.Ended.IsZero() {
 		ended = c.Ended.UnixMilli()
 	}
-	return s.exec(ctx, `INSERT INTO calls (id, started, ended, protocol, direction, caller, called, source, meeting, trunk, code, detail, ladder, account)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM users WHERE id = ?)) ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, meeting = excluded.meeting,
-		caller = excluded.caller, called = excluded.called, trunk = excluded.trunk, code = excluded.code, detail = excluded.detail, ladder = excluded.ladder`,
-		c.ID, c.Started.UnixMilli(), ended, c.Protocol, c.Direction, c.From, c.To, c.Source, c.Meeting, c.Trunk, c.Code, detail, ladder, c.Account)
+	return s.exec(ctx, `INSERT INTO calls (id, started, ended, protocol, direction, caller, called, source, meeting, trunk, code, detail, ladder, media, account)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM users WHERE id = ?)) ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, meeting = excluded.meeting,
+		caller = excluded.caller, called = excluded.called, trunk = excluded.trunk, code = excluded.code, detail = excluded.detail, ladder = excluded.ladder, media = excluded.media`,
+		c.ID, c.Started.UnixMilli(), ended, c.Protocol, c.Direction, c.From, c.To, c.Source, c.Meeting, c.Trunk, c.Code, detail, ladder, media, c.Account)
+}
+
+// list is never null.
+func list[T any](l []T) (string, error) {
+	if len(l) == 0 {
+		return "[]", nil
+	}
+	b, err := json.Marshal(l)
+	return string(b), err
 }
 
 const callColumns = `id, started, ended, protocol, direction, caller, called, source, meeting, trunk, code, detail, COALESCE(account, '')`
@@ -88,6 +169,13 @@ func (s *Store) Calls(ctx context.Context, meeting string, limit int) ([]Call, e
 	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ended <> 0 AND (?1 = '' OR meeting = ?1) ORDER BY started DESC LIMIT ?2`, meeting, limit)
 }
 
+// CallsBetween lists the calls that have ended and began in [from, to), oldest
+// first; those of one meeting and of one trunk, where they are not empty.
+func (s *Store) CallsBetween(ctx context.Context, from, to time.Time, meeting, trunk string, limit int) ([]Call, error) {
+	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ended <> 0 AND started >= ?1 AND started < ?2 AND (?3 = '' OR meeting = ?3) AND (?4 = '' OR trunk = ?4) ORDER BY started LIMIT ?5`,
+		from.UnixMilli(), to.UnixMilli(), meeting, trunk, limit)
+}
+
 // CallsOf lists the newest records of an account's calls that have ended.
 func (s *Store) CallsOf(ctx context.Context, account string, limit int) ([]Call, error) {
 	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE ended <> 0 AND account = ?1 ORDER BY started DESC LIMIT ?2`, account, limit)
@@ -96,19 +184,31 @@ func (s *Store) CallsOf(ctx context.Context, account string, limit int) ([]Call,
 // Call finds a record with its ladder.
 func (s *Store) Call(ctx context.Context, id string) (Call, error) {
 	return one(ctx, s, func(r row) (Call, error) {
-		var ladder []byte
-		c, err := scanCallAnd(r, &ladder)
+		var ladder, media []byte
+		c, err := scanCallAnd(r, &ladder, &media)
 		if err == nil {
-			err = json.Unmarshal(ladder, &c.Ladder)
+			err = errors.Join(json.Unmarshal(ladder, &c.Ladder), json.Unmarshal(media, &c.Media))
 		}
 		return c, err
-	}, `SELECT `+callColumns+`, ladder FROM calls WHERE id = ?`, id)
+	}, `SELECT `+callColumns+`, ladder, media FROM calls WHERE id = ?`, id)
 }
 
-// PurgeCalls deletes records that began before a time, and closes those that
-// a stop of the process has left open.
+// PurgeCalls deletes records that began before a time.
 func (s *Store) PurgeCalls(ctx context.Context, before time.Time) error {
 	return s.run(ctx, `DELETE FROM calls WHERE started < ?`, before.UnixMilli())
+}
+
+// PurgeTraces takes ladders and courses of sound out of the records that began
+// before a time, and of all but the newest keep.
+func (s *Store) PurgeTraces(ctx context.Context, before time.Time, keep int) error {
+	return s.run(ctx, `UPDATE calls SET ladder = '[]', media = '[]' WHERE (ladder <> '[]' OR media <> '[]') AND (started < ?1 OR started <
+		(SELECT started FROM calls WHERE ladder <> '[]' OR media <> '[]' ORDER BY started DESC LIMIT 1 OFFSET ?2))`, before.UnixMilli(), keep-1)
+}
+
+// Forget has what was deleted leave the disk now, and not when its place is
+// needed: pages are overwritten when they become free, the log is emptied.
+func (s *Store) Forget(ctx context.Context) error {
+	return s.run(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 }
 
 // CloseOpenCalls ends the records of calls that a stop of the process cut off.

@@ -215,6 +215,86 @@ func TestP80CallsAreKeptAndPurged(t *testing.T) {
 	}
 }
 
+// What a call exchanged goes before its record, and the record in its time: as
+// the clock goes on, day by day, nothing is there longer than it may be.
+func TestP81TracesGoBeforeRecords(t *testing.T) {
+	s, ctx := open(t, t.TempDir()), t.Context()
+	begun := time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
+	for _, id := range []string{"answered", "refused"} {
+		c := Call{ID: id, Started: begun, Ended: begun.Add(time.Minute), Code: "normal", Ladder: []Step{{What: "INVITE", Text: "sip:ann"}}, Media: []Sample{{At: begun, Received: 250}},
+			Detail: CallDetail{Findings: []Finding{{Code: "good", Text: "It went well."}}}}
+		if err := s.SaveCall(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for day := range 200 {
+		now := begun.AddDate(0, 0, day).Add(time.Hour)
+		if err := errors.Join(s.PurgeTraces(ctx, now.AddDate(0, 0, -30), 100), s.PurgeCalls(ctx, now.AddDate(0, 0, -180))); err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Call(ctx, "answered")
+		switch {
+		case day < 30 && (err != nil || len(c.Ladder) != 1 || len(c.Media) != 1):
+			t.Fatalf("day %d: %+v, %v", day, c, err)
+		case day >= 30 && day < 180 && (err != nil || len(c.Ladder)+len(c.Media) != 0 || len(c.Detail.Findings) != 1):
+			t.Fatalf("day %d: the trace is there, or the record is not: %+v, %v", day, c, err)
+		case day >= 180 && !errors.Is(err, ErrNotFound):
+			t.Fatalf("day %d: %+v, %v", day, c, err)
+		}
+	}
+}
+
+// What is purged is not in the files any more either.
+func TestP81WhatIsPurgedLeavesTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	s, ctx := open(t, dir), t.Context()
+	secret := strings.Repeat("INVITE sip:somebody@example.org ", 500)
+	c := Call{ID: "a", Started: time.Now().AddDate(0, 0, -40), Ended: time.Now(), Ladder: []Step{{What: "INVITE", Text: secret}}}
+	if err := s.SaveCall(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	there := func() (n int) {
+		files, _ := filepath.Glob(filepath.Join(dir, "bridgehead.db*"))
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += bytes.Count(b, []byte("somebody@example.org"))
+		}
+		return n
+	}
+	if there() == 0 {
+		t.Fatal("it was never there")
+	}
+	if err := errors.Join(s.PurgeTraces(ctx, time.Now().AddDate(0, 0, -30), 100), s.Forget(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	if n := there(); n != 0 {
+		t.Errorf("it is still there %d times", n)
+	}
+}
+
+// However many attempts there are in the days that traces are kept, only the
+// newest keep theirs.
+func TestTracesAreARing(t *testing.T) {
+	s, ctx := open(t, t.TempDir()), t.Context()
+	begun := time.Now()
+	for i := range 20 {
+		if err := s.SaveCall(ctx, Call{ID: fmt.Sprint(i), Started: begun.Add(time.Duration(i) * time.Second), Ended: begun, Ladder: []Step{{What: "INVITE"}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.PurgeTraces(ctx, begun.AddDate(0, 0, -30), 5); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if c, err := s.Call(ctx, fmt.Sprint(i)); err != nil || (len(c.Ladder) > 0) != (i >= 15) {
+			t.Errorf("call %d: %v, %v", i, c.Ladder, err)
+		}
+	}
+}
+
 // Several writers at once wait for one another.
 func TestWritersDoNotFail(t *testing.T) {
 	dir := t.TempDir()

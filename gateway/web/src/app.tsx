@@ -21,7 +21,7 @@ const Chat = lazy(() => import("./people/chat").then((m) => ({ default: m.Chat }
 const Network = lazy(() => import("./pages/network").then((m) => ({ default: m.Network })));
 
 function App() {
-  const [page = "", arg = ""] = useRoute();
+  const [page = "", arg = "", more] = useRoute();
   useEffect(() => {
     const title = { join: t.prejoin.title(arg), directory: t.directory.title, chat: t.chats.title, network: t.network.title }[page];
     document.title = title ? `${title} – ${t.product}` : t.product;
@@ -48,7 +48,7 @@ function App() {
     case "network":
       return <Network />;
     case "console":
-      return <Console section={arg} />;
+      return <Console section={arg} id={more} />;
   }
   return (
     <Shell>

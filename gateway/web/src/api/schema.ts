@@ -101,6 +101,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/calls.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Call records as a table, oldest first
+         * @description Of the records that are still kept (records.days), those that have ended.
+         */
+        get: operations["export-calls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calls/{id}": {
         parameters: {
             query?: never;
@@ -110,6 +130,26 @@ export interface paths {
         };
         /** Show a call record */
         get: operations["get-call"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All that is known of a call as text, without secrets
+         * @description The verdict, the record, the ladder and the course of the sound.
+         */
+        get: operations["get-bundle"];
         put?: never;
         post?: never;
         delete?: never;
@@ -130,6 +170,26 @@ export interface paths {
          * @description Secrets in messages are masked.
          */
         get: operations["get-ladder"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A call's signalling as a capture that Wireshark opens
+         * @description Each message is a UDP datagram with the addresses and the time that it had, whatever it came by; secrets are masked, so lengths differ.
+         */
+        get: operations["get-pcap"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1285,6 +1345,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/trunk-templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the templates of carriers
+         * @description What a template leaves open is in its asks; the rest goes into a new trunk as it is.
+         */
+        get: operations["list-trunk-templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/trunks": {
         parameters: {
             query?: never;
@@ -1338,7 +1418,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Try a trunk: resolution, reachability, registration
+         * Try a trunk: name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs
          * @description Takes some seconds, and changes nothing.
          */
         post: operations["check-trunk"];
@@ -1509,18 +1589,47 @@ export interface components {
         AudioView: {
             /** Format: int64 */
             bitrate_kbps?: number;
+            /**
+             * Format: int64
+             * @description frames that reach full scale
+             */
+            clipped?: number;
             codec: string;
+            /**
+             * Format: date-time
+             * @description when its first packet came
+             */
+            first?: string;
+            /**
+             * Format: int64
+             * @description packets dropped that are not authentic
+             */
+            forged?: number;
+            /** @description where its media came from */
+            found?: string;
             /** Format: int64 */
             fps?: number;
             /** Format: int64 */
             height?: number;
             /** Format: double */
             jitter_ms: number;
+            /** Format: date-time */
+            last?: string;
             /**
              * Format: int64
              * @description 0 is loudest, -127 silence
              */
             level_dbov: number;
+            /**
+             * Format: int64
+             * @description frames of 20 ms that were decoded
+             */
+            listened?: number;
+            /**
+             * Format: int64
+             * @description -127 is silence
+             */
+            loudest_dbov?: number;
             /** Format: double */
             mos: number;
             /** Format: int64 */
@@ -1529,12 +1638,36 @@ export interface components {
             packets_received: number;
             /** Format: int64 */
             packets_sent: number;
+            /**
+             * Format: int64
+             * @description of the bridge
+             */
+            port?: number;
             /** Format: double */
             remote_jitter_ms: number;
             /** Format: int64 */
             remote_packets_lost: number;
             /** Format: double */
             rtt_ms: number;
+            /** @description where the peer said that its media is */
+            signalled?: string;
+            /**
+             * Format: int64
+             * @description packets dropped that came from another address than the peer's
+             */
+            strange?: number;
+            /** @description the first such address */
+            stranger?: string;
+            /**
+             * Format: int64
+             * @description packets dropped of a payload type that was not agreed on
+             */
+            unknown?: number;
+            /**
+             * Format: int64
+             * @description the last such type
+             */
+            unknown_type?: number;
             /** Format: int64 */
             width?: number;
         };
@@ -1576,15 +1709,35 @@ export interface components {
             trunk?: string;
         };
         CallDetail: {
-            audio?: unknown;
-            /** Format: double */
+            /** Format: date-time */
+            answered?: string;
+            audio?: components["schemas"]["Stats"];
+            /** @description what was wrong with it, the verdict first */
+            findings?: components["schemas"]["Finding"][];
+            keys?: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description steps that the ladder had no room for, from its middle
+             */
+            left_out?: number;
+            /**
+             * Format: double
+             * @description of what was heard of the caller, by the E-model (ITU-T G.107)
+             */
             mos?: number;
             name?: string;
             reason?: string;
-            security?: unknown;
+            security?: components["schemas"]["CallSecurity"];
             /** Format: int64 */
             status?: number;
-            video?: unknown;
+            video?: components["schemas"]["Stats"];
+        };
+        CallSecurity: {
+            media: string;
+            signalling: string;
+            suite?: string;
         };
         ChatPatch: {
             /** @description people may write, in meetings and outside */
@@ -1737,6 +1890,14 @@ export interface components {
              */
             type?: string;
         };
+        Finding: {
+            /** @description which finding it is, such as no-audio-in */
+            code: string;
+            /** @enum {string} */
+            grade: "good" | "poor" | "failed" | "open";
+            remedy?: string;
+            text: string;
+        };
         Group: {
             /** Format: date-time */
             created: string;
@@ -1774,7 +1935,7 @@ export interface components {
             /** @description of the meeting, while it is there */
             name?: string;
             protocol: string;
-            security?: unknown;
+            security?: components["schemas"]["CallSecurity"];
             /** Format: date-time */
             started: string;
             /** @description as it was called; passcodes are left out */
@@ -1794,8 +1955,18 @@ export interface components {
             web: string;
         };
         Ladder: {
+            /** @description all that there is to say, the verdict first */
+            findings: components["schemas"]["Finding"][];
             id: string;
+            /**
+             * Format: int64
+             * @description steps that the ladder had no room for, from its middle
+             */
+            left_out?: number;
+            /** @description the sound over the call's time */
+            media: components["schemas"]["Sample"][];
             steps: components["schemas"]["Step"][];
+            /** @description how the call went and what would help, in plain words */
             verdict: string;
         };
         LayoutBody: {
@@ -2081,6 +2252,28 @@ export interface components {
             /** @description its name */
             name: string;
         };
+        Sample: {
+            /** Format: date-time */
+            at: string;
+            codec?: string;
+            /** Format: double */
+            jitter_ms: number;
+            /**
+             * Format: int64
+             * @description -127: silence, or nobody listens
+             */
+            level_dbov: number;
+            /** Format: int64 */
+            lost: number;
+            /** Format: int64 */
+            received: number;
+            /** Format: int64 */
+            remote_lost: number;
+            /** Format: double */
+            rtt_ms: number;
+            /** Format: int64 */
+            sent: number;
+        };
         ScheduleBody: {
             /** Format: int64 */
             minutes: number;
@@ -2193,35 +2386,103 @@ export interface components {
         Stats: {
             /** Format: int64 */
             bitrate_kbps?: number;
+            /**
+             * Format: int64
+             * @description frames that reach full scale
+             */
+            clipped?: number;
             codec: string;
+            /**
+             * Format: date-time
+             * @description when its first packet came
+             */
+            first?: string;
+            /**
+             * Format: int64
+             * @description packets dropped that are not authentic
+             */
+            forged?: number;
+            /** @description where its media came from */
+            found?: string;
             /** Format: int64 */
             fps?: number;
             /** Format: int64 */
             height?: number;
             /** Format: double */
             jitter_ms: number;
+            /** Format: date-time */
+            last?: string;
+            /**
+             * Format: int64
+             * @description frames of 20 ms that were decoded
+             */
+            listened?: number;
+            /**
+             * Format: int64
+             * @description -127 is silence
+             */
+            loudest_dbov?: number;
             /** Format: int64 */
             packets_lost: number;
             /** Format: int64 */
             packets_received: number;
             /** Format: int64 */
             packets_sent: number;
+            /**
+             * Format: int64
+             * @description of the bridge
+             */
+            port?: number;
             /** Format: double */
             remote_jitter_ms: number;
             /** Format: int64 */
             remote_packets_lost: number;
             /** Format: double */
             rtt_ms: number;
+            /** @description where the peer said that its media is */
+            signalled?: string;
+            /**
+             * Format: int64
+             * @description packets dropped that came from another address than the peer's
+             */
+            strange?: number;
+            /** @description the first such address */
+            stranger?: string;
+            /**
+             * Format: int64
+             * @description packets dropped of a payload type that was not agreed on
+             */
+            unknown?: number;
+            /**
+             * Format: int64
+             * @description the last such type
+             */
+            unknown_type?: number;
             /** Format: int64 */
             width?: number;
         };
         Step: {
             /** Format: date-time */
             at: string;
+            /** @description who sent the message, as address:port; empty: it is no message */
             from?: string;
+            /** @description udp, tcp, tls, wss */
+            network?: string;
+            /** @description the message, secrets masked, or the rest in words */
             text?: string;
             to?: string;
+            /** @description method or status, or what happened: routed, refused, media, alarm, end and the like */
             what: string;
+        };
+        Template: {
+            asks: string[];
+            /** @description where the carrier says so */
+            docs?: string;
+            /** @description what else to do, at the carrier's and here */
+            hints?: string;
+            id: string;
+            name: string;
+            trunk: components["schemas"]["TrunkSettings"];
         };
         TextBody: {
             /** @description 4000 bytes of UTF-8 at most */
@@ -2271,16 +2532,57 @@ export interface components {
             user: string;
         };
         TrunkBody: {
+            /** @description address told to this trunk; empty: as configured, or that of the interface */
+            advertise?: string;
+            /** @description user name for digest, where it is not username */
+            auth_user?: string;
             caller_id?: string;
+            /** @description where a caller's number is looked for: pai, rpid, from; empty: in that order */
+            caller_id_sources?: string[];
             /** Format: int64 */
             calls_per_second?: number;
             /** @description PCMA, PCMU, G722, opus in order of preference */
             codecs?: string[];
             /** @description ISO code, for numbers without country code */
             country?: string;
+            /**
+             * Format: int64
+             * @description minutes of calls out on one day of UTC; 0: no limit
+             */
+            daily_minutes?: number;
+            /**
+             * @description the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5
+             * @enum {string}
+             */
+            digest?: "MD5" | "SHA-256";
+            /**
+             * Format: int64
+             * @description mark of media packets; 0: 46, expedited forwarding
+             */
+            dscp?: number;
+            /** @description ways in which keys are taken: rfc4733, info, inband; empty: all */
+            dtmf?: string[];
             enabled?: boolean;
+            /**
+             * Format: int64
+             * @description seconds that a registration is asked for, 60 to 7200; 0: 3600
+             */
+            expires?: number;
+            /** @description headers put on calls out */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description the same for a call on hold
+             */
+            hold_timeout?: number;
             /** @description name or address, with :port if it is not the usual one; without sip: */
             host?: string;
+            /** @description password that calls in must prove with in_username */
+            in_password?: string;
+            /** @description user name that calls in must prove by digest, besides coming from source; empty: none */
+            in_username?: string;
             /** @description do not check the far end's certificate */
             insecure_tls?: boolean;
             /**
@@ -2288,56 +2590,386 @@ export interface components {
              * @description calls at one time; 0: no limit
              */
             max_channels?: number;
+            /**
+             * Format: int64
+             * @description seconds that a call may last; 0: 4 hours
+             */
+            max_duration?: number;
             /** @enum {string} */
             media_encryption?: "none" | "optional" | "required";
+            /**
+             * Format: int64
+             * @description least seconds of it agreed to; 0: 90
+             */
+            min_se?: number;
             /** @enum {string} */
             mode?: "static" | "register" | "both";
             name?: string;
+            /** @description nothing is spoken before the answer */
+            no_early_media?: boolean;
+            /**
+             * @description how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing
+             * @enum {string}
+             */
+            number_format?: "e164" | "digits" | "international" | "national";
+            /**
+             * Format: int64
+             * @description seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none
+             */
+            options_interval?: number;
+            /** @description host, with :port, that requests are sent to in place of the trunk's host */
+            outbound_proxy?: string;
             /** @description enable although the check has not passed */
             override_check?: boolean;
             password?: string;
+            /**
+             * @description acknowledgement of provisional responses (RFC 3262); auto when missing
+             * @enum {string}
+             */
+            prack?: "auto" | "required" | "never";
             prefix?: string;
+            /** @description put before numbers that come in */
+            prefix_in?: string;
+            /** @description beginnings of the numbers that it carries, such as +49; empty: all */
+            prefixes?: string[];
             /** Format: int64 */
             priority?: number;
+            /** @description ask the trunk to withhold the number shown */
+            private?: boolean;
+            /**
+             * Format: int64
+             * @description milliseconds of sound in a packet, 10 to 60; 0: 20
+             */
+            ptime?: number;
+            /** @description what a minute costs by beginnings of numbers, of which the longest counts; among trunks of one priority the cheapest is tried first */
+            rates?: {
+                [key: string]: number;
+            };
             realm?: string;
+            /**
+             * Format: int64
+             * @description seconds without sound after which a call is ended; 0: as configured
+             */
+            rtp_timeout?: number;
+            /**
+             * Format: int64
+             * @description seconds of the session timer (RFC 4028); 0: 1800, -1: none
+             */
+            session_expires?: number;
             /** @description networks (CIDR) that calls may come from; empty: none */
             source?: string[];
+            /** @description SRTP suites in use; empty: all */
+            srtp_suites?: string[];
             /** Format: int64 */
             strip?: number;
+            /**
+             * Format: int64
+             * @description characters cut off numbers that come in
+             */
+            strip_in?: number;
+            /** @description protocols offered in the handshake (ALPN) */
+            tls_alpn?: string[];
+            /** @description PEM certificates that vouch for the far end; empty: the system's */
+            tls_ca?: string;
+            /** @description PEM chain of the certificate shown to the far end; its key is tls_key */
+            tls_certificate?: string;
+            /** @description PEM private key of tls_certificate */
+            tls_key?: string;
+            /**
+             * @description lowest version of TLS; 1.2 when missing
+             * @enum {string}
+             */
+            tls_min?: "1.2" | "1.3";
+            /** @description name that the certificate must have, where it is not the host */
+            tls_server_name?: string;
             /** @enum {string} */
             transport?: "udp" | "tcp" | "tls";
             username?: string;
             /** Format: int64 */
             weight?: number;
         };
-        TrunkView: {
+        TrunkSettings: {
+            /** @description address told to this trunk; empty: as configured, or that of the interface */
+            advertise?: string;
+            /** @description user name for digest, where it is not username */
+            auth_user?: string;
             caller_id?: string;
+            /** @description where a caller's number is looked for: pai, rpid, from; empty: in that order */
+            caller_id_sources?: string[];
+            /** Format: int64 */
+            calls_per_second: number;
+            codecs?: string[];
+            country?: string;
+            /**
+             * Format: int64
+             * @description minutes of calls out on one day of UTC; 0: no limit
+             */
+            daily_minutes?: number;
+            /**
+             * @description the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5
+             * @enum {string}
+             */
+            digest?: "MD5" | "SHA-256";
+            /**
+             * Format: int64
+             * @description mark of media packets; 0: 46, expedited forwarding
+             */
+            dscp?: number;
+            /** @description ways in which keys are taken: rfc4733, info, inband; empty: all */
+            dtmf?: string[];
+            enabled: boolean;
+            /**
+             * Format: int64
+             * @description seconds that a registration is asked for, 60 to 7200; 0: 3600
+             */
+            expires?: number;
+            /** @description headers put on calls out */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description the same for a call on hold
+             */
+            hold_timeout?: number;
+            host: string;
+            /** @description user name that calls in must prove by digest, besides coming from source; empty: none */
+            in_username?: string;
+            insecure_tls?: boolean;
+            /** Format: int64 */
+            max_channels: number;
+            /**
+             * Format: int64
+             * @description seconds that a call may last; 0: 4 hours
+             */
+            max_duration?: number;
+            media_encryption: string;
+            /**
+             * Format: int64
+             * @description least seconds of it agreed to; 0: 90
+             */
+            min_se?: number;
+            mode: string;
+            /** @description nothing is spoken before the answer */
+            no_early_media?: boolean;
+            /**
+             * @description how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing
+             * @enum {string}
+             */
+            number_format?: "e164" | "digits" | "international" | "national";
+            /**
+             * Format: int64
+             * @description seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none
+             */
+            options_interval?: number;
+            /** @description host, with :port, that requests are sent to in place of the trunk's host */
+            outbound_proxy?: string;
+            override_check: boolean;
+            /**
+             * @description acknowledgement of provisional responses (RFC 3262); auto when missing
+             * @enum {string}
+             */
+            prack?: "auto" | "required" | "never";
+            prefix?: string;
+            /** @description put before numbers that come in */
+            prefix_in?: string;
+            /** @description beginnings of the numbers that it carries, such as +49; empty: all */
+            prefixes?: string[];
+            /** Format: int64 */
+            priority: number;
+            /** @description ask the trunk to withhold the number shown */
+            private?: boolean;
+            /**
+             * Format: int64
+             * @description milliseconds of sound in a packet, 10 to 60; 0: 20
+             */
+            ptime?: number;
+            /** @description what a minute costs by beginnings of numbers, of which the longest counts; among trunks of one priority the cheapest is tried first */
+            rates?: {
+                [key: string]: number;
+            };
+            realm?: string;
+            /**
+             * Format: int64
+             * @description seconds without sound after which a call is ended; 0: as configured
+             */
+            rtp_timeout?: number;
+            /**
+             * Format: int64
+             * @description seconds of the session timer (RFC 4028); 0: 1800, -1: none
+             */
+            session_expires?: number;
+            source: string[];
+            /** @description SRTP suites in use; empty: all */
+            srtp_suites?: string[];
+            /** Format: int64 */
+            strip?: number;
+            /**
+             * Format: int64
+             * @description characters cut off numbers that come in
+             */
+            strip_in?: number;
+            /** @description protocols offered in the handshake (ALPN) */
+            tls_alpn?: string[];
+            /** @description PEM certificates that vouch for the far end; empty: the system's */
+            tls_ca?: string;
+            /** @description PEM chain of the certificate shown to the far end; its key is tls_key */
+            tls_certificate?: string;
+            /**
+             * @description lowest version of TLS; 1.2 when missing
+             * @enum {string}
+             */
+            tls_min?: "1.2" | "1.3";
+            /** @description name that the certificate must have, where it is not the host */
+            tls_server_name?: string;
+            transport: string;
+            username?: string;
+            /** Format: int64 */
+            weight: number;
+        };
+        TrunkView: {
+            /** @description address told to this trunk; empty: as configured, or that of the interface */
+            advertise?: string;
+            /** @description user name for digest, where it is not username */
+            auth_user?: string;
+            caller_id?: string;
+            /** @description where a caller's number is looked for: pai, rpid, from; empty: in that order */
+            caller_id_sources?: string[];
             /** Format: int64 */
             calls: number;
             /** Format: int64 */
             calls_per_second: number;
             codecs?: string[];
             country?: string;
+            /**
+             * Format: int64
+             * @description minutes of calls out on one day of UTC; 0: no limit
+             */
+            daily_minutes?: number;
             detail?: string;
+            /**
+             * @description the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5
+             * @enum {string}
+             */
+            digest?: "MD5" | "SHA-256";
+            /**
+             * Format: int64
+             * @description mark of media packets; 0: 46, expedited forwarding
+             */
+            dscp?: number;
+            /** @description ways in which keys are taken: rfc4733, info, inband; empty: all */
+            dtmf?: string[];
             enabled: boolean;
+            /**
+             * Format: int64
+             * @description seconds that a registration is asked for, 60 to 7200; 0: 3600
+             */
+            expires?: number;
+            has_in_password: boolean;
             has_password: boolean;
+            has_tls_key: boolean;
+            /** @description headers put on calls out */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description the same for a call on hold
+             */
+            hold_timeout?: number;
             host: string;
             id: string;
+            /** @description user name that calls in must prove by digest, besides coming from source; empty: none */
+            in_username?: string;
             insecure_tls?: boolean;
             /** Format: int64 */
             max_channels: number;
+            /**
+             * Format: int64
+             * @description seconds that a call may last; 0: 4 hours
+             */
+            max_duration?: number;
             media_encryption: string;
+            /**
+             * Format: int64
+             * @description least seconds of it agreed to; 0: 90
+             */
+            min_se?: number;
             mode: string;
             name: string;
+            /** @description nothing is spoken before the answer */
+            no_early_media?: boolean;
+            /**
+             * @description how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing
+             * @enum {string}
+             */
+            number_format?: "e164" | "digits" | "international" | "national";
+            /**
+             * Format: int64
+             * @description seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none
+             */
+            options_interval?: number;
+            /** @description host, with :port, that requests are sent to in place of the trunk's host */
+            outbound_proxy?: string;
             override_check: boolean;
+            /**
+             * @description acknowledgement of provisional responses (RFC 3262); auto when missing
+             * @enum {string}
+             */
+            prack?: "auto" | "required" | "never";
             prefix?: string;
+            /** @description put before numbers that come in */
+            prefix_in?: string;
+            /** @description beginnings of the numbers that it carries, such as +49; empty: all */
+            prefixes?: string[];
             /** Format: int64 */
             priority: number;
+            /** @description ask the trunk to withhold the number shown */
+            private?: boolean;
+            /**
+             * Format: int64
+             * @description milliseconds of sound in a packet, 10 to 60; 0: 20
+             */
+            ptime?: number;
+            /** @description what a minute costs by beginnings of numbers, of which the longest counts; among trunks of one priority the cheapest is tried first */
+            rates?: {
+                [key: string]: number;
+            };
             realm?: string;
+            /**
+             * Format: int64
+             * @description seconds without sound after which a call is ended; 0: as configured
+             */
+            rtp_timeout?: number;
+            /**
+             * Format: int64
+             * @description seconds of the session timer (RFC 4028); 0: 1800, -1: none
+             */
+            session_expires?: number;
             source: string[];
+            /** @description SRTP suites in use; empty: all */
+            srtp_suites?: string[];
             state: string;
             /** Format: int64 */
             strip?: number;
+            /**
+             * Format: int64
+             * @description characters cut off numbers that come in
+             */
+            strip_in?: number;
+            /** @description protocols offered in the handshake (ALPN) */
+            tls_alpn?: string[];
+            /** @description PEM certificates that vouch for the far end; empty: the system's */
+            tls_ca?: string;
+            /** @description PEM chain of the certificate shown to the far end; its key is tls_key */
+            tls_certificate?: string;
+            /**
+             * @description lowest version of TLS; 1.2 when missing
+             * @enum {string}
+             */
+            tls_min?: "1.2" | "1.3";
+            /** @description name that the certificate must have, where it is not the host */
+            tls_server_name?: string;
             transport: string;
             username?: string;
             /** Format: int64 */
@@ -2583,6 +3215,7 @@ export type BrandPatch = components['schemas']['BrandPatch'];
 export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
+export type CallSecurity = components['schemas']['CallSecurity'];
 export type ChatPatch = components['schemas']['ChatPatch'];
 export type CheckLine = components['schemas']['CheckLine'];
 export type Conversation = components['schemas']['Conversation'];
@@ -2596,6 +3229,7 @@ export type DirectoryPage = components['schemas']['DirectoryPage'];
 export type Entry = components['schemas']['Entry'];
 export type ErrorDetail = components['schemas']['ErrorDetail'];
 export type ErrorModel = components['schemas']['ErrorModel'];
+export type Finding = components['schemas']['Finding'];
 export type Group = components['schemas']['Group'];
 export type GroupBody = components['schemas']['GroupBody'];
 export type GroupPatch = components['schemas']['GroupPatch'];
@@ -2628,6 +3262,7 @@ export type Registration = components['schemas']['Registration'];
 export type ResourceRecord = components['schemas']['ResourceRecord'];
 export type RingBody = components['schemas']['RingBody'];
 export type RingEvent = components['schemas']['RingEvent'];
+export type Sample = components['schemas']['Sample'];
 export type ScheduleBody = components['schemas']['ScheduleBody'];
 export type ScheduleView = components['schemas']['ScheduleView'];
 export type Security = components['schemas']['Security'];
@@ -2641,11 +3276,13 @@ export type SignUpBody = components['schemas']['SignUpBody'];
 export type SignUpState = components['schemas']['SignUpState'];
 export type Stats = components['schemas']['Stats'];
 export type Step = components['schemas']['Step'];
+export type Template = components['schemas']['Template'];
 export type TextBody = components['schemas']['TextBody'];
 export type Token = components['schemas']['Token'];
 export type TokenBody = components['schemas']['TokenBody'];
 export type TokenView = components['schemas']['TokenView'];
 export type TrunkBody = components['schemas']['TrunkBody'];
+export type TrunkSettings = components['schemas']['TrunkSettings'];
 export type TrunkView = components['schemas']['TrunkView'];
 export type Usage = components['schemas']['Usage'];
 export type User = components['schemas']['User'];
@@ -2855,12 +3492,54 @@ export interface operations {
                      *             "media": "sdes-srtp",
                      *             "suite": "AEAD_AES_256_GCM"
                      *           },
-                     *           "mos": 4.4
+                     *           "mos": 4.4,
+                     *           "findings": [
+                     *             {
+                     *               "code": "good",
+                     *               "grade": "good",
+                     *               "text": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."
+                     *             }
+                     *           ]
                      *         }
                      *       }
                      *     ]
                      */
                     "application/json": components["schemas"]["Call"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "export-calls": {
+        parameters: {
+            query?: {
+                /** @description first moment (RFC 3339); 30 days ago when missing */
+                from?: string;
+                /** @description the moment behind the last; now when missing */
+                to?: string;
+                meeting?: string;
+                trunk?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict */
+                    "text/csv": string;
                 };
             };
             401: components["responses"]["problem-401"];
@@ -2906,11 +3585,53 @@ export interface operations {
                      *           "media": "sdes-srtp",
                      *           "suite": "AEAD_AES_256_GCM"
                      *         },
-                     *         "mos": 4.4
+                     *         "mos": 4.4,
+                     *         "findings": [
+                     *           {
+                     *             "code": "good",
+                     *             "grade": "good",
+                     *             "text": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."
+                     *           }
+                     *         ]
                      *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Call"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "get-bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example Call id-of-it
+                     *
+                     *     good    good: The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up.
+                     */
+                    "text/plain": string;
                 };
             };
             401: components["responses"]["problem-401"];
@@ -2940,23 +3661,76 @@ export interface operations {
                     /**
                      * @example {
                      *       "id": "id-of-it",
-                     *       "verdict": "The call ended normally.",
+                     *       "verdict": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up.",
+                     *       "findings": [
+                     *         {
+                     *           "code": "good",
+                     *           "grade": "good",
+                     *           "text": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."
+                     *         }
+                     *       ],
                      *       "steps": [
                      *         {
                      *           "at": "2026-03-05T08:30:00Z",
-                     *           "from": "192.0.2.7",
-                     *           "to": "bridge",
-                     *           "what": "INVITE",
-                     *           "text": "INVITE sip:7001@meet.example.org SIP/2.0"
+                     *           "from": "192.0.2.7:40122",
+                     *           "to": "192.0.2.1:5061",
+                     *           "network": "tls",
+                     *           "what": "INVITE sip:7001@meet.example.org SIP/2.0",
+                     *           "text": "INVITE sip:7001@meet.example.org SIP/2.0\r\n…"
                      *         },
                      *         {
                      *           "at": "2026-03-05T08:30:00Z",
-                     *           "what": "joined meeting 7001"
+                     *           "what": "room",
+                     *           "text": "meeting 7001"
+                     *         }
+                     *       ],
+                     *       "media": [
+                     *         {
+                     *           "at": "2026-03-05T08:30:05Z",
+                     *           "codec": "opus",
+                     *           "received": 250,
+                     *           "lost": 1,
+                     *           "sent": 250,
+                     *           "remote_lost": 0,
+                     *           "jitter_ms": 2.5,
+                     *           "rtt_ms": 18,
+                     *           "level_dbov": -24
                      *         }
                      *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["Ladder"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "get-pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example a pcap file */
+                    "application/vnd.tcpdump.pcap": string;
                 };
             };
             401: components["responses"]["problem-401"];
@@ -6121,6 +6895,55 @@ export interface operations {
             500: components["responses"]["problem-500"];
         };
     };
+    "list-trunk-templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "generic-register",
+                     *         "name": "Any carrier that gives a user name and password",
+                     *         "asks": [
+                     *           "host",
+                     *           "username",
+                     *           "password"
+                     *         ],
+                     *         "trunk": {
+                     *           "mode": "register",
+                     *           "transport": "tls",
+                     *           "host": "",
+                     *           "source": [],
+                     *           "media_encryption": "required",
+                     *           "enabled": false,
+                     *           "override_check": false,
+                     *           "priority": 0,
+                     *           "weight": 0,
+                     *           "max_channels": 0,
+                     *           "calls_per_second": 0
+                     *         }
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Template"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            500: components["responses"]["problem-500"];
+        };
+    };
     "list-trunks": {
         parameters: {
             query?: never;
@@ -6157,6 +6980,8 @@ export interface operations {
                      *         "max_channels": 0,
                      *         "calls_per_second": 5,
                      *         "has_password": true,
+                     *         "has_in_password": false,
+                     *         "has_tls_key": false,
                      *         "state": "disabled",
                      *         "calls": 0
                      *       }
@@ -6190,10 +7015,13 @@ export interface operations {
                  *       "source": [
                  *         "203.0.113.0/24"
                  *       ],
-                 *       "country": "DE"
+                 *       "country": "DE",
+                 *       "number_format": "national",
+                 *       "max_duration": 7200
                  *     }
                  */
                 "application/json": components["schemas"]["TrunkBody"];
+                "application/octet-stream": string;
             };
         };
         responses: {
@@ -6223,6 +7051,8 @@ export interface operations {
                      *       "max_channels": 0,
                      *       "calls_per_second": 5,
                      *       "has_password": true,
+                     *       "has_in_password": false,
+                     *       "has_tls_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -6274,6 +7104,8 @@ export interface operations {
                      *       "max_channels": 0,
                      *       "calls_per_second": 5,
                      *       "has_password": true,
+                     *       "has_in_password": false,
+                     *       "has_tls_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -6331,6 +7163,7 @@ export interface operations {
                  *     }
                  */
                 "application/json": components["schemas"]["TrunkBody"];
+                "application/octet-stream": string;
             };
         };
         responses: {
@@ -6360,6 +7193,8 @@ export interface operations {
                      *       "max_channels": 0,
                      *       "calls_per_second": 5,
                      *       "has_password": true,
+                     *       "has_in_password": false,
+                     *       "has_tls_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -6395,15 +7230,15 @@ export interface operations {
                     /**
                      * @example [
                      *       {
-                     *         "what": "resolution",
+                     *         "what": "DNS",
                      *         "ok": true,
-                     *         "detail": "sip.example.net is 203.0.113.5"
+                     *         "detail": "leads to tls:203.0.113.5:5061"
                      *       },
                      *       {
-                     *         "what": "registration",
+                     *         "what": "REGISTER",
                      *         "ok": false,
-                     *         "detail": "403 Forbidden",
-                     *         "remedy": "Check user name and password."
+                     *         "detail": "not registered: 403 Forbidden",
+                     *         "remedy": "The carrier does not let this account in: check username and password, and whether it allows this address."
                      *       }
                      *     ]
                      */

@@ -24,15 +24,15 @@ const sections: [Section, keyof typeof rank][] = [
   ["devices", "administrator"], ["users", "superuser"], ["audit", "superuser"], ["settings", "superuser"],
 ];
 
-export function Console({ section }: { section: string }) {
+export function Console({ section, id }: { section: string; id?: string }) {
   return (
     <SignedIn>
-      <Desk section={section} />
+      <Desk section={section} id={id} />
     </SignedIn>
   );
 }
 
-function Desk({ section }: { section: string }) {
+function Desk({ section, id }: { section: string; id?: string }) {
   const me = useMe();
   const mine = sections.filter(([, role]) => rank[me.role] >= rank[role]).map(([name]) => name);
   const at = mine.find((s) => s === section) ?? "live";
@@ -76,7 +76,7 @@ function Desk({ section }: { section: string }) {
           </div>
         )}
         {at === "live" && <Live tick={tick} />}
-        {at === "calls" && <Calls tick={tick} />}
+        {at === "calls" && <Calls tick={tick} id={id} />}
         {at === "meetings" && <Collection key={at} resource={meetings} tick={tick} />}
         {at === "trunks" && <Collection key={at} resource={trunks} tick={tick} />}
         {at === "numbers" && <Collection key={at} resource={numbers} tick={tick} />}

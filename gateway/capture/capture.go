@@ -1,0 +1,124 @@
+// Package capture makes a capture of a call's signalling that Wireshark opens:
+// a pcap file with the addresses and the times that its messages had. They were
+// masked when they were recorded, and what came by TCP or TLS stands in UDP
+// datagrams, so that every message is one packet. And it makes the packets of
+// HEPv3, by which a Homer is told of them.
+package capture
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"bridgehead/gateway/store"
+)
+
+// mostPayload is what an IP packet has room for, with its headers.
+const mostPayload = 65535 - 40 - 8
+
+// PCAP is the messages of a ladder as a capture of raw IP packets.
+func PCAP(steps []store.Step) []byte {
+	const magic, rawIP = 0xa1b23c4d, 101 // of nanoseconds; LINKTYPE_RAW
+	var out bytes.Buffer
+	le := binary.LittleEndian
+	head := le.AppendUint32(nil, magic)
+	head = le.AppendUint16(head, 2)
+	head = le.AppendUint16(head, 4)
+	head = append(head, make([]byte, 8)...)
+	head = le.AppendUint32(head, 65535)
+	head = le.AppendUint32(head, rawIP)
+	out.Write(head)
+	for _, s := range steps {
+		from, to, ok := ends(s)
+		if !ok || s.Text == "" {
+			continue
+		}
+		p := packet(from, to, []byte(s.Text))
+		b := le.AppendUint32(nil, uint32(s.At.Unix()))
+		b = le.AppendUint32(b, uint32(s.At.Nanosecond()))
+		b = le.AppendUint32(b, uint32(len(p)))
+		b = le.AppendUint32(b, uint32(len(p)))
+		out.Write(append(b, p...))
+	}
+	return out.Bytes()
+}
+
+// ends are those of a message; false: the step is none.
+func ends(s store.Step) (from, to netip.AddrPort, ok bool) {
+	from, err := netip.ParseAddrPort(s.From)
+	if err != nil {
+		return from, to, false
+	}
+	if to, err = netip.ParseAddrPort(s.To); err != nil {
+		return from, to, false
+	}
+	unmap := func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+	from, to = unmap(from), unmap(to)
+	return from, to, from.Addr().Is4() == to.Addr().Is4()
+}
+
+// packet is a UDP datagram in its IP packet (RFC 791, RFC 8200, RFC 768).
+func packet(from, to netip.AddrPort, payload []byte) []byte {
+	payload = payload[:min(len(payload), mostPayload)]
+	be := binary.BigEndian
+	udp := be.AppendUint16(nil, from.Port())
+	udp = be.AppendUint16(udp, to.Port())
+	udp = be.AppendUint16(udp, uint16(8+len(payload)))
+	udp = append(be.AppendUint16(udp, 0), payload...)
+	src, dst := from.Addr().AsSlice(), to.Addr().AsSlice()
+	const protocol, hops = 17, 64
+	pseudo := append(append(bytes.Clone(src), dst...), 0, protocol)
+	pseudo = be.AppendUint16(pseudo, uint16(len(udp)))
+	sum := checksum(append(pseudo, udp...))
+	if sum == 0 {
+		sum = 0xffff
+	}
+	be.PutUint16(udp[6:], sum)
+	if !from.Addr().Is4() {
+		head := be.AppendUint16([]byte{6 << 4, 0, 0, 0}, uint16(len(udp)))
+		head = append(append(append(head, protocol, hops), src...), dst...)
+		return append(head, udp...)
+	}
+	head := be.AppendUint16([]byte{4<<4 | 5, 0}, uint16(20+len(udp)))
+	head = append(head, 0, 0, 0, 0, hops, protocol, 0, 0)
+	head = append(append(head, src...), dst...)
+	be.PutUint16(head[10:], checksum(head))
+	return append(head, udp...)
+}
+
+// checksum is the Internet's (RFC 1071).
+func checksum(b []byte) uint16 {
+	sum := uint32(0)
+	for ; len(b) > 1; b = b[2:] {
+		sum += uint32(binary.BigEndian.Uint16(b))
+	}
+	if len(b) == 1 {
+		sum += uint32(b[0]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// Meta is what HEP tells beside a message.
+type Meta struct {
+	At       time.Time
+	From, To netip.AddrPort
+	Network  string // udp, tcp, tls, wss
+	Kind     Kind
+	Agent    uint32 // that captured it
+	Call     string // by which messages belong together
+}
+
+// Kind of payload, as HEP numbers them.
+type Kind uint8
+
+// The kinds that are sent.
+const (
+	SIP  Kind = 1
+	RTCP Kind = 5 // as JSON
+	H225 Kind = 3
+	Log  Kind = 100
+)

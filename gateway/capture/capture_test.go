@@ -1,0 +1,120 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/binary"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bridgehead/gateway/store"
+)
+
+const invite = "INVITE sip:7001@meet.example.org SIP/2.0\r\nVia: SIP/2.0/TLS 203.0.113.7:5061;branch=z9hG4bK1\r\nFrom: <sip:ann@example.org>;tag=1\r\n" +
+	"To: <sip:7001@meet.example.org>\r\nCall-ID: one@example.org\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+
+var (
+	noon   = time.Date(2026, 3, 5, 12, 0, 0, 123456789, time.UTC)
+	ladder = []store.Step{
+		{At: noon, From: "203.0.113.7:40122", To: "192.0.2.1:5061", Network: "tls", What: "INVITE sip:7001@meet.example.org SIP/2.0", Text: invite},
+		{At: noon, What: "routed", Text: "7001"},
+		{At: noon.Add(time.Second), From: "[2001:db8::1]:5061", To: "[2001:db8::2]:5061", Network: "tls", What: "SIP/2.0 100 Trying", Text: strings.Replace(invite, "INVITE sip:7001@meet.example.org SIP/2.0", "SIP/2.0 100 Trying", 1)},
+		{At: noon, From: "nobody", To: "192.0.2.1:5061", Text: "no address"},
+	}
+)
+
+// shark dissects a capture; the test is left out where there is none.
+func shark(t *testing.T, pcap []byte, args ...string) string {
+	t.Helper()
+	program, err := exec.LookPath("tshark")
+	if err != nil {
+		t.Skip("no tshark: make setup-test installs it")
+	}
+	file := filepath.Join(t.TempDir(), "call.pcap")
+	if err := os.WriteFile(file, pcap, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, append([]string{"-r", file, "-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-T", "fields", "-E", "separator=|"}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr.Bytes())
+	}
+	return string(out)
+}
+
+func TestWiresharkReadsACall(t *testing.T) {
+	got := shark(t, PCAP(ladder), "-e", "frame.time_epoch", "-e", "ip.src", "-e", "ipv6.src", "-e", "udp.srcport", "-e", "sip.Request-Line", "-e", "sip.Status-Line", "-e", "sip.Call-ID",
+		"-e", "udp.checksum.status", "-e", "ip.checksum.status")
+	want := "1772712000.123456789|203.0.113.7||40122|INVITE sip:7001@meet.example.org SIP/2.0||one@example.org|1|1\n" +
+		"1772712001.123456789||2001:db8::1|5061||SIP/2.0 100 Trying|one@example.org|1|\n"
+	if got != want {
+		t.Errorf("Wireshark reads\n%swant\n%s", got, want)
+	}
+}
+
+func TestLongMessagesAndNoneMakeACapture(t *testing.T) {
+	if b := PCAP(nil); len(b) != 24 {
+		t.Errorf("an empty capture has %d octets", len(b))
+	}
+	b := PCAP([]store.Step{{From: "192.0.2.1:1", To: "192.0.2.2:2", Text: strings.Repeat("x", 100_000)}})
+	if len(b) > 24+16+65535 {
+		t.Errorf("a packet of %d octets", len(b))
+	}
+}
+
+func TestHomerReadsAMessage(t *testing.T) {
+	homer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer homer.Close()
+	e, err := NewExporter(homer.LocalAddr().String(), 2026, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := Meta{At: noon, From: netip.MustParseAddrPort("203.0.113.7:40122"), To: netip.MustParseAddrPort("192.0.2.1:5061"), Network: "tls", Kind: SIP, Call: "leg1"}
+	e.Send(m, []byte(invite))
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 65536)
+	n, err := homer.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(b[:4]) != "HEP3" || int(binary.BigEndian.Uint16(b[4:])) != n {
+		t.Fatalf("header %x, of %d octets", b[:6], n)
+	}
+	got := map[uint16]string{}
+	for at := 6; at < n; { // vendor, type, length with this header
+		kind, length := binary.BigEndian.Uint16(b[at+2:]), int(binary.BigEndian.Uint16(b[at+4:]))
+		got[kind] = string(b[at+6 : at+length])
+		at += length
+	}
+	want := map[uint16]string{1: "\x02", 2: "\x06", 3: "\xcb\x00\x71\x07", 4: "\xc0\x00\x02\x01", 7: "\x9c\xba", 8: "\x13\xc5", 9: "\x69\xa9\x70\x40", 10: "\x00\x01\xe2\x40",
+		11: "\x01", 12: "\x00\x00\x07\xea", 15: invite, 17: "leg1"}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
+// A Homer that is away holds nobody up.
+func TestExportNeverWaits(t *testing.T) {
+	e := &Exporter{queue: make(chan []byte, 1)}
+	m := Meta{From: netip.MustParseAddrPort("203.0.113.7:1"), To: netip.MustParseAddrPort("192.0.2.1:2")}
+	for range 10 {
+		e.Send(m, []byte("x"))
+	}
+	if n := e.Lost.Load(); n != 9 {
+		t.Errorf("%d lost", n)
+	}
+}
