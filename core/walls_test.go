@@ -48,7 +48,7 @@ var walls = map[string][]string{
 	"gateway/mail":        {},
 	"gateway/backup":      {"gateway/store"},
 	"gateway/alerts":      {},
-	"gateway/api":         {"core/...", "gateway/alerts", "gateway/capture", "gateway/chat", "gateway/dialplan", "gateway/directory", "gateway/doctor", "gateway/invite", "gateway/mail", "gateway/network", "gateway/records", "gateway/store"},
+	"gateway/api":         {"core/...", "gateway/alerts", "gateway/capture", "gateway/chat", "gateway/dialplan", "gateway/directory", "gateway/doctor", "gateway/invite", "gateway/lines", "gateway/mail", "gateway/network", "gateway/records", "gateway/store"},
 	"gateway/dialplan":    {"core/...", "gateway/records", "gateway/store"},
 	"gateway/contentline": {},
 	"gateway/network":     {},
