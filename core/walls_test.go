@@ -47,7 +47,7 @@ var walls = map[string][]string{
 	"gateway/backup":      {"gateway/store"},
 	"gateway/alerts":      {},
 	"gateway/api":         {"core/...", "gateway/alerts", "gateway/chat", "gateway/dialplan", "gateway/directory", "gateway/invite", "gateway/mail", "gateway/network", "gateway/records", "gateway/store"},
-	"gateway/dialplan":    {"core/...", "gateway/records", "gateway/store"},
+	"gateway/dialplan":    {"core/...", "gateway/records", "gateway/store", "pstn"},
 	"gateway/contentline": {},
 	"gateway/network":     {},
 	"gateway/directory":   {"core/...", "gateway/contentline", "gateway/store"},

@@ -24,6 +24,7 @@ import (
 	"bridgehead/core/clock"
 	"bridgehead/core/compose"
 	"bridgehead/core/ivr"
+	"bridgehead/core/ivr/prompts"
 	"bridgehead/core/meet"
 	"bridgehead/core/rtpio"
 	"bridgehead/gateway/alerts"
@@ -131,8 +132,36 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	}
 	g.composer = newComposer(cfg, g.log)
 	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Composer: g.composer, Layout: compose.Layout(cfg.Video.Layout),
-		Guard: g.guard, Book: g.book, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
+		Voices: g.voices(cfg), Home: g.home, Guard: g.guard, Book: g.book, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
 	return nil
+}
+
+// home is what calls to telephones are subject to, by the configuration.
+func (g *gateway) home() dialplan.Home { return homeOf(g.cfg.Load()) }
+
+func homeOf(cfg *config.Config) dialplan.Home {
+	return dialplan.Home{Country: cfg.PSTN.Country, Countries: cfg.PSTN.Countries}
+}
+
+// voices speak the languages of telephone numbers; each is read when it is first
+// needed.
+func (g *gateway) voices(cfg *config.Config) func(string) *ivr.Voice {
+	all := map[string]func() *ivr.Voice{}
+	for _, language := range prompts.Languages() {
+		all[language] = sync.OnceValue(func() *ivr.Voice {
+			v, err := ivr.NewVoice(language, filepath.Join(cfg.Data, "prompts"))
+			if err != nil {
+				g.log.Error("prompts not read", "language", language, "error", err)
+			}
+			return v
+		})
+	}
+	return func(language string) *ivr.Voice {
+		if read := all[language]; read != nil {
+			return read()
+		}
+		return nil
+	}
 }
 
 func address(s string) netip.Addr {
@@ -185,7 +214,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	g.plan.Present = g.people.Registered
 	g.plan.Dialer(g.sip, "sip", "sips")
 	g.plan.Dialer(g.h323, "h323")
-	g.plan.Dialer(g.pstn, "tel")
+	g.plan.Telephone(g.pstn)
 	if cfg.Listen.WebRTC == "" {
 		return nil
 	}

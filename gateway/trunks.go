@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bridgehead/gateway/api"
+	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/store"
 	"bridgehead/pstn"
 	"bridgehead/sip"
@@ -43,23 +44,18 @@ func (b *trunkBoard) load() {
 		b.g.log.Error("numbers not loaded", "error", err)
 		return
 	}
-	cfg := b.g.cfg.Load()
-	rules := pstn.Rules{Country: cfg.PSTN.Country, Allowed: cfg.PSTN.Countries}
 	var lines []sip.TrunkConfig
 	for _, t := range trunks {
 		lines = append(lines, b.line(t))
-		if t.Enabled && t.Host != "" {
-			rules.Routes = append(rules.Routes, pstn.Route{Line: t.Name, Priority: t.Priority, Weight: t.Weight, From: t.CallerID, CallsPerSecond: float64(t.CallsPerSecond)})
-		}
-	}
-	for _, n := range numbers {
-		rules.Numbers = append(rules.Numbers, pstn.Number{Number: n.Number, Trunk: n.Trunk})
 	}
 	if err := b.g.sip.SetTrunks(lines); err != nil {
 		b.g.log.Error("trunks not changed", "error", err)
 	}
-	if err := b.g.pstn.SetRules(rules); err != nil {
+	if err := b.g.pstn.SetRules(dialplan.Telephone(b.g.home(), trunks, numbers)); err != nil {
 		b.g.log.Error("dial-out rules not changed", "error", err)
+	}
+	if err := b.g.plan.Reload(ctx); err != nil {
+		b.g.log.Error("dial plan not changed", "error", err)
 	}
 }
 

@@ -90,7 +90,7 @@ func (e *Edge) Serve(ctx context.Context, _ core.Dialplan) error {
 // SetRules replaces the rules, after checking them.
 func (e *Edge) SetRules(r Rules) error {
 	for _, c := range r.Allowed {
-		if c != "001" && phonenumbers.GetCountryCodeForRegion(strings.ToUpper(c)) == 0 {
+		if !IsCountry(c) {
 			return fmt.Errorf("pstn: %q is no ISO 3166 country code", c)
 		}
 	}
@@ -107,7 +107,8 @@ func (e *Edge) SetRules(r Rules) error {
 	return nil
 }
 
-func (e *Edge) current() Rules {
+// Rules are those in force; they are not to be changed.
+func (e *Edge) Rules() Rules {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.rules
@@ -119,8 +120,10 @@ func refuse(code core.Code, say, detail string) error {
 
 // Check tells whether a number may be called, and gives it in E.164. The error
 // is a [core.Reason].
-func (e *Edge) Check(to string) (string, error) {
-	r := e.current()
+func (e *Edge) Check(to string) (string, error) { return e.Rules().Check(to) }
+
+// Check is [Edge.Check] by these rules.
+func (r Rules) Check(to string) (string, error) {
 	n, err := parse(to, r.Country)
 	if err != nil {
 		return "", refuse(core.NotFound, "That is not a telephone number.", "no telephone number")
@@ -148,11 +151,38 @@ func (e *Edge) Dial(ctx context.Context, to string, into core.Room) (core.Leg, e
 
 // DialFrom is Dial with a number to show, which must be one of ours.
 func (e *Edge) DialFrom(ctx context.Context, to, from string, into core.Room) (core.Leg, error) {
-	number, err := e.Check(to)
+	return e.Place(ctx, Request{To: to, From: from, Limits: Limits{Allowed: e.Rules().Allowed}}, into)
+}
+
+// Limits are what a call out must keep to.
+type Limits struct {
+	Lines   []string // that may carry it; nil: all
+	Allowed []string // ISO 3166 codes of countries that may be called
+}
+
+// Within are the rules for a call with limits.
+func (r Rules) Within(l Limits) Rules {
+	r.Allowed = l.Allowed
+	if l.Lines != nil {
+		r.Routes = slices.DeleteFunc(slices.Clone(r.Routes), func(rt Route) bool { return !slices.Contains(l.Lines, rt.Line) })
+	}
+	return r
+}
+
+// Request is a call out.
+type Request struct {
+	To   string
+	From string // to show: one of ours, "" for none
+	Limits
+}
+
+// Place is Dial within limits of the call's own.
+func (e *Edge) Place(ctx context.Context, q Request, into core.Room) (core.Leg, error) {
+	r := e.Rules().Within(q.Limits)
+	number, err := r.Check(q.To)
 	if err != nil {
 		return nil, err
 	}
-	r := e.current()
 	last := refuse(core.Unreachable, "There is no line for this call.", "no route for "+number)
 	for _, rt := range order(r.Routes, number) {
 		line, ok := e.opt.Lines(rt.Line)
@@ -163,7 +193,7 @@ func (e *Edge) DialFrom(ctx context.Context, to, from string, into core.Room) (c
 			last = refuse(core.Overload, "All lines are busy.", "route over "+rt.Line+": too many calls per second")
 			continue
 		}
-		leg, err := line.Dial(ctx, number, r.shown(from, rt), limited(into, rt.MaxDuration))
+		leg, err := line.Dial(ctx, number, r.shown(q.From, rt), limited(into, rt.MaxDuration))
 		if err == nil {
 			return leg, nil
 		}
@@ -195,16 +225,28 @@ func (r *Rules) shown(from string, rt Route) string {
 	return rt.From
 }
 
-// order lists the routes that serve a number: by priority, and within one at
-// random by weight.
-func order(routes []Route, number string) []Route {
-	var list []Route
+// Serving names the lines that would carry a call to a number, by priority.
+func (r Rules) Serving(number string) (lines []string) {
+	for _, rt := range serving(r.Routes, number) {
+		lines = append(lines, rt.Line)
+	}
+	return lines
+}
+
+func serving(routes []Route, number string) (list []Route) {
 	for _, rt := range routes {
 		if len(rt.Prefixes) == 0 || slices.ContainsFunc(rt.Prefixes, func(p string) bool { return strings.HasPrefix(number, p) }) {
 			list = append(list, rt)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Route) int { return cmp.Compare(a.Priority, b.Priority) })
+	return list
+}
+
+// order lists the routes that serve a number: by priority, and within one at
+// random by weight.
+func order(routes []Route, number string) []Route {
+	list := serving(routes, number)
 	for i := range list {
 		sum := 0
 		for j := i; j < len(list) && list[j].Priority == list[i].Priority; j++ {

@@ -89,7 +89,7 @@ func newDesk(t *testing.T) *desk {
 			return []string{"not yet"}
 		},
 		Registrations: func() []Registration { return []Registration{{User: "room1", Protocol: "sip"}} },
-		RevokeDevice:  func(u string) { d.revoke = append(d.revoke, u) }, TrunksChanged: func() {},
+		RevokeDevice:  func(u string) { d.revoke = append(d.revoke, u) }, TrunksChanged: func() { _ = plan.Reload(context.Background()) },
 		SignUp:        func() Addresses { return d.domains },
 		MetricsOpenTo: func() []netip.Prefix { return d.near },
 		RevokeUser:    func(id string) { d.revoke = append(d.revoke, id) },
