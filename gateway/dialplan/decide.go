@@ -58,7 +58,11 @@ func (d Decision) String() string {
 		}
 		fmt.Fprintf(&b, "%s %s: %s\n", mark, strings.TrimSpace(s.What+" "+s.Name), s.Why)
 	}
-	return b.String() + "= " + d.Outcome
+	b.WriteString("= " + d.Outcome)
+	if d.Says != "" {
+		b.WriteString(": " + d.Says)
+	}
+	return b.String()
 }
 
 // exit is leave to call a telephone. Only [walk.leave] makes one that calls

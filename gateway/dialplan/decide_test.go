@@ -140,6 +140,7 @@ func TestRulesThatAreRefused(t *testing.T) {
 	for want, change := range map[string]func(*store.RuleSettings){
 		"not anchored":             func(r *store.RuleSettings) { r.Pattern = `\+44\d+` },
 		"pattern ^+44 is not anch": func(r *store.RuleSettings) { r.Pattern = `^+44` },
+		"+44.* is not anchored":    func(r *store.RuleSettings) { r.Pattern = `+44.*` },
 		"is not anchored":          func(r *store.RuleSettings) { r.Pattern = `44$` },
 		"no RE2 expression":        func(r *store.RuleSettings) { r.Pattern = `^(?=x)$` },
 		"256":                      func(r *store.RuleSettings) { r.Pattern = strings.Repeat("1", 300) },

@@ -74,8 +74,9 @@ func (c *rule) checkWho() error {
 	return nil
 }
 
-// plain are the characters of a pattern that is a beginning.
-var plain = regexp.MustCompile(`^[+0-9A-Za-z*#@._-]+$`)
+// plain is a pattern that is a beginning. What people write as an expression,
+// such as 44.*, is none.
+var plain = regexp.MustCompile(`^[+*#]*[0-9A-Za-z#@._-]*$`)
 
 func (c *rule) checkPattern() error {
 	p := c.Pattern
