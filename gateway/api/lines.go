@@ -202,7 +202,7 @@ type numberBody struct {
 	Invites  *bool  `json:"in_invites,omitempty" doc:"list it in invitations; true when missing"`
 
 	NoPasscode bool         `json:"no_passcode,omitempty" doc:"let its callers into the meeting as guests without its passcode"`
-	Hours      *store.Hours `json:"hours,omitempty" doc:"when it leads to its target; at any time when missing"`
+	Hours      *store.Hours `json:"hours,omitempty" doc:"when it leads to its target; at any time when missing, or with an empty time_zone"`
 }
 
 type numberPatch struct {
@@ -214,7 +214,15 @@ type numberPatch struct {
 	Invites  *bool   `json:"in_invites,omitempty" doc:"list it in invitations"`
 
 	NoPasscode *bool        `json:"no_passcode,omitempty" doc:"let its callers into the meeting as guests without its passcode"`
-	Hours      *store.Hours `json:"hours,omitempty" doc:"when it leads to its target; with an empty time_zone, at any time from now on"`
+	Hours      *store.Hours `json:"hours,omitempty" doc:"when it leads to its target; with an empty time_zone, at any time"`
+}
+
+// hoursOf are hours as they are kept: those without a time zone are none.
+func hoursOf(h *store.Hours) *store.Hours {
+	if h == nil || h.TimeZone == "" {
+		return nil
+	}
+	return h
 }
 
 func (s *server) numbers(api huma.API) {
@@ -227,7 +235,7 @@ func (s *server) numbers(api huma.API) {
 	})
 	huma.Register(api, operation("POST", "/numbers", "add-number", "Let a telephone number lead somewhere", admin, tag), func(ctx context.Context, in *body[numberBody]) (*body[store.Number], error) {
 		b := in.Body
-		n := store.Number{Number: b.Number, Trunk: b.Trunk, Target: b.Target, Country: b.Country, Language: b.Language, Label: b.Label, InInvites: true, NoPasscode: b.NoPasscode, Hours: b.Hours}
+		n := store.Number{Number: b.Number, Trunk: b.Trunk, Target: b.Target, Country: b.Country, Language: b.Language, Label: b.Label, InInvites: true, NoPasscode: b.NoPasscode, Hours: hoursOf(b.Hours)}
 		set(&n.InInvites, b.Invites)
 		if err := dialplan.CheckNumber(ctx, s.Store, &n); err != nil {
 			return nil, fail(err)
@@ -250,10 +258,8 @@ func (s *server) numbers(api huma.API) {
 		set(&n.Label, in.Body.Label)
 		set(&n.InInvites, in.Body.Invites)
 		set(&n.NoPasscode, in.Body.NoPasscode)
-		if h := in.Body.Hours; h != nil {
-			if n.Hours = h; h.TimeZone == "" {
-				n.Hours = nil
-			}
+		if in.Body.Hours != nil {
+			n.Hours = hoursOf(in.Body.Hours)
 		}
 		if err := dialplan.CheckNumber(ctx, s.Store, &n); err != nil {
 			return nil, fail(err)
