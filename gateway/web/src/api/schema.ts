@@ -328,6 +328,106 @@ export interface paths {
         patch: operations["change-device"];
         trace?: never;
     };
+    "/api/v1/dialplan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the rules of the dial plan, in their order */
+        get: operations["list-rules"];
+        put?: never;
+        /**
+         * Make a rule
+         * @description What can be called by a number or name of its own (telephone numbers, meetings, devices, accounts) comes before all rules; of these, the first that matches decides. One that leads to a trunk is for callers who have proved who they are, and calls the countries that it names, none when it names none.
+         */
+        post: operations["add-rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dialplan/expectations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what is expected of the dial plan, and whether it is so */
+        get: operations["list-expectations"];
+        put?: never;
+        /**
+         * Expect where a call leads, after every change
+         * @description It must be so now. From then on a change of rules, numbers or trunks that breaks it is refused with 409, and the answer names it.
+         */
+        post: operations["add-expectation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dialplan/expectations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Expect something no more */
+        delete: operations["remove-expectation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dialplan/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell where a call would lead, and why
+         * @description By what decides about calls, so that it is what would happen. It places none.
+         */
+        post: operations["simulate-call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dialplan/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a rule */
+        delete: operations["remove-rule"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a rule
+         * @description Fields that are missing stay.
+         */
+        patch: operations["change-rule"];
+        trace?: never;
+    };
     "/api/v1/directory": {
         parameters: {
             query?: never;
@@ -1506,6 +1606,30 @@ export interface components {
             /** @description the credential, as its toJSON gives it */
             response: unknown;
         };
+        Attempt: {
+            /**
+             * Format: date-time
+             * @description now, when missing
+             */
+            at?: string;
+            /**
+             * @description who calls, or has somebody called; a stranger when empty
+             * @enum {string}
+             */
+            class?: "stranger" | "device" | "user" | "superuser" | "administrator";
+            /**
+             * @description in: it comes to the bridge; out: a meeting places it
+             * @default in
+             * @enum {string}
+             */
+            direction?: "in" | "out";
+            /** @description the caller's number */
+            from?: string;
+            /** @description called number, name or address */
+            to: string;
+            /** @description over which it comes in */
+            trunk?: string;
+        };
         AudioView: {
             /** Format: int64 */
             bitrate_kbps?: number;
@@ -1619,6 +1743,20 @@ export interface components {
             members: string[];
             /** @description of a group; without it, and with one other, it is the conversation of the two */
             name?: string;
+        };
+        Decision: {
+            /** @description trunks that carry the call, by priority */
+            lines?: string[];
+            /** @description as it is called, in E.164 */
+            number?: string;
+            /** @description reception, echo, meeting:NUMBER, device:USER, user:EMAIL, address:URI, trunk:NAME +NUMBER or refuse CODE */
+            outcome: string;
+            /** @description name of the rule that decided */
+            rule?: string;
+            /** @description what a refused caller is told */
+            says?: string;
+            /** @description what was tried, in this order */
+            steps: components["schemas"]["Tried"][];
         };
         DeviceBody: {
             extension?: string;
@@ -1737,6 +1875,12 @@ export interface components {
              */
             type?: string;
         };
+        ExpectationBody: {
+            call: components["schemas"]["Attempt"];
+            name: string;
+            /** @description outcome, or how it begins; when missing, what happens now */
+            want?: string;
+        };
         Group: {
             /** Format: date-time */
             created: string;
@@ -1779,6 +1923,13 @@ export interface components {
             started: string;
             /** @description as it was called; passcodes are left out */
             to: string;
+        };
+        Hours: {
+            open: components["schemas"]["Span"][];
+            /** @description where it leads while closed, as target; when empty, an announcement */
+            otherwise?: string;
+            /** @description by its IANA name, such as Europe/Berlin */
+            time_zone: string;
         };
         InvitationView: {
             dial_ins: components["schemas"]["DialIn"][];
@@ -1958,19 +2109,29 @@ export interface components {
         };
         Number: {
             country?: string;
+            /** @description when it leads to its target; at any time when missing */
+            hours?: components["schemas"]["Hours"];
             in_invites: boolean;
             label?: string;
             language?: string;
+            /** @description callers are not asked for the passcode of the meeting that it leads to, and come in as guests */
+            no_passcode: boolean;
             number: string;
             target: string;
             trunk: string;
         };
         NumberBody: {
+            /** @description ISO code; found by the number when missing */
             country?: string;
+            /** @description when it leads to its target; at any time when missing, or with an empty time_zone */
+            hours?: components["schemas"]["Hours"];
             /** @description list it in invitations; true when missing */
             in_invites?: boolean;
             label?: string;
+            /** @description ISO code of the language that its callers are spoken to in */
             language?: string;
+            /** @description let its callers into the meeting as guests without its passcode */
+            no_passcode?: boolean;
             /** @description E.164 */
             number: string;
             target: string;
@@ -1978,10 +2139,14 @@ export interface components {
         };
         NumberPatch: {
             country?: string;
+            /** @description when it leads to its target; with an empty time_zone, at any time */
+            hours?: components["schemas"]["Hours"];
             /** @description list it in invitations */
             in_invites?: boolean;
             label?: string;
             language?: string;
+            /** @description let its callers into the meeting as guests without its passcode */
+            no_passcode?: boolean;
             target?: string;
             trunk?: string;
         };
@@ -2070,6 +2235,15 @@ export interface components {
             type: string;
             value: string;
         };
+        Result: {
+            call: components["schemas"]["Attempt"];
+            decision: components["schemas"]["Decision"];
+            id: string;
+            met: boolean;
+            name: string;
+            /** @description outcome, or how it begins */
+            want: string;
+        };
         RingBody: {
             /** @description its id */
             account: string;
@@ -2080,6 +2254,77 @@ export interface components {
             meeting: string;
             /** @description its name */
             name: string;
+        };
+        Rule: {
+            /**
+             * @description the least that the caller must be
+             * @enum {string}
+             */
+            class: "any" | "member" | "superuser" | "administrator";
+            /** @description that a rule with a trunk lets call, by ISO 3166 code; none: no calls */
+            countries: string[];
+            /** @enum {string} */
+            direction: "in" | "out";
+            enabled: boolean;
+            id: string;
+            name: string;
+            /** @description the beginning of the called number or name, or an RE2 expression of the whole between ^ and $ */
+            pattern: string;
+            /** @description put before what is left */
+            prepend?: string;
+            /**
+             * Format: int64
+             * @description the lowest is tried first
+             */
+            priority: number;
+            /** @description instead of both: a template with the groups of the expression, such as +49$1 */
+            rewrite?: string;
+            /** @description any, trunk (any of them), trunk:NAME, stranger, device or account */
+            source: string;
+            /**
+             * Format: int64
+             * @description characters cut off the beginning
+             */
+            strip?: number;
+            /** @description reception, meeting, meeting:NUMBER, user, user:EMAIL, trunk, trunk:NAME, refuse, refuse:WORDS or next */
+            target: string;
+        };
+        RuleBody: {
+            /**
+             * @description the least that the caller must be; member: a registered device or an account
+             * @enum {string}
+             */
+            class?: "any" | "member" | "superuser" | "administrator";
+            /** @description that a rule with a trunk lets call, by ISO 3166 code; none: no calls */
+            countries?: string[];
+            /**
+             * @description in: calls that come to the bridge; out: those that meetings place
+             * @enum {string}
+             */
+            direction?: "in" | "out";
+            /** @description true when missing */
+            enabled?: boolean;
+            name?: string;
+            /** @description the beginning of the called number or name, or an RE2 expression of the whole between ^ and $ */
+            pattern?: string;
+            /** @description put before what is left */
+            prepend?: string;
+            /**
+             * Format: int64
+             * @description the lowest is tried first; 100 when missing
+             */
+            priority?: number;
+            /** @description instead of both: a template with the groups of the expression, such as +49$1 */
+            rewrite?: string;
+            /** @description any, trunk (any of them), trunk:NAME, stranger, device or account */
+            source?: string;
+            /**
+             * Format: int64
+             * @description characters cut off the beginning
+             */
+            strip?: number;
+            /** @description reception, meeting (by the number called), meeting:NUMBER, user (by the extension called), user:EMAIL, trunk (any), trunk:NAME, refuse, refuse:WORDS, or next: go on with the number as rewritten */
+            target?: string;
         };
         ScheduleBody: {
             /** Format: int64 */
@@ -2190,6 +2435,11 @@ export interface components {
             /** @description whether anybody may sign up at all */
             open: boolean;
         };
+        Span: {
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            from: string;
+            to: string;
+        };
         Stats: {
             /** Format: int64 */
             bitrate_kbps?: number;
@@ -2269,6 +2519,13 @@ export interface components {
              */
             used?: string;
             user: string;
+        };
+        Tried: {
+            matched: boolean;
+            name?: string;
+            /** @enum {string} */
+            what: "number" | "meeting" | "device" | "rule" | "default";
+            why: string;
         };
         TrunkBody: {
             caller_id?: string;
@@ -2577,6 +2834,7 @@ export interface components {
 export type Act = components['schemas']['Act'];
 export type AlertsPatch = components['schemas']['AlertsPatch'];
 export type AnsweredBody = components['schemas']['AnsweredBody'];
+export type Attempt = components['schemas']['Attempt'];
 export type AudioView = components['schemas']['AudioView'];
 export type Brand = components['schemas']['Brand'];
 export type BrandPatch = components['schemas']['BrandPatch'];
@@ -2587,6 +2845,7 @@ export type ChatPatch = components['schemas']['ChatPatch'];
 export type CheckLine = components['schemas']['CheckLine'];
 export type Conversation = components['schemas']['Conversation'];
 export type ConversationBody = components['schemas']['ConversationBody'];
+export type Decision = components['schemas']['Decision'];
 export type DeviceBody = components['schemas']['DeviceBody'];
 export type DevicePatch = components['schemas']['DevicePatch'];
 export type DeviceView = components['schemas']['DeviceView'];
@@ -2596,10 +2855,12 @@ export type DirectoryPage = components['schemas']['DirectoryPage'];
 export type Entry = components['schemas']['Entry'];
 export type ErrorDetail = components['schemas']['ErrorDetail'];
 export type ErrorModel = components['schemas']['ErrorModel'];
+export type ExpectationBody = components['schemas']['ExpectationBody'];
 export type Group = components['schemas']['Group'];
 export type GroupBody = components['schemas']['GroupBody'];
 export type GroupPatch = components['schemas']['GroupPatch'];
 export type HistoryLine = components['schemas']['HistoryLine'];
+export type Hours = components['schemas']['Hours'];
 export type InvitationView = components['schemas']['InvitationView'];
 export type Ladder = components['schemas']['Ladder'];
 export type LayoutBody = components['schemas']['LayoutBody'];
@@ -2626,8 +2887,11 @@ export type ReadBody = components['schemas']['ReadBody'];
 export type Recipients = components['schemas']['Recipients'];
 export type Registration = components['schemas']['Registration'];
 export type ResourceRecord = components['schemas']['ResourceRecord'];
+export type Result = components['schemas']['Result'];
 export type RingBody = components['schemas']['RingBody'];
 export type RingEvent = components['schemas']['RingEvent'];
+export type Rule = components['schemas']['Rule'];
+export type RuleBody = components['schemas']['RuleBody'];
 export type ScheduleBody = components['schemas']['ScheduleBody'];
 export type ScheduleView = components['schemas']['ScheduleView'];
 export type Security = components['schemas']['Security'];
@@ -2639,12 +2903,14 @@ export type SettingsPatch = components['schemas']['SettingsPatch'];
 export type SettingsView = components['schemas']['SettingsView'];
 export type SignUpBody = components['schemas']['SignUpBody'];
 export type SignUpState = components['schemas']['SignUpState'];
+export type Span = components['schemas']['Span'];
 export type Stats = components['schemas']['Stats'];
 export type Step = components['schemas']['Step'];
 export type TextBody = components['schemas']['TextBody'];
 export type Token = components['schemas']['Token'];
 export type TokenBody = components['schemas']['TokenBody'];
 export type TokenView = components['schemas']['TokenView'];
+export type Tried = components['schemas']['Tried'];
 export type TrunkBody = components['schemas']['TrunkBody'];
 export type TrunkView = components['schemas']['TrunkView'];
 export type Usage = components['schemas']['Usage'];
@@ -3554,6 +3820,391 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["DeviceView"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "list-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "id-of-it",
+                     *         "name": "calls to London",
+                     *         "priority": 100,
+                     *         "enabled": true,
+                     *         "direction": "out",
+                     *         "source": "any",
+                     *         "class": "member",
+                     *         "pattern": "+4420",
+                     *         "target": "trunk:carrier",
+                     *         "countries": [
+                     *           "GB"
+                     *         ]
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Rule"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "add-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "calls to London",
+                 *       "priority": 100,
+                 *       "direction": "out",
+                 *       "class": "member",
+                 *       "pattern": "+4420",
+                 *       "target": "trunk:carrier",
+                 *       "countries": [
+                 *         "GB"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["RuleBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "id-of-it",
+                     *       "name": "calls to London",
+                     *       "priority": 100,
+                     *       "enabled": true,
+                     *       "direction": "out",
+                     *       "source": "any",
+                     *       "class": "member",
+                     *       "pattern": "+4420",
+                     *       "target": "trunk:carrier",
+                     *       "countries": [
+                     *         "GB"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Rule"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "list-expectations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "id-of-it",
+                     *         "name": "numbers that are not ours are refused",
+                     *         "call": {
+                     *           "direction": "in",
+                     *           "to": "+493023125999",
+                     *           "trunk": "carrier",
+                     *           "at": "2026-03-05T08:30:00Z"
+                     *         },
+                     *         "want": "refuse not-found",
+                     *         "met": true,
+                     *         "decision": {
+                     *           "outcome": "refuse not-found",
+                     *           "says": "This number is not in service.",
+                     *           "steps": [
+                     *             {
+                     *               "what": "number",
+                     *               "matched": false,
+                     *               "why": "+493023125999 is no number of this bridge"
+                     *             },
+                     *             {
+                     *               "what": "default",
+                     *               "matched": true,
+                     *               "why": "calls from the telephone network lead nowhere else"
+                     *             }
+                     *           ]
+                     *         }
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Result"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "add-expectation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "numbers that are not ours are refused",
+                 *       "call": {
+                 *         "direction": "in",
+                 *         "to": "+493023125999",
+                 *         "trunk": "carrier",
+                 *         "at": "2026-03-05T08:30:00Z"
+                 *       },
+                 *       "want": "refuse not-found"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ExpectationBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "id-of-it",
+                     *       "name": "numbers that are not ours are refused",
+                     *       "call": {
+                     *         "direction": "in",
+                     *         "to": "+493023125999",
+                     *         "trunk": "carrier",
+                     *         "at": "2026-03-05T08:30:00Z"
+                     *       },
+                     *       "want": "refuse not-found",
+                     *       "met": true,
+                     *       "decision": {
+                     *         "outcome": "refuse not-found",
+                     *         "says": "This number is not in service.",
+                     *         "steps": [
+                     *           {
+                     *             "what": "number",
+                     *             "matched": false,
+                     *             "why": "+493023125999 is no number of this bridge"
+                     *           },
+                     *           {
+                     *             "what": "default",
+                     *             "matched": true,
+                     *             "why": "calls from the telephone network lead nowhere else"
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Result"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "remove-expectation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "simulate-call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "direction": "out",
+                 *       "to": "tel:+442079460018",
+                 *       "class": "user",
+                 *       "at": "2026-03-05T08:30:00Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Attempt"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "outcome": "trunk:carrier +442079460018",
+                     *       "rule": "calls to London",
+                     *       "number": "+442079460018",
+                     *       "lines": [
+                     *         "carrier"
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "what": "rule",
+                     *           "name": "calls to London",
+                     *           "matched": true,
+                     *           "why": "+442079460018 matches +4420: trunk:carrier"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Decision"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "remove-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "change-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["RuleBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "id-of-it",
+                     *       "name": "calls to London",
+                     *       "priority": 100,
+                     *       "enabled": true,
+                     *       "direction": "out",
+                     *       "source": "any",
+                     *       "class": "member",
+                     *       "pattern": "+4420",
+                     *       "target": "trunk:carrier",
+                     *       "countries": [
+                     *         "GB"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Rule"];
                 };
             };
             401: components["responses"]["problem-401"];
@@ -5661,7 +6312,8 @@ export interface operations {
                      *         "country": "DE",
                      *         "language": "de",
                      *         "label": "Berlin",
-                     *         "in_invites": true
+                     *         "in_invites": true,
+                     *         "no_passcode": false
                      *       }
                      *     ]
                      */
@@ -5710,7 +6362,8 @@ export interface operations {
                      *       "country": "DE",
                      *       "language": "de",
                      *       "label": "Berlin",
-                     *       "in_invites": true
+                     *       "in_invites": true,
+                     *       "no_passcode": false
                      *     }
                      */
                     "application/json": components["schemas"]["Number"];
@@ -5783,7 +6436,8 @@ export interface operations {
                      *       "country": "DE",
                      *       "language": "de",
                      *       "label": "Berlin",
-                     *       "in_invites": true
+                     *       "in_invites": true,
+                     *       "no_passcode": false
                      *     }
                      */
                     "application/json": components["schemas"]["Number"];
