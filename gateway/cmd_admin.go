@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"bridgehead/core"
-	"bridgehead/gateway/api"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/store"
 )
@@ -313,33 +312,6 @@ func meetingCommand() *cobra.Command {
 			}
 			return lines, err
 		})}, remove("NUMBER", "Delete a meeting", (*store.Store).RemoveMeeting))
-}
-
-func trunkCommand() *cobra.Command {
-	t := api.NewTrunk()
-	disabled := false
-	add := &cobra.Command{Use: "add NAME", Short: "Make a trunk", Args: cobra.ExactArgs(1),
-		RunE: kept(func(ctx context.Context, s *store.Store, args []string) (any, error) {
-			t.Name, t.Enabled, t.OverrideCheck = args[0], !disabled, true
-			if err := api.CheckTrunkSettings(&t); err != nil {
-				return nil, err
-			}
-			return s.AddTrunk(ctx, t)
-		})}
-	f := add.Flags()
-	f.StringVar(&t.Mode, "mode", t.Mode, "static, register or both")
-	f.StringVar(&t.Transport, "transport", t.Transport, "udp, tcp or tls")
-	f.StringVar(&t.Host, "host", "", "the carrier's host name or address, with :port if unusual")
-	f.StringVar(&t.Username, "username", "", "user name for digest authentication")
-	f.StringVar(&t.Password, "password", "", "its password")
-	f.StringSliceVar(&t.Source, "source", nil, "networks that calls may come from; none when empty")
-	f.StringVar(&t.MediaEncryption, "media-encryption", "", "none, optional or required")
-	f.StringVar(&t.Country, "country", "", "ISO code, for numbers without country code")
-	f.StringVar(&t.CallerID, "caller-id", "", "number shown to those called")
-	f.BoolVar(&disabled, "disabled", false, "do not use it yet")
-	return group("trunk", "Lines to the telephone network", add,
-		&cobra.Command{Use: "list", Short: "List trunks", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Trunks(ctx) })},
-		removeLine("NAME", "Remove a trunk", (*store.Store).RemoveTrunk))
 }
 
 func numberCommand() *cobra.Command {

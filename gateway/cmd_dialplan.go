@@ -73,6 +73,7 @@ func dialplanCommand() *cobra.Command {
 	f.StringVar(&r.Rewrite, "rewrite", "", "instead of both: a template with the groups of the expression, such as +49$1")
 	f.StringVar(&r.Target, "target", r.Target, "reception, meeting, meeting:NUMBER, user, user:EMAIL, trunk, trunk:NAME, refuse, refuse:WORDS or next")
 	f.StringSliceVar(&r.Countries, "countries", nil, "that a rule with a trunk lets call, such as DE,AT; none when empty")
+	f.Float64Var(&r.MaxCost, "max-cost", 0, "most that a minute may cost by the trunks' rates; 0: any")
 	f.BoolVar(&disabled, "disabled", false, "do not use it yet")
 	return group("dialplan", "Rules that lead calls", add,
 		&cobra.Command{Use: "list", Short: "List the rules in their order", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Rules(ctx) })},

@@ -1,20 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
-	"fmt"
-	"log/slog"
-	"net"
-	"net/netip"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
+	"bridgehead/core"
 	"bridgehead/gateway/api"
 	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/lines"
 	"bridgehead/gateway/store"
 	"bridgehead/pstn"
 	"bridgehead/sip"
@@ -24,9 +19,6 @@ import (
 type trunkBoard struct {
 	g  *gateway
 	mu sync.Mutex // one load at a time
-	// insecure is one profile for all trunks that ask for it, so that the edge
-	// sees that a trunk has not changed.
-	insecure *tls.Config
 }
 
 // load takes up trunks and numbers. Calls under way go on.
@@ -44,14 +36,24 @@ func (b *trunkBoard) load() {
 		b.g.log.Error("numbers not loaded", "error", err)
 		return
 	}
-	var lines []sip.TrunkConfig
+	country := b.g.cfg.Load().PSTN.Country
+	rules := dialplan.Telephone(b.g.home(), trunks, numbers)
+	var list []sip.TrunkConfig
 	for _, t := range trunks {
-		lines = append(lines, b.line(t))
+		line, err := lines.Config(t, country)
+		if err != nil {
+			b.g.log.Error("trunk left out", "trunk", t.Name, "error", err)
+			continue
+		}
+		list = append(list, line)
+		if i := slices.IndexFunc(rules.Routes, func(r pstn.Route) bool { return r.Line == t.Name }); i >= 0 {
+			rules.Routes[i].Left = b.left(t)
+		}
 	}
-	if err := b.g.sip.SetTrunks(lines); err != nil {
+	if err := b.g.sip.SetTrunks(list); err != nil {
 		b.g.log.Error("trunks not changed", "error", err)
 	}
-	if err := b.g.pstn.SetRules(dialplan.Telephone(b.g.home(), trunks, numbers)); err != nil {
+	if err := b.g.pstn.SetRules(rules); err != nil {
 		b.g.log.Error("dial-out rules not changed", "error", err)
 	}
 	if err := b.g.plan.Reload(ctx); err != nil {
@@ -59,41 +61,25 @@ func (b *trunkBoard) load() {
 	}
 }
 
-// line turns a trunk as it is kept into one of the SIP edge.
-func (b *trunkBoard) line(t store.Trunk) sip.TrunkConfig {
-	host, port := t.Host, 0
-	if h, p, err := net.SplitHostPort(t.Host); err == nil {
-		host = h
-		port, _ = strconv.Atoi(p)
+// left is how many of a trunk's minutes are left for today.
+func (b *trunkBoard) left(t store.Trunk) func() time.Duration {
+	if t.DailyMinutes == 0 {
+		return nil
 	}
-	c := sip.TrunkConfig{Name: t.Name, Enabled: t.Enabled, Mode: sip.Mode(t.Mode), Transport: t.Transport, Host: host, Port: port,
-		User: t.Username, Password: t.Password, Realm: t.Realm, Media: t.MediaEncryption, Codecs: t.Codecs, MaxCalls: t.MaxChannels,
-		CallsPerSecond: float64(t.CallsPerSecond), Version: fmt.Sprint(t.Country, t.Strip, t.Prefix)}
-	if t.Host == "" {
-		c.Check = -1 // calls come in only: there is nobody to ask
-	}
-	for _, s := range t.Source {
-		if p, err := netip.ParsePrefix(s); err == nil {
-			c.Sources = append(c.Sources, p)
+	return func() time.Duration {
+		today := time.Now().UTC().Truncate(24 * time.Hour)
+		spent, err := b.g.store.SpentOn(context.Background(), t.Name, today)
+		if err != nil {
+			b.g.log.Error("minutes of a trunk not counted", "trunk", t.Name, "error", err)
+			return 0
 		}
-	}
-	if t.Insecure {
-		if b.insecure == nil {
-			b.insecure = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
+		for _, c := range b.g.book.Open() {
+			if c.Trunk == t.Name && c.Direction == string(core.Out) && c.Detail.Status == 200 && !c.Started.Before(today) {
+				spent += time.Since(c.Started)
+			}
 		}
-		c.TLS = b.insecure
+		return time.Duration(t.DailyMinutes)*time.Minute - spent
 	}
-	country := cmp.Or(t.Country, b.g.cfg.Load().PSTN.Country)
-	c.NumberIn = func(n string) string {
-		if e164, err := pstn.Normalize(n, country); err == nil {
-			return e164
-		}
-		return n
-	}
-	if t.Strip > 0 || t.Prefix != "" {
-		c.NumberOut = func(n string) string { return t.Prefix + n[min(t.Strip, len(n)):] }
-	}
-	return c
 }
 
 // state tells how a trunk is doing.
@@ -114,60 +100,7 @@ func (b *trunkBoard) state(name string) api.TrunkState {
 	return api.TrunkState{State: "disabled"}
 }
 
-// check tries a trunk step by step, from name to answer, on a SIP edge of its
-// own, so that one that is not enabled can be tried too.
-func (b *trunkBoard) check(ctx context.Context, t store.Trunk) (lines []api.CheckLine) {
-	note := func(what string, err error, ok, remedy string) bool {
-		l := api.CheckLine{What: what, OK: err == nil, Detail: ok}
-		if err != nil {
-			l.Detail, l.Remedy = err.Error(), remedy
-		}
-		lines = append(lines, l)
-		return err == nil
-	}
-	if len(t.Source) == 0 && t.Mode == "static" {
-		lines = append(lines, api.CheckLine{What: "sources", OK: t.Host != "", Detail: "no network is listed, so no call can come in", Remedy: "List the carrier's networks in source."})
-	}
-	if t.Host == "" {
-		lines = append(lines, api.CheckLine{What: "host", OK: true, Detail: "none is set: calls come in only"})
-		return lines
-	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	line := b.line(t)
-	if _, err := netip.ParseAddr(line.Host); err != nil {
-		addrs, err := net.DefaultResolver.LookupHost(ctx, line.Host)
-		if !note("name", err, strings.Join(addrs, ", "), "Check the host name and this machine's DNS servers.") {
-			return lines
-		}
-	}
-	edge, err := sip.New(sip.Options{Legacy: true, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		note("SIP", err, "", "See the log.")
-		return lines
-	}
-	defer edge.Close()
-	go func() { _ = edge.Serve(ctx, nobody{}) }()
-	line.Enabled, line.Check = true, -1
-	if err := edge.SetTrunks([]sip.TrunkConfig{line}); err != nil {
-		note("settings", err, "", "Correct the setting that is named.")
-		return lines
-	}
-	status, err := edge.CheckTrunk(ctx, t.Name)
-	note("OPTIONS", err, fmt.Sprintf("answered %d after %d ms", status.Status, status.RTT.Milliseconds()),
-		"Check host, port and transport, the firewall between, and for TLS the certificate and its name.")
-	if t.Mode == "static" {
-		return lines
-	}
-	for wait := 0; wait < 50 && !status.Registered && status.Error == "" && ctx.Err() == nil; wait++ {
-		time.Sleep(100 * time.Millisecond)
-		if all := edge.Trunks(); len(all) == 1 {
-			status = all[0]
-		}
-	}
-	if !status.Registered {
-		err = fmt.Errorf("not registered: %s", cmp.Or(status.Error, "no answer"))
-	}
-	note("REGISTER", err, "registered", "Check username, password and realm with the carrier.")
-	return lines
+// check tries a trunk, also one that is not enabled.
+func (b *trunkBoard) check(ctx context.Context, t store.Trunk) []lines.CheckLine {
+	return lines.Checker{Edge: b.g.sip, Country: b.g.cfg.Load().PSTN.Country}.Check(ctx, t)
 }

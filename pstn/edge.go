@@ -1,11 +1,9 @@
 package pstn
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -20,7 +18,8 @@ import (
 type Line interface {
 	Name() string
 	// Dial calls a number in E.164 and shows from, "" for none. It returns
-	// once the call rings, or a [core.Reason].
+	// once the call rings, or a [core.Reason]. An error with the method
+	// RetryAfter() time.Duration asks to be spared calls for so long.
 	Dial(ctx context.Context, number, from string, into core.Room) (core.Leg, error)
 }
 
@@ -30,10 +29,16 @@ type Route struct {
 	Priority int      // the lowest first
 	Weight   int      // share among those of one priority; 0 counts as 1
 	Prefixes []string // E.164 beginnings that it serves; empty: all
+	// Rates are what a minute costs, in any one currency, by E.164 beginnings
+	// of which the longest counts. Among routes of one priority the cheapest
+	// comes first, those without a rate last.
+	Rates map[string]float64
 	// From is the number shown when the caller has none of ours.
 	From           string
-	CallsPerSecond float64       // 0: 5
-	MaxDuration    time.Duration // 0: 4 h
+	CallsPerSecond float64 // 0: 5
+	// Left is how much longer all its calls together may last; nil: there is no
+	// limit. It is asked before a call and once a minute while it lasts.
+	Left func() time.Duration
 }
 
 // Rules decide over calls out. They are replaced as a whole.
@@ -44,6 +49,8 @@ type Rules struct {
 	Premium bool
 	Routes  []Route
 	Numbers []Number // ours: they may be shown as caller
+
+	maxCost float64
 }
 
 // Options of [New].
@@ -61,6 +68,7 @@ type Edge struct {
 	mu      sync.Mutex
 	rules   Rules
 	buckets map[string]*bucket
+	penalty map[string]penalty // by line
 }
 
 type bucket struct {
@@ -75,7 +83,7 @@ func New(opt Options) *Edge {
 	if opt.Log == nil {
 		opt.Log = slog.Default()
 	}
-	return &Edge{opt: opt, buckets: map[string]*bucket{}}
+	return &Edge{opt: opt, buckets: map[string]*bucket{}, penalty: map[string]penalty{}}
 }
 
 // Name implements [core.Edge].
@@ -96,8 +104,13 @@ func (e *Edge) SetRules(r Rules) error {
 	}
 	for _, rt := range r.Routes {
 		for _, p := range rt.Prefixes {
-			if !strings.HasPrefix(p, "+") || strings.Trim(p[1:], "0123456789") != "" {
+			if !isPrefix(p) {
 				return fmt.Errorf("pstn: route over %s: prefix %q must be + and digits", rt.Line, p)
+			}
+		}
+		for p, rate := range rt.Rates {
+			if !isPrefix(p) || rate < 0 {
+				return fmt.Errorf("pstn: route over %s: rate of %q: the prefix must be + and digits, the rate no less than 0", rt.Line, p)
 			}
 		}
 	}
@@ -105,6 +118,10 @@ func (e *Edge) SetRules(r Rules) error {
 	defer e.mu.Unlock()
 	e.rules = r
 	return nil
+}
+
+func isPrefix(p string) bool {
+	return strings.HasPrefix(p, "+") && strings.Trim(p[1:], "0123456789") == ""
 }
 
 // Rules are those in force; they are not to be changed.
@@ -143,8 +160,8 @@ func (r Rules) Check(to string) (string, error) {
 }
 
 // Dial implements [core.Edge]. to is tel:NUMBER or a number. Lines are tried by
-// priority and weight; the next one only when a line fails, never when the
-// called party is busy or declines.
+// priority, cost and weight; the next one only when a line fails, also while the
+// call rings, never when the called party is busy or declines.
 func (e *Edge) Dial(ctx context.Context, to string, into core.Room) (core.Leg, error) {
 	return e.DialFrom(ctx, to, "", into)
 }
@@ -158,11 +175,12 @@ func (e *Edge) DialFrom(ctx context.Context, to, from string, into core.Room) (c
 type Limits struct {
 	Lines   []string // that may carry it; nil: all
 	Allowed []string // ISO 3166 codes of countries that may be called
+	MaxCost float64  // of a minute, by the lines' rates; 0: any
 }
 
 // Within are the rules for a call with limits.
 func (r Rules) Within(l Limits) Rules {
-	r.Allowed = l.Allowed
+	r.Allowed, r.maxCost = l.Allowed, l.MaxCost
 	if l.Lines != nil {
 		r.Routes = slices.DeleteFunc(slices.Clone(r.Routes), func(rt Route) bool { return !slices.Contains(l.Lines, rt.Line) })
 	}
@@ -183,36 +201,13 @@ func (e *Edge) Place(ctx context.Context, q Request, into core.Room) (core.Leg, 
 	if err != nil {
 		return nil, err
 	}
+	routes := r.serving(number)
 	last := refuse(core.Unreachable, "There is no line for this call.", "no route for "+number)
-	for _, rt := range order(r.Routes, number) {
-		line, ok := e.opt.Lines(rt.Line)
-		if !ok {
-			continue
-		}
-		if !e.spend(rt) {
-			last = refuse(core.Overload, "All lines are busy.", "route over "+rt.Line+": too many calls per second")
-			continue
-		}
-		leg, err := line.Dial(ctx, number, r.shown(q.From, rt), limited(into, rt.MaxDuration))
-		if err == nil {
-			return leg, nil
-		}
-		last = err
-		e.opt.Log.Warn("line refused a call", "line", rt.Line, "reason", err)
-		if !failover(err) || ctx.Err() != nil {
-			break
-		}
+	if len(routes) > 0 {
+		last = refuse(core.Overload, "All lines are busy.", "every line for "+number+" has asked to be spared for a while")
 	}
-	return nil, last
-}
-
-// failover: what another line may do better (timeouts, 408, 5xx, transport).
-func failover(err error) bool {
-	switch core.ReasonOf(err).Code {
-	case core.Unreachable, core.Overload, core.Failure:
-		return true
-	}
-	return false
+	c := &call{e: e, ctx: ctx, number: number, from: q.From, rules: r, routes: e.order(routes, number), into: into, last: last}
+	return c.next()
 }
 
 // shown is the caller's number: one of ours, or the route's.
@@ -223,44 +218,6 @@ func (r *Rules) shown(from string, rt Route) string {
 		}
 	}
 	return rt.From
-}
-
-// Serving names the lines that would carry a call to a number, by priority.
-func (r Rules) Serving(number string) (lines []string) {
-	for _, rt := range serving(r.Routes, number) {
-		lines = append(lines, rt.Line)
-	}
-	return lines
-}
-
-func serving(routes []Route, number string) (list []Route) {
-	for _, rt := range routes {
-		if len(rt.Prefixes) == 0 || slices.ContainsFunc(rt.Prefixes, func(p string) bool { return strings.HasPrefix(number, p) }) {
-			list = append(list, rt)
-		}
-	}
-	slices.SortStableFunc(list, func(a, b Route) int { return cmp.Compare(a.Priority, b.Priority) })
-	return list
-}
-
-// order lists the routes that serve a number: by priority, and within one at
-// random by weight.
-func order(routes []Route, number string) []Route {
-	list := serving(routes, number)
-	for i := range list {
-		sum := 0
-		for j := i; j < len(list) && list[j].Priority == list[i].Priority; j++ {
-			sum += max(list[j].Weight, 1)
-		}
-		pick := rand.IntN(sum)
-		for j := i; j < len(list); j++ {
-			if pick -= max(list[j].Weight, 1); pick < 0 {
-				list[i], list[j] = list[j], list[i]
-				break
-			}
-		}
-	}
-	return list
 }
 
 // spend charges a call to the route's rate.
@@ -289,29 +246,56 @@ func (e *Edge) spend(rt Route) bool {
 	return true
 }
 
-// room ends calls that last too long. It passes on what a Watcher is told.
+// room is where the calls of one route lead. It ends those that have used up
+// the line's time.
 type room struct {
 	core.Room
-	longest time.Duration
-}
-
-func limited(into core.Room, longest time.Duration) core.Room {
-	if longest == 0 {
-		longest = 4 * time.Hour
-	}
-	return &room{into, longest}
+	call  *call
+	route Route
 }
 
 // Join implements [core.Room].
 func (r *room) Join(ctx context.Context, l core.Leg) error {
-	t := time.AfterFunc(r.longest, func() {
-		l.Hangup(core.Reason{Code: core.Ended, Say: "The longest time for a call is over.", Detail: "pstn: maximum call duration"})
+	if r.route.Left == nil {
+		return r.Room.Join(ctx, l)
+	}
+	var t *time.Timer
+	t = time.AfterFunc(time.Minute, func() {
+		if left := r.route.Left(); left > 0 {
+			t.Reset(min(left, time.Minute))
+			return
+		}
+		l.Hangup(core.Reason{Code: core.Ended, Say: "The time for calls over this line is used up.", Detail: "pstn: daily minutes of " + r.route.Line})
 	})
+	t.Reset(min(max(r.route.Left(), 0), time.Minute))
 	err := r.Room.Join(ctx, &timed{l, t})
 	if err != nil {
 		t.Stop()
 	}
 	return err
+}
+
+// Ringing implements [core.Watcher].
+func (r *room) Ringing(l core.Leg) {
+	if w, ok := r.Room.(core.Watcher); ok {
+		w.Ringing(l)
+	}
+}
+
+// Failed implements [core.Watcher]: a line that fails while it rings has
+// another tried.
+func (r *room) Failed(l core.Leg, why core.Reason) {
+	if r.call.failed(r.route, why) {
+		r.call.again(r.route)
+		_, err := r.call.next()
+		if err == nil {
+			return
+		}
+		why = core.ReasonOf(err)
+	}
+	if w, ok := r.Room.(core.Watcher); ok {
+		w.Failed(l, why)
+	}
 }
 
 // timed is a leg whose end stops its timer, which else would keep it for
@@ -333,18 +317,4 @@ type timedSeat struct {
 func (s timedSeat) Leave(r core.Reason) {
 	s.timer.Stop()
 	s.Seat.Leave(r)
-}
-
-// Ringing implements [core.Watcher].
-func (r *room) Ringing(l core.Leg) {
-	if w, ok := r.Room.(core.Watcher); ok {
-		w.Ringing(l)
-	}
-}
-
-// Failed implements [core.Watcher].
-func (r *room) Failed(l core.Leg, why core.Reason) {
-	if w, ok := r.Room.(core.Watcher); ok {
-		w.Failed(l, why)
-	}
 }

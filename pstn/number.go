@@ -89,16 +89,20 @@ const (
 
 // Format turns numbers from a trunk's way of writing them to E.164 and back.
 type Format struct {
-	Country              string // of the trunk
-	Style                Style  // of numbers out; "": Plus
-	StripIn, PrependIn   string // done before reading a number
-	StripOut, PrependOut string // done after writing one
+	Country string // of the trunk
+	Style   Style  // of numbers out; "": Plus
+	// Characters cut off and put before a number: on the way in before it is
+	// read, on the way out after it is written.
+	StripIn    int
+	PrependIn  string
+	StripOut   int
+	PrependOut string
 }
 
 // In reads a number from the trunk. What is no E.164 number, such as an
 // extension, is returned with strip and prepend done.
 func (f Format) In(number string) string {
-	number = f.PrependIn + strings.TrimPrefix(number, f.StripIn)
+	number = f.PrependIn + number[min(f.StripIn, len(number)):]
 	if e164, err := Normalize(number, f.Country); err == nil {
 		return e164
 	}
@@ -118,7 +122,7 @@ func (f Format) Out(number string) string {
 			out = f.national(number, digits)
 		}
 	}
-	return f.PrependOut + strings.TrimPrefix(out, f.StripOut)
+	return f.PrependOut + out[min(f.StripOut, len(out)):]
 }
 
 func (f Format) national(number, digits string) string {

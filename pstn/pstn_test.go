@@ -41,7 +41,7 @@ func TestFormat(t *testing.T) {
 		{Format{Country: "US", Style: National}, "011498912345", "+498912345", "00498912345"},
 		{Format{Country: "US", Style: Digits}, "14155552671", "+14155552671", "14155552671"},
 		{Format{Style: International}, "0014155552671", "+14155552671", "0014155552671"},
-		{Format{StripIn: "99", PrependIn: "+", Style: Digits, PrependOut: "99"}, "9914155552671", "+14155552671", "9914155552671"},
+		{Format{StripIn: 2, PrependIn: "+", Style: Digits, PrependOut: "99"}, "9914155552671", "+14155552671", "9914155552671"},
 		{Format{Country: "US"}, "101", "101", "101"},
 	} {
 		if got := c.f.In(c.wire); got != c.e164 {
@@ -155,6 +155,7 @@ func TestDial(t *testing.T) {
 			if first.calls[0] != "+4930123456 from +4930777" {
 				t.Error(first.calls)
 			}
+			time.Sleep(2 * penaltyTime)
 			e.DialFrom(context.Background(), c.to, "+1900", nil) // not ours to show
 			if first.calls[1] != "+4930123456 from +4930111" {
 				t.Error(first.calls)
@@ -211,7 +212,7 @@ func TestRateAndWeights(t *testing.T) {
 	})
 	n := 0
 	for range 1000 {
-		if order([]Route{{Line: "a", Weight: 9}, {Line: "b"}}, "+1")[0].Line == "a" {
+		if New(Options{}).order([]Route{{Line: "a", Weight: 9}, {Line: "b"}}, "+1")[0].Line == "a" {
 			n++
 		}
 	}
@@ -232,10 +233,13 @@ type fakeRoom struct{ joined int }
 func (r *fakeRoom) Name() string                         { return "r" }
 func (r *fakeRoom) Join(context.Context, core.Leg) error { r.joined++; return nil }
 
-func TestLongestCall(t *testing.T) {
+// Calls of a line whose minutes are used up end, and no new ones begin.
+func TestMinutesOfADayAreUsedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		line, r, leg := &fakeLine{name: "l"}, &fakeRoom{}, &fakeLeg{}
-		e := edgeWith(t, Rules{Allowed: []string{"DE"}, Routes: []Route{{Line: "l", MaxDuration: time.Hour}}}, line)
+		begun := time.Now()
+		left := func() time.Duration { return time.Hour - time.Since(begun) }
+		e := edgeWith(t, Rules{Allowed: []string{"DE"}, Routes: []Route{{Line: "l", Left: left}}}, line)
 		e.Dial(context.Background(), "+4930123456", r)
 		line.into.Join(context.Background(), leg)
 		time.Sleep(59 * time.Minute)
@@ -247,6 +251,9 @@ func TestLongestCall(t *testing.T) {
 		synctest.Wait()
 		if why := leg.why.Load(); why == nil || why.Code != core.Ended {
 			t.Error("not ended")
+		}
+		if _, err := e.Dial(context.Background(), "+4930123456", r); core.ReasonOf(err).Code != core.Overload || len(line.calls) != 1 {
+			t.Errorf("%v, %v", err, line.calls)
 		}
 	})
 }

@@ -17,7 +17,7 @@ func TestTrunksAreNotCalledByAddress(t *testing.T) {
 		z := memDNS{"carrier.example A": {"10.0.0.51"}, "another.example A": {"10.0.0.51"}, "media.example A": {"203.0.113.9"}, "friend.example A": {"10.0.0.52"}}
 		e := w.edge(bIP, Options{Resolver: z, Legacy: true}, r, "udp")
 		defer e.stop()
-		c := TrunkConfig{Name: "peer", Enabled: true, Mode: Static, Transport: "udp", Host: "carrier.example", Port: 5060, Sources: []netip.Prefix{prefix("203.0.113.0/24"), prefix("10.0.0.0/8")}, Check: -1}
+		c := TrunkConfig{Name: "peer", Enabled: true, Mode: Static, Transport: "udp", Host: "carrier.example", Port: 5060, Sources: []netip.Prefix{prefix("203.0.113.0/24"), prefix("10.0.0.0/8")}, CheckEvery: -1}
 		if err := e.SetTrunks([]TrunkConfig{c}); err != nil {
 			t.Fatal(err)
 		}

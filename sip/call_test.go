@@ -21,7 +21,7 @@ const (
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 func staticTrunk(name, host string) TrunkConfig {
-	return TrunkConfig{Name: name, Enabled: true, Mode: Static, Transport: "udp", Host: host, Port: 5060, Sources: []netip.Prefix{prefix(host + "/32")}, Check: -1, CallsPerSecond: 1000}
+	return TrunkConfig{Name: name, Enabled: true, Mode: Static, Transport: "udp", Host: host, Port: 5060, Sources: []netip.Prefix{prefix(host + "/32")}, CheckEvery: -1, CallsPerSecond: 1000}
 }
 
 // pair is two edges with a trunk between them.

@@ -36,7 +36,7 @@ func (l *leg) request(tx *serverTx, in *flow) {
 		return
 	}
 	if in.network == l.flow.network {
-		l.flow = in // the peer may have a new address, or a new connection
+		l.flow = l.over(in) // the peer may have a new address, or a new connection
 	}
 	switch req.Method {
 	case siplib.BYE:
@@ -156,6 +156,10 @@ func (l *leg) infoRequest(tx *serverTx) {
 	kind, _, _ := strings.Cut(strings.ToLower(first(req, "Content-Type")), ";")
 	switch strings.TrimSpace(kind) {
 	case "application/dtmf-relay", "application/dtmf":
+		if !l.trunk.takes("info") {
+			l.refuseRequest(tx, &refusal{status: 415, set: [][2]string{{"Accept", "application/media_control+xml"}}})
+			return
+		}
 		key, ok := infoKey(string(req.Body()))
 		if !ok {
 			tx.respond(reply(req, 400, l.localTag))
@@ -216,7 +220,7 @@ func (l *leg) newRequest(method siplib.RequestMethod) *request {
 	case siplib.INVITE, siplib.UPDATE:
 		req.AppendHeader(l.contact())
 		set(req, "Allow", allow)
-		set(req, "Supported", supported)
+		set(req, "Supported", l.trunk.supported())
 	}
 	return req
 }
@@ -267,7 +271,7 @@ func (l *leg) send(req *request, onResponse func(*response), onError func(error)
 func (l *leg) transact(req *request, f *flow, onResponse func(*response), onError func(error), mayLogin bool) *clientTx {
 	return l.e.send(req, f, func(res *response) {
 		l.box.Post(func() {
-			if mayLogin && (res.StatusCode == 401 || res.StatusCode == 407) && l.login.authorize(req, res) == nil {
+			if mayLogin && (res.StatusCode == 401 || res.StatusCode == 407) && l.mayLogin(f) && l.login.authorize(req, res) == nil {
 				l.seq++
 				again := l.renew(req, l.seq)
 				l.transact(again, f, onResponse, onError, false)
@@ -325,7 +329,7 @@ func (l *leg) redial() (target, *tlsConfig) {
 
 // putVia names this end and asks for rport (RFC 3261 18.1.1, RFC 3581).
 func (e *Edge) putVia(req *request, f *flow, branch string) {
-	host := e.hostFor(f.local, f.remote).String()
+	host := e.hostFor(f).String()
 	via := &siplib.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: strings.ToUpper(f.network), Host: host, Port: int(f.local.Port())}
 	via.Params.Add("branch", branch)
 	via.Params.Add("rport", "")
@@ -353,7 +357,7 @@ func (e *Edge) contactURI(f *flow, user string) uri {
 	if !ok {
 		at = f.local
 	}
-	u := uri{Scheme: "sip", User: user, Host: e.hostFor(f.local, f.remote).String(), Port: int(at.Port())}
+	u := uri{Scheme: "sip", User: user, Host: e.hostFor(f).String(), Port: int(at.Port())}
 	if f.secure() && e.opt.Host != "" && ok {
 		u.Host = e.opt.Host
 	}
@@ -377,7 +381,7 @@ const (
 // sessionTimer takes the timer that a request asks for; a refusal is 422.
 func (l *leg) sessionTimer(req *request) *refusal {
 	v := first(req, "Session-Expires")
-	if v == "" {
+	if v == "" || l.sessionExpires() < 0 {
 		l.refresh.every = 0
 		return nil
 	}
@@ -385,12 +389,13 @@ func (l *leg) sessionTimer(req *request) *refusal {
 	if n == 0 {
 		return &refusal{status: 400, reason: core.Reason{Code: core.Incompatible, Detail: "bad Session-Expires"}}
 	}
-	if n < minSE && has(req, "Supported", "timer") {
-		return &refusal{status: 422, reason: core.Reason{Code: core.Incompatible, Detail: "session interval too small"}, set: [][2]string{{"Min-SE", strconv.Itoa(minSE)}}}
+	least := l.minSE()
+	if n < least && has(req, "Supported", "timer") {
+		return &refusal{status: 422, reason: core.Reason{Code: core.Incompatible, Detail: "session interval too small"}, set: [][2]string{{"Min-SE", strconv.Itoa(least)}}}
 	}
-	n = max(n, minSE)
-	if least, err := strconv.ParseUint(strings.TrimSpace(first(req, "Min-SE")), 10, 31); err == nil {
-		n = max(min(n, sessionExpires), int(min(least, 86400)))
+	n = max(n, least)
+	if theirs, err := strconv.ParseUint(strings.TrimSpace(first(req, "Min-SE")), 10, 31); err == nil {
+		n = max(min(n, l.sessionExpires()), least, int(min(theirs, 86400)))
 	}
 	l.refresh.every = time.Duration(n) * time.Second
 	l.refresh.ours = who != "uac" || !has(req, "Supported", "timer")
@@ -462,7 +467,7 @@ func (l *leg) refreshNow() {
 
 func (l *leg) askTimer(req *request) {
 	set(req, "Session-Expires", strconv.Itoa(int(l.refresh.every/time.Second))+";refresher=uac")
-	set(req, "Min-SE", strconv.Itoa(minSE))
+	set(req, "Min-SE", strconv.Itoa(l.minSE()))
 }
 
 // reinvite offers anew what this end does.
@@ -524,7 +529,7 @@ func (l *leg) refreshFailed(error) {
 func (l *leg) confirmTimer(res *response) {
 	if v := first(res, "Session-Expires"); v != "" {
 		if n, who := parseExpires(v); n > 0 {
-			l.refresh.every, l.refresh.ours = time.Duration(max(n, minSE))*time.Second, who != "uas"
+			l.refresh.every, l.refresh.ours = time.Duration(max(n, l.minSE()))*time.Second, who != "uas"
 		}
 	} else if !l.refresh.ours {
 		l.refresh.every = 0

@@ -100,6 +100,7 @@ const maxNonces = 8192
 type authenticator struct {
 	realm   string
 	devices Devices
+	only    string // the only algorithm; "": both
 	secret  [32]byte
 
 	mu   sync.Mutex
@@ -149,7 +150,10 @@ func (a *authenticator) fresh(nonce string, now time.Time) (ours, fresh bool) {
 func (a *authenticator) challenge(req *request, res *response, stale bool) {
 	nonce := a.nonce(time.Now())
 	algorithms := []string{SHA256, MD5}
-	if len(all(req, "Authorization")) == 0 && a.knowsMD5Only(req) {
+	switch {
+	case a.only != "":
+		algorithms = []string{a.only}
+	case len(all(req, "Authorization")) == 0 && a.knowsMD5Only(req):
 		algorithms = algorithms[1:]
 	}
 	for _, alg := range algorithms {
@@ -197,13 +201,13 @@ var errGuessing = core.Reason{Code: core.Throttled, Say: "Too many wrong passwor
 // verify checks a request's Authorization, unless its source has guessed too
 // often: then even the right password is of no use, but to a device that has
 // registered over this connection before.
-func (e *Edge) verify(req *request, in *flow) (user string, d Device, v verdict) {
+func (e *Edge) verify(by *authenticator, req *request, in *flow) (user string, d Device, v verdict) {
 	from := in.remote.Addr()
 	registered := in.stream != nil && in.stream.user.Load() != nil
 	if !registered && len(all(req, "Authorization")) > 0 && e.guard.guessing(from) {
 		return "", Device{}, authBlocked
 	}
-	if user, d, v = e.auth.verify(req); v == authWrong {
+	if user, d, v = by.verify(req); v == authWrong {
 		e.guard.wrong(from)
 	}
 	return user, d, v
@@ -234,7 +238,7 @@ func (a *authenticator) check(c credentials, req *request) (Device, verdict) {
 	if alg == "" {
 		alg = MD5
 	}
-	if alg != MD5 && alg != SHA256 || c["qop"] != "auth" {
+	if alg != MD5 && alg != SHA256 || a.only != "" && alg != a.only || c["qop"] != "auth" {
 		return Device{}, authWrong
 	}
 	var at uri
@@ -297,6 +301,7 @@ func (a *authenticator) count(c credentials) bool {
 type login struct {
 	user, password string
 	realm          string // "" any: only for a peer that was addressed explicitly
+	only           string // the only algorithm; "": the stronger
 	nc             uint32
 }
 
@@ -321,6 +326,9 @@ func (l *login) authorize(req *request, res *response) error {
 		a := strings.ToUpper(c["algorithm"])
 		if a == "" {
 			a = MD5
+		}
+		if l.only != "" && a != l.only {
+			continue
 		}
 		if a == SHA256 && alg != SHA256 || a == MD5 && alg == "" {
 			best, alg = c, a

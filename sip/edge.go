@@ -190,12 +190,7 @@ func New(opt Options) (*Edge, error) {
 		routes: map[netip.Addr]netip.Addr{}, names: map[string]*legName{}, legs: map[string]*leg{}, merged: map[string]*leg{}, writers: edge.Keyed[string]{},
 		ctx: context.Background(), floor: opt.Floor,
 	}
-	for _, s := range rtpio.Suites() {
-		if opt.Suites != nil && !slices.Contains(opt.Suites, s.Name) {
-			continue
-		}
-		e.suites = append(e.suites, sdp.Suite{Name: s.Name, KeyLen: s.KeyLen})
-	}
+	e.suites = suites(opt.Suites)
 	e.guard = newGuard(opt, &e.counters)
 	e.registrar = newRegistrar(e)
 	e.auth = newAuthenticator(e.domain(), opt.Devices)
@@ -499,9 +494,8 @@ func (e *Edge) findLeg(req *request) *leg {
 
 // allow is what the bridge understands.
 const (
-	allow     = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, MESSAGE, REGISTER"
-	supported = "100rel, timer"
-	product   = "Bridgehead"
+	allow   = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, MESSAGE, REGISTER"
+	product = "Bridgehead"
 )
 
 // outside handles a request that belongs to no call.
@@ -559,7 +553,7 @@ func (e *Edge) options(tx *serverTx, in *flow) {
 	})
 	set(res, "Allow", allow)
 	set(res, "Accept", "application/sdp, text/plain")
-	set(res, "Supported", supported)
+	set(res, "Supported", (*trunk)(nil).supported())
 	tx.respond(res)
 }
 
@@ -567,6 +561,16 @@ func (e *Edge) closingMu(f func(bool)) {
 	e.legsMu.Lock()
 	defer e.legsMu.Unlock()
 	f(e.closed)
+}
+
+// suites are those of rtpio with these names, best first; nil: all.
+func suites(names []string) (list []sdp.Suite) {
+	for _, s := range rtpio.Suites() {
+		if names == nil || slices.Contains(names, s.Name) {
+			list = append(list, sdp.Suite{Name: s.Name, KeyLen: s.KeyLen})
+		}
+	}
+	return list
 }
 
 func stack() string { return string(debug.Stack()) }

@@ -28,6 +28,7 @@ type session interface {
 	Receive(core.Sink)
 	SendDigits(string) error
 	AskPicture(fir bool)
+	Mark(dscp int)
 	Stats() core.Stats
 	RTT() time.Duration
 }
@@ -332,7 +333,7 @@ func (l *leg) Signal(ev core.Event) {
 	case core.Ringing:
 		l.box.Post(l.ringing)
 	case core.Digit:
-		l.media.SendDigits(string(ev.Key))
+		l.box.Post(func() { l.sendKey(ev.Key) })
 	case core.NeedKeyframe:
 		if ev.Track.Source == core.Screen {
 			l.box.Post(l.askContent)

@@ -26,12 +26,23 @@ func sameCodec(a, b core.Codec) bool {
 // openMedia takes a port pair, for media from remote if that is known, and
 // readies the agent.
 func (l *leg) openMedia(f *flow, p sdp.Policy, codecs []core.Codec, remote netip.AddrPort) error {
+	own := TrunkConfig{}
+	suites := l.e.suites
+	if t := l.trunk; t != nil {
+		own = t.config
+		if own.Suites != nil {
+			suites = t.suites
+		}
+	}
+	if own.DSCP != 0 {
+		remote = netip.AddrPort{} // a mark of its own takes ports of its own
+	}
 	s, err := l.e.open(remote)
 	if err != nil {
 		return err
 	}
+	s.Mark(own.DSCP)
 	l.media = s
-	suites := l.e.suites
 	if l.out && !f.reliable() {
 		// An INVITE is to fit a datagram (RFC 3261 18.1.1): the strongest
 		// suite and the most common one.
@@ -39,7 +50,7 @@ func (l *leg) openMedia(f *flow, p sdp.Policy, codecs []core.Codec, remote netip
 			return s.Name != suites[0].Name && s.Name != "AES_CM_128_HMAC_SHA1_80"
 		})
 	}
-	l.agent = sdp.Agent{Addr: l.e.hostFor(f.local, f.remote), Port: s.Port(), Codecs: codecs, Digits: true, Policy: p, Suites: suites, Lines: l.e.opt.Lines}
+	l.agent = sdp.Agent{Addr: l.e.hostFor(f), Port: s.Port(), Codecs: codecs, Ptime: own.Ptime, Digits: l.trunk.takes("rfc4733"), Policy: p, Suites: suites, Lines: l.e.opt.Lines}
 	return nil
 }
 
@@ -62,7 +73,7 @@ func (l *leg) agree(g *sdp.Agreed) {
 		if held {
 			i.Audio = core.Codec{}
 		}
-		i.InbandDigits = len(g.DigitsIn) == 0
+		i.InbandDigits = len(g.DigitsIn) == 0 && l.trunk.takes("inband")
 		i.Security.Media, i.Security.Suite = "clear", ""
 		if g.Suite != "" {
 			i.Security.Media, i.Security.Suite = "sdes-srtp", g.Suite
@@ -107,13 +118,15 @@ func (l *leg) startFlow() {
 	f := rtpio.Flow{
 		Remote: g.Remote, RemoteRTCP: g.RemoteRTCP, Mux: g.Mux,
 		Send: g.Send, Receive: g.Receive, DigitsIn: g.DigitsIn, DigitsOut: g.DigitsOut,
-		OnDigit: l.pressed, Timeout: l.e.opt.MediaTimeout, OnTimeout: l.silent,
+		OnDigit: l.pressed, OnTimeout: l.silent,
 	}
+	var holdTimeout time.Duration
+	f.Timeout, holdTimeout = l.timeouts()
 	if l.held {
 		f.Receive = nil
 	}
 	if l.held || !g.Direction.Receives() {
-		f.Timeout = l.e.opt.HoldTimeout
+		f.Timeout = holdTimeout
 	}
 	if g.Suite != "" {
 		suite, _ := rtpio.SuiteNamed(g.Suite)

@@ -72,6 +72,12 @@ func codeOf(status int) core.Code {
 	case 503:
 		return core.Overload
 	}
+	switch {
+	case status < 500: // another server would not like it better
+		return core.Incompatible
+	case status >= 600:
+		return core.Declined
+	}
 	return core.Failure
 }
 

@@ -73,7 +73,7 @@ func (r *registrar) register(tx *serverTx, in *flow) {
 		refuse(403, "", "")
 		return
 	}
-	user, _, v := r.e.verify(req, in)
+	user, _, v := r.e.verify(r.e.auth, req, in)
 	if v == authBlocked {
 		refuse(403, "Warning", warning(399, r.e.domain(), errGuessing.Say))
 		return

@@ -261,7 +261,7 @@ func TestTrunkCheck(t *testing.T) {
 		e := w.edge(bIP, Options{}, r, "udp")
 		defer e.stop()
 		c := staticTrunk("peer", "10.0.0.9")
-		c.Check = 30 * time.Second
+		c.CheckEvery = 30 * time.Second
 		e.SetTrunks([]TrunkConfig{c})
 		time.Sleep(45 * time.Second) // one miss, two begun
 		if !e.Trunks()[0].Up {

@@ -49,14 +49,14 @@ func newLocator(r Resolver) *locator {
 	return &locator{dns: r, cache: map[string]cached{}, penalty: map[target]time.Time{}}
 }
 
-// fail marks a target so that others come first for a while.
-func (l *locator) fail(t target) {
+// fail marks a target so that others come first for so long.
+func (l *locator) fail(t target, d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.penalty) > maxCache {
 		clear(l.penalty)
 	}
-	l.penalty[t] = time.Now().Add(penaltyTime)
+	l.penalty[t] = time.Now().Add(d)
 }
 
 // find lists where a URI can be reached, best first. network is what the URI

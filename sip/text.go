@@ -66,14 +66,14 @@ func (e *Edge) writer(req *request, in *flow) (user string, no *refusal) {
 			}
 		}
 	}
-	user, _, v := e.verify(req, in)
+	user, _, v := e.verify(e.auth, req, in)
 	switch v {
 	case authOK:
 		return user, nil
 	case authBlocked:
 		return "", &refusal{status: 403, set: [][2]string{{"Retry-After", "60"}}}
 	}
-	return "", &refusal{status: 401, auth: true, stale: v == authStale}
+	return "", &refusal{status: 401, auth: e.auth, stale: v == authStale}
 }
 
 // written handles a MESSAGE. inside is the call that it came in; nil: it came
@@ -89,7 +89,7 @@ func (e *Edge) written(tx *serverTx, in *flow, inside *leg) {
 		for _, h := range no.set {
 			set(res, h[0], h[1])
 		}
-		if no.auth {
+		if no.auth != nil {
 			e.auth.challenge(req, res, no.stale)
 		}
 		tx.respond(res)

@@ -216,7 +216,27 @@ type clientTx struct {
 	acked  []byte
 }
 
-var errTimeout = errors.New("no answer")
+var (
+	errTimeout = errors.New("no answer")
+	errClosed  = errors.New("the connection was closed")
+)
+
+// lost fails the requests whose answer can't come any more, since their
+// connection has closed (RFC 3261 17.1.4). Those within a call wait: the peer
+// may come back by another.
+func (t *transactions) lost(s *stream) {
+	t.mu.Lock()
+	var waiting []*clientTx
+	for _, tx := range t.clients {
+		if tx.flow.stream == s && param(tx.req.To().Params, "tag") == "" {
+			waiting = append(waiting, tx)
+		}
+	}
+	t.mu.Unlock()
+	for _, tx := range waiting {
+		tx.fail(errClosed)
+	}
+}
 
 // send starts a client transaction: it puts the Via on the request, sends it,
 // and repeats it as the flow needs. Errors of sending are reported by onError.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -306,6 +305,7 @@ func (e *Edge) dropStream(s *stream) {
 		}
 	}
 	e.streamsMu.Unlock()
+	e.tx.lost(s)
 	e.registrar.lost(s)
 	if t := s.flow.trunk; t != nil {
 		t.lost(s)
@@ -326,7 +326,7 @@ func (t target) String() string { return t.network + ":" + t.addr.String() }
 // address alone (CVE-2020-15260), and to the trunk whose certificates it uses.
 type poolKey struct {
 	target
-	trunk string
+	trunk *trunk
 }
 
 // reach gives a flow to the target, over an open connection if there is one.
@@ -339,10 +339,7 @@ func (e *Edge) reach(ctx context.Context, t target, tr *trunk, conf *tls.Config)
 		}
 		return &flow{e: e, network: "udp", remote: t.addr, local: addrPort(c.LocalAddr()), udp: c, trunk: tr, client: true}, nil
 	}
-	key := poolKey{target: t}
-	if tr != nil {
-		key.trunk = tr.config.Name
-	}
+	key := poolKey{t, tr}
 	e.streamsMu.Lock()
 	s := e.pool[key]
 	e.streamsMu.Unlock()
@@ -380,14 +377,14 @@ func (e *Edge) dialStream(ctx context.Context, t target, conf *tls.Config) (*str
 		} else if e.opt.Roots != nil {
 			cfg.RootCAs = e.opt.Roots
 		}
-		cfg.MinVersion = tls.VersionTLS12
+		cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
 		if cfg.ServerName == "" {
 			cfg.ServerName = t.host
 		}
 		tc := tls.Client(c, cfg)
 		if err := tc.HandshakeContext(ctx); err != nil {
 			c.Close()
-			return nil, fmt.Errorf("TLS to %s: %w", t.host, err)
+			return nil, &TLSError{t.host, err}
 		}
 		c = tc
 	}
@@ -421,7 +418,11 @@ func (e *Edge) socket(to netip.Addr) (packetConn, error) {
 
 // hostFor is this end's address as the peer is told it: the advertised one, or
 // the address of the interface that leads there.
-func (e *Edge) hostFor(local, remote netip.AddrPort) netip.Addr {
+func (e *Edge) hostFor(f *flow) netip.Addr {
+	local, remote := f.local, f.remote
+	if f.trunk != nil && f.trunk.config.Advertise.IsValid() {
+		return f.trunk.config.Advertise
+	}
 	if e.opt.Advertise.IsValid() {
 		return e.opt.Advertise
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -46,13 +47,42 @@ type TrunkConfig struct {
 	AuthUser string // for digest, "": User
 	Password string
 	Realm    string        // the only one whose challenge is answered; "" any
+	Digest   string        // the only algorithm, [MD5] or [SHA256]; "": both
 	Expires  time.Duration // of the registration, 0: 1 h
+	// InUser and InPassword must be proved by digest on calls in, besides their
+	// source; "": not.
+	InUser, InPassword string
 	// Media is none, optional or required; over TLS it is always required.
 	Media  string
-	Codecs []string    // best first; nil: PCMA, PCMU, G722, opus
-	TLS    *tls.Config // CA, client certificate, server name; nil: the edge's
-	// Check is the time between two OPTIONS, 0: 30 s, negative: none.
-	Check          time.Duration
+	Codecs []string      // best first; nil: PCMA, PCMU, G722, opus
+	Suites []string      // of SRTP; nil: the edge's
+	Ptime  time.Duration // of packets, 10 to 60 ms; 0: 20 ms
+	// DTMF are the ways of keys: "rfc4733", "info", "inband"; nil: all.
+	DTMF []string
+	// NoEarlyMedia has nothing spoken before the answer.
+	NoEarlyMedia bool
+	// Reliable is whether provisional responses are acknowledged (RFC 3262):
+	// "required", "never", or "" where the other side wants.
+	Reliable string
+	// SessionExpires is the session timer asked for, 0: 30 min, negative: none;
+	// MinSE the least agreed to, 0: 90 s.
+	SessionExpires, MinSE time.Duration
+	// MediaTimeout and HoldTimeout are the edge's for this trunk; 0: the edge's.
+	MediaTimeout, HoldTimeout time.Duration
+	MaxDuration               time.Duration // of a call; 0: 4 h
+	// Advertise is the address told to this trunk; zero: the edge's.
+	Advertise netip.Addr
+	DSCP      int // of media; 0: 46 (expedited forwarding)
+	// CallerID lists where a caller's number is looked for: "pai", "rpid",
+	// "from"; nil: in that order.
+	CallerID []string
+	// Private asks the other side to withhold the number shown (RFC 3323).
+	Private bool
+	// Headers are put on calls out.
+	Headers map[string]string
+	TLS     *tls.Config // CA, client certificate, server name; nil: the edge's
+	// CheckEvery is the time between two OPTIONS, 0: 30 s, negative: none.
+	CheckEvery     time.Duration
 	MaxCalls       int     // at once, both ways; 0: no limit
 	CallsPerSecond float64 // calls in; 0: 5
 	// NumberIn turns a number as the trunk writes it into E.164, NumberOut
@@ -90,7 +120,9 @@ type trunk struct {
 	e      *Edge
 	config TrunkConfig
 	codecs []core.Codec
+	suites []sdp.Suite
 	login  *login
+	auth   *authenticator // of calls in; nil: they need none
 	calls  atomic.Int64
 	stop   context.CancelFunc
 	woken  chan struct{} // the connection to the registrar was lost
@@ -111,7 +143,7 @@ type trunk struct {
 func (e *Edge) SetTrunks(list []TrunkConfig) error {
 	names := map[string]bool{}
 	for _, c := range list {
-		if err := c.check(); err != nil {
+		if err := c.Check(); err != nil {
 			return err
 		}
 		if names[c.Name] {
@@ -165,7 +197,8 @@ func (c TrunkConfig) equal(d TrunkConfig) bool {
 	return reflect.DeepEqual(c, d)
 }
 
-func (c *TrunkConfig) check() error {
+// Check says what is wrong with a configuration.
+func (c *TrunkConfig) Check() error {
 	bad := func(what string) error { return fmt.Errorf("sip: trunk %q: %s", c.Name, what) }
 	switch {
 	case c.Name == "":
@@ -187,6 +220,9 @@ func (c *TrunkConfig) check() error {
 	case strings.HasPrefix(c.Host, "sip:") || strings.HasPrefix(c.Host, "sips:"):
 		return bad("host is to be given without sip:")
 	}
+	if what := c.checkCalls(); what != "" {
+		return bad(what)
+	}
 	_, err := sdp.Codecs(c.Codecs...)
 	return err
 }
@@ -205,7 +241,12 @@ func (e *Edge) newTrunk(c TrunkConfig) (*trunk, error) {
 	if user == "" {
 		user = c.User
 	}
-	t.login = &login{user: user, password: c.Password, realm: c.Realm}
+	t.login = &login{user: user, password: c.Password, realm: c.Realm, only: c.Digest}
+	t.suites = suites(c.Suites)
+	if c.InUser != "" {
+		t.auth = newAuthenticator(e.domain(), callerIn{&t.config})
+		t.auth.only = c.Digest
+	}
 	t.status = TrunkStatus{Name: c.Name, Up: true, Since: time.Now()}
 	t.stop = func() {}
 	return t, nil
@@ -246,20 +287,16 @@ func (e *Edge) trunkOf(in *flow) *trunk {
 		if (t.config.Transport == "tls") != in.secure() {
 			continue
 		}
-		if slices.ContainsFunc(t.config.Sources, func(p netip.Prefix) bool { return p.Contains(in.remote.Addr()) }) || t.registrarAt(in.remote.Addr()) {
+		if t.lists(in.remote.Addr()) || t.config.Mode != Static && t.owns(in.remote.Addr()) {
 			return t
 		}
 	}
 	return nil
 }
 
-func (t *trunk) registrarAt(a netip.Addr) bool {
-	if t.config.Mode == Static {
-		return false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.peers[a]
+// lists tells whether an address may call in.
+func (t *trunk) lists(a netip.Addr) bool {
+	return slices.ContainsFunc(t.config.Sources, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // enter takes a channel; the leg gives it back when it is delisted.
@@ -292,40 +329,6 @@ func (t *trunk) policy(in *flow) sdp.Policy {
 		return sdp.Optional
 	}
 	return sdp.Never
-}
-
-const anonymous = "Anonymous"
-
-// callerID is the name to show and the number: P-Asserted-Identity (RFC 3325),
-// then Remote-Party-ID, then From; withheld when Privacy asks for that (RFC
-// 3323).
-func (t *trunk) callerID(req *request) (name, number string) {
-	for _, p := range strings.FieldsFunc(first(req, "Privacy"), func(r rune) bool { return r == ';' || r == ',' || r == ' ' }) {
-		if strings.EqualFold(p, "id") || strings.EqualFold(p, "user") {
-			return anonymous, ""
-		}
-	}
-	from := req.From()
-	name, u := from.DisplayName, from.Address
-	for _, h := range []string{"Remote-Party-ID", "P-Asserted-Identity"} {
-		v, _, _ := strings.Cut(first(req, h), ">,")
-		var id uri
-		var params siplib.HeaderParams
-		if n, err := siplib.ParseAddressValue(v, &id, &params); err == nil && (id.User != "" || id.Scheme == "tel") {
-			name, u = n, id
-		}
-	}
-	number = called(u)
-	if number == "" || strings.EqualFold(number, "anonymous") || strings.EqualFold(number, "restricted") || strings.EqualFold(number, "unknown") {
-		return anonymous, ""
-	}
-	if t.config.NumberIn != nil {
-		number = t.config.NumberIn(number)
-	}
-	if name = edge.Clean(strings.TrimSpace(strings.Trim(name, `"`)), 64); name == "" {
-		name = number
-	}
-	return name, number
 }
 
 // calledNumber is the number dialled. A registered trunk may put the address
@@ -370,6 +373,9 @@ func (l *Line) Dial(ctx context.Context, number, from string, into core.Room) (c
 		return nil, err
 	}
 	leg, err := l.e.place(ctx, s, into)
+	if busy := (*Busy)(nil); errors.As(err, &busy) {
+		return nil, busy
+	}
 	if err != nil {
 		return nil, edge.InWords(core.ReasonOf(err))
 	}
@@ -394,27 +400,11 @@ func (t *trunk) spec(number, from string) (*spec, error) {
 	s.to = party{uri: uri{Scheme: "sip", User: out, Host: s.uri.Host}}
 	s.info = core.Info{Name: number, Address: number, Phone: true}
 	s.from = t.fromParty(s, from)
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		s.headers = append(s.headers, [2]string{name, c.Headers[name]})
+	}
 	s.host, s.port, s.network, s.secure = t.server(s.uri.Host)
 	return s, nil
-}
-
-// fromParty is the caller as the trunk is told it, and its headers.
-func (t *trunk) fromParty(s *spec, from string) party {
-	host := s.uri.Host
-	own := uri{Scheme: "sip", User: t.config.User, Host: host}
-	if from == "" {
-		if own.User != "" {
-			s.headers = append(s.headers, [2]string{"P-Asserted-Identity", "<" + own.String() + ">"})
-		}
-		s.headers = append(s.headers, [2]string{"Privacy", "id"})
-		return party{anonymous, uri{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"}}
-	}
-	if t.config.NumberOut != nil {
-		from = t.config.NumberOut(from)
-	}
-	shown := uri{Scheme: "sip", User: from, Host: host}
-	s.headers = append(s.headers, [2]string{"P-Asserted-Identity", "<" + shown.String() + ">"})
-	return party{uri: shown}
 }
 
 // server is where requests for the trunk go.

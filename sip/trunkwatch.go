@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 
 	siplib "github.com/emiago/sipgo/sip"
 
-	"bridgehead/core"
 	"bridgehead/core/edge"
 )
 
@@ -26,12 +26,12 @@ func (t *trunk) start() {
 		for a := range t.peers {
 			t.e.guard.unknow(a)
 		}
-		clear(t.peers)
+		t.peers = nil // knows nobody from now on
 	}
 	if t.config.Mode != Static {
 		go t.keepRegistered(ctx)
 	}
-	if t.config.Host != "" && t.config.Check >= 0 {
+	if t.config.Host != "" && t.config.CheckEvery >= 0 {
 		go t.keepChecking(ctx)
 	}
 }
@@ -61,12 +61,8 @@ func (t *trunk) lost(*stream) {
 // but after 403, which more tries would only make worse, after ten minutes.
 func (t *trunk) keepRegistered(ctx context.Context) {
 	defer t.e.survive("trunk registration")
-	expires := t.config.Expires
-	if expires == 0 {
-		expires = time.Hour
-	}
 	for {
-		granted, status, err := t.register(ctx, expires)
+		granted, status, err := t.register(ctx, t.config.expires())
 		t.noteRegistered(status, err)
 		switch {
 		case ctx.Err() != nil:
@@ -136,28 +132,36 @@ func (t *trunk) register(ctx context.Context, expires time.Duration) (granted ti
 		t.mu.Lock()
 		t.flow = f
 		t.mu.Unlock()
-		for range 2 {
-			var res *response
-			if res, err = t.ask(ctx, f, t.registerRequest(f, expires)); err != nil {
-				return 0, err
-			}
-			status = res.StatusCode
-			if status == 423 {
-				if n, err := strconv.ParseUint(strings.TrimSpace(first(res, "Min-Expires")), 10, 31); err == nil && n <= 86400 {
-					expires = time.Duration(n) * time.Second
-					continue
-				}
-			}
-			if status >= 300 {
-				return status, fmt.Errorf("%d %s", status, edge.Clean(res.Reason, 60))
-			}
-			granted = grantedOf(res, t.contactUser(), expires)
-			return status, nil
-		}
-		return status, errors.New("registration interval not agreed")
+		granted, status, err = t.registerOver(ctx, f, expires)
+		return status, err
 	})
 	return granted, status, err
 }
+
+// registerOver sends REGISTER to one server. status is 0 when it does not
+// answer.
+func (t *trunk) registerOver(ctx context.Context, f *flow, expires time.Duration) (granted time.Duration, status int, err error) {
+	for range 2 {
+		res, err := t.ask(ctx, f, t.registerRequest(f, expires))
+		if err != nil {
+			return 0, 0, err
+		}
+		status = res.StatusCode
+		if status == 423 {
+			if n, err := strconv.ParseUint(strings.TrimSpace(first(res, "Min-Expires")), 10, 31); err == nil && n <= 86400 {
+				expires = time.Duration(n) * time.Second
+				continue
+			}
+		}
+		if status >= 300 {
+			return 0, status, fmt.Errorf("%d %s", status, edge.Clean(res.Reason, 60))
+		}
+		return grantedOf(res, t.contactUser(), expires), status, nil
+	}
+	return 0, status, errors.New("registration interval not agreed")
+}
+
+func (c *TrunkConfig) expires() time.Duration { return cmp.Or(c.Expires, time.Hour) }
 
 func (t *trunk) contactUser() string { return t.config.User }
 
@@ -211,14 +215,14 @@ func (t *trunk) each(ctx context.Context, f func(*flow) (status int, err error))
 		t.know(to.addr.Addr())
 		var fl *flow
 		if fl, err = t.e.reach(ctx, to, t, t.config.TLS); err != nil {
-			t.e.locator.fail(to)
+			t.e.locator.fail(to, penaltyTime)
 			continue
 		}
 		var status int
 		if status, err = f(fl); err == nil || status != 0 && status != 408 && status < 500 {
 			return err
 		}
-		t.e.locator.fail(to)
+		t.e.locator.fail(to, penaltyTime)
 		if ctx.Err() != nil {
 			break
 		}
@@ -228,9 +232,12 @@ func (t *trunk) each(ctx context.Context, f func(*flow) (status int, err error))
 
 // know lets the other side's answers past the guard.
 func (t *trunk) know(a netip.Addr) {
+	if t.owns(a) {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.peers[a] && len(t.peers) < 64 {
+	if t.peers != nil && !t.peers[a] && len(t.peers) < 64 {
 		t.peers[a] = true
 		t.e.guard.know(a)
 	}
@@ -287,7 +294,7 @@ func (e *Edge) exchange(ctx context.Context, f *flow, req *request) (*response, 
 // after three misses and comes up after two hits.
 func (t *trunk) keepChecking(ctx context.Context) {
 	defer t.e.survive("trunk check")
-	every := t.config.Check
+	every := t.config.CheckEvery
 	if every == 0 {
 		every = checkEvery
 	}
@@ -305,20 +312,23 @@ func (t *trunk) checkOnce(ctx context.Context, limit time.Duration) {
 	start := time.Now()
 	status := 0
 	err := t.each(ctx, func(f *flow) (int, error) {
-		req := siplib.NewRequest(siplib.OPTIONS, uri{Scheme: "sip", Host: t.config.Host})
-		t.head(req, t.config.User)
-		set(req, "Accept", "application/sdp")
-		res, err := t.ask(ctx, f, req)
+		res, err := t.ask(ctx, f, t.optionsRequest())
 		if err != nil {
 			return 0, err
 		}
 		status = res.StatusCode
-		if status == 408 || status == 503 {
-			return status, fmt.Errorf("%d %s", status, edge.Clean(res.Reason, 60))
-		}
-		return status, nil // any other answer, even a refusal, is a sign of life
+		return status, lifeless(res)
 	})
 	t.noteCheck(status, err, time.Since(start))
+}
+
+// lifeless is the error of an answer to OPTIONS that speaks for somebody else;
+// any other, even a refusal, is a sign of life.
+func lifeless(res *response) error {
+	if s := res.StatusCode; s == 408 || s == 503 {
+		return fmt.Errorf("%d %s", s, edge.Clean(res.Reason, 60))
+	}
+	return nil
 }
 
 func (t *trunk) noteCheck(status int, err error, rtt time.Duration) {
@@ -345,18 +355,4 @@ func (t *trunk) noteCheck(status int, err error, rtt time.Duration) {
 		t.status.Since = time.Now()
 		t.e.log.Warn("SIP trunk", "trunk", t.config.Name, "up", t.status.Up, "error", t.status.Error)
 	}
-}
-
-// CheckTrunk asks the other side once, now, by OPTIONS.
-func (e *Edge) CheckTrunk(ctx context.Context, name string) (TrunkStatus, error) {
-	t := e.trunkNamed(name)
-	if t == nil {
-		return TrunkStatus{}, core.Reason{Code: core.NotFound, Detail: "no enabled trunk " + name}
-	}
-	t.checkOnce(ctx, 10*time.Second)
-	s := t.snapshot()
-	if s.Error != "" {
-		return s, errors.New(s.Error)
-	}
-	return s, nil
 }

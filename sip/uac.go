@@ -1,7 +1,6 @@
 package sip
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -38,8 +37,10 @@ type outgoing struct {
 type news struct {
 	rings bool
 	err   error
-	again bool // another server may do better
-	left  bool // the caller went away: the leg winds up by itself
+	again bool          // another server may do better
+	wait  time.Duration // … and this one wants to be left alone for so long
+	to    *uri          // the call is redirected there
+	left  bool          // the caller went away: the leg winds up by itself
 }
 
 // attempt is one INVITE under way.
@@ -65,59 +66,6 @@ func (o *outgoing) release() {
 	o.peers = nil
 }
 
-// place makes the call: server after server until one takes it (RFC 3263 4.3).
-func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, error) {
-	var targets []target
-	if s.flows == nil {
-		var err error
-		if targets, err = e.locator.find(ctx, s.host, s.port, s.network, s.secure); err != nil {
-			return nil, core.Reason{Code: core.Unreachable, Say: "The address can't be found.", Detail: "sip: " + err.Error()}
-		}
-		if s.trunk == nil {
-			if err := e.notTrunks(ctx, targets); err != nil {
-				return nil, err
-			}
-		}
-	}
-	l, err := e.caller(s, into)
-	if err != nil {
-		return nil, err
-	}
-	last := error(core.Reason{Code: core.Unreachable, Detail: "no server"})
-	for i := 0; i < max(len(targets), 1); i++ {
-		flows := s.flows
-		if flows == nil {
-			f, err := l.connect(ctx, targets[i])
-			if err != nil {
-				e.locator.fail(targets[i])
-				last = core.Reason{Code: core.Unreachable, Say: "The address does not answer.", Detail: "sip: " + err.Error()}
-				continue
-			}
-			flows = []*flow{f}
-		}
-		patience := time.Duration(0)
-		if i+1 < len(targets) {
-			patience = dialTime
-		}
-		n := l.await(ctx, flows, targets, i, patience)
-		switch {
-		case n.rings:
-			return l, nil
-		case n.left:
-			return nil, n.err
-		}
-		last = n.err
-		if len(targets) > 0 && n.again {
-			e.locator.fail(targets[i])
-		}
-		if !n.again || ctx.Err() != nil {
-			break
-		}
-	}
-	l.box.Post(func() { l.outcall.told = true; l.ended(core.ReasonOf(last)) })
-	return nil, last
-}
-
 // caller builds the leg of a call out.
 func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 	l := e.newLeg(newID()+"@"+e.domain(), true)
@@ -137,77 +85,6 @@ func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 	l.log.Info("SIP call out", "to", l.to, "trunk", l.trunkName())
 	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: l.to, Info: *i})
 	return l, nil
-}
-
-func (l *leg) connect(ctx context.Context, t target) (*flow, error) {
-	s := &l.outcall.spec
-	if t.network == "udp" {
-		// Room for the SDP: a long INVITE goes by TCP where the peer has it
-		// (RFC 3261 18.1.1); ours is short of 1300 bytes.
-		l.e.guard.know(t.addr.Addr())
-		l.box.Post(func() {
-			if l.state == over {
-				l.e.guard.unknow(t.addr.Addr())
-				return
-			}
-			l.outcall.peers = append(l.outcall.peers, t.addr.Addr())
-		})
-	}
-	return l.e.reach(ctx, t, s.trunk, s.tls)
-}
-
-// await sends the INVITE over each of the flows and waits until one rings, all
-// have failed, or patience is over.
-func (l *leg) await(ctx context.Context, flows []*flow, targets []target, i int, patience time.Duration) news {
-	l.box.Post(func() {
-		for j, f := range flows {
-			a := &attempt{flow: f, uri: l.outcall.spec.uri}
-			if len(targets) > 0 {
-				a.target = targets[i]
-				l.outcall.used = targets[i]
-			} else {
-				a.uri = l.outcall.spec.targetURI[j]
-			}
-			if err := l.inviteOver(a); err != nil {
-				l.tell(news{err: err})
-				return
-			}
-		}
-	})
-	var late <-chan time.Time
-	if patience > 0 {
-		t := time.NewTimer(patience)
-		defer t.Stop()
-		late = t.C
-	}
-	select {
-	case n := <-l.outcall.news:
-		return n
-	case <-late:
-		l.box.Post(func() { l.giveUp() })
-		return <-l.outcall.news
-	case <-ctx.Done():
-		r := core.Reason{Code: core.Normal, Detail: "given up by the caller"}
-		l.Hangup(r)
-		return news{err: r, left: true}
-	}
-}
-
-// giveUp leaves a server that has not said a word for the next one.
-func (l *leg) giveUp() {
-	if l.state != proceeding {
-		return
-	}
-	for _, a := range l.outcall.attempts {
-		if a.provisional {
-			l.tell(news{rings: true})
-			return
-		}
-	}
-	for _, a := range l.outcall.attempts {
-		a.cancelled, a.done, a.left = true, true, true
-	}
-	l.tell(news{err: core.Reason{Code: core.Unreachable, Detail: "no answer"}, again: true})
 }
 
 func (l *leg) tell(n news) {
@@ -253,9 +130,11 @@ func (l *leg) inviteOver(a *attempt) error {
 	req.AppendHeader(&siplib.CSeqHeader{SeqNo: l.seq, MethodName: siplib.INVITE})
 	req.AppendHeader(l.contact())
 	set(req, "Allow", allow)
-	set(req, "Supported", supported)
-	set(req, "Session-Expires", strconv.Itoa(max(sessionExpires, o.minSE)))
-	set(req, "Min-SE", strconv.Itoa(max(minSE, o.minSE)))
+	set(req, "Supported", l.trunk.supported())
+	if l.trunk.mustBeReliable() {
+		set(req, "Require", "100rel")
+	}
+	l.offerTimer(req)
 	for _, h := range o.spec.headers {
 		set(req, h[0], h[1])
 	}
@@ -283,11 +162,12 @@ func (l *leg) unanswered(a *attempt, err error) {
 	if errors.Is(err, errTimeout) && a.provisional {
 		r.Code = core.NoAnswer
 	}
-	l.failed(r, true)
+	l.e.locator.fail(a.target, penaltyTime)
+	l.failed(news{err: r, again: true})
 }
 
 // failed notes the end of one attempt; the call has failed when none is left.
-func (l *leg) failed(r core.Reason, again bool) {
+func (l *leg) failed(n news) {
 	o := l.outcall
 	if l.state != proceeding || slices.ContainsFunc(o.attempts, func(a *attempt) bool { return !a.done }) {
 		return
@@ -297,10 +177,10 @@ func (l *leg) failed(r core.Reason, again bool) {
 		return
 	}
 	if o.told {
-		l.fail(r)
+		l.fail(core.ReasonOf(n.err))
 		return
 	}
-	l.tell(news{err: r, again: again})
+	l.tell(n)
 }
 
 // fail ends a call that Dial has returned already.
@@ -362,7 +242,7 @@ func (l *leg) responded(a *attempt, req *request, res *response) {
 	case req != a.req || a.done:
 	case s == 401 || s == 407:
 		l.challenged(a, res)
-	case s == 422 && l.outcall.minSE == 0 && !a.cancelled:
+	case s == 422 && l.outcall.minSE == 0 && !a.cancelled && l.sessionExpires() > 0:
 		n, err := strconv.ParseUint(strings.TrimSpace(first(res, "Min-SE")), 10, 31)
 		if err != nil || n > 86400 {
 			n = 3600
@@ -371,14 +251,19 @@ func (l *leg) responded(a *attempt, req *request, res *response) {
 		again := l.again(a)
 		again.RemoveHeader("Session-Expires")
 		again.RemoveHeader("Min-SE")
-		set(again, "Session-Expires", strconv.Itoa(max(sessionExpires, int(n))))
-		set(again, "Min-SE", strconv.Itoa(int(n)))
+		l.offerTimer(again)
 		l.try(a, again)
+	case s < 400 && !a.cancelled && !l.outcall.told:
+		a.done = true
+		l.failed(l.redirected(res))
 	default:
 		a.done = true
 		r := failure(res)
-		again := s == 503 || s == 408 || s == 430 || s >= 500 && s < 600 && s != 501 && s != 505
-		l.failed(r, again)
+		if s == 408 && l.outcall.told {
+			r.Code = core.NoAnswer // it has rung
+		}
+		again := s == 408 || s == 430 || s >= 500 && s < 600 && s != 501 && s != 505
+		l.failed(news{err: r, again: again, wait: retryAfter(res)})
 	}
 }
 
@@ -391,7 +276,7 @@ func (l *leg) challenged(a *attempt, res *response) {
 	again := l.again(a)
 	if a.logins++; a.logins > 2 || a.cancelled || l.login.authorize(again, res) != nil {
 		a.done = true
-		l.failed(failure(res), false)
+		l.failed(news{err: failure(res)})
 		return
 	}
 	l.try(a, again)
@@ -473,7 +358,7 @@ func (l *leg) accepted(a *attempt, req *request, res *response) {
 		l.refuseFork(a, req, res)
 		if !a.done {
 			a.done = true
-			l.failed(core.Reason{Code: core.Normal}, false)
+			l.failed(news{err: core.Reason{Code: core.Normal}})
 		}
 		return
 	}
@@ -499,6 +384,7 @@ func (l *leg) accepted(a *attempt, req *request, res *response) {
 	l.refresh.ours = true
 	l.confirmTimer(res)
 	l.watchMedia()
+	l.limitLength()
 	l.log.Info("SIP call out answered", "codec", l.Info().Audio.Name)
 	l.e.trace(edge.TraceEvent{Kind: edge.Answered, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), Status: res.StatusCode, Info: l.Info()})
 	l.tell(news{rings: true})

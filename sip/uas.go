@@ -50,7 +50,7 @@ type refusal struct {
 	status int
 	reason core.Reason
 	set    [][2]string
-	auth   bool // challenge
+	auth   *authenticator // challenge; nil: none
 	stale  bool
 }
 
@@ -72,8 +72,8 @@ func (e *Edge) invite(tx *serverTx, in *flow) {
 	if no.status == 503 {
 		set(res, "Retry-After", "10")
 	}
-	if no.auth {
-		e.auth.challenge(tx.req, res, no.stale)
+	if no.auth != nil {
+		no.auth.challenge(tx.req, res, no.stale)
 		tx.respond(res)
 		e.forget(callID(tx.req), "")
 		return // the first half of every login is no refused call
@@ -98,8 +98,12 @@ func (e *Edge) incoming(tx *serverTx, in *flow) (*leg, *refusal) {
 		return nil, &refusal{status: 415, reason: core.Reason{Code: core.Incompatible, Detail: "body is not SDP"}, set: [][2]string{{"Accept", "application/sdp"}}}
 	}
 	l := e.newLeg(callID(req), false)
+	l.trunk = who.trunk
 	l.dialogOf(req, in)
 	l.incall = incoming{tx: tx, late: body == nil, rel: has(req, "Supported", "100rel") || has(req, "Require", "100rel"), mustRel: has(req, "Require", "100rel")}
+	if no := l.reliability(); no != nil {
+		return nil, no
+	}
 	l.describe(who, req, in)
 	if no := l.sessionTimer(req); no != nil {
 		return nil, no
@@ -110,7 +114,7 @@ func (e *Edge) incoming(tx *serverTx, in *flow) (*leg, *refusal) {
 			return nil, no
 		}
 	}
-	if err := l.openMedia(in, who.policy, who.codecs, who.sendsFrom(offer, in)); err != nil {
+	if err := l.openMedia(l.flow, who.policy, who.codecs, who.sendsFrom(offer, in)); err != nil {
 		return nil, refused(err)
 	}
 	if l.trunk == nil {
@@ -154,7 +158,7 @@ func (e *Edge) identify(req *request, in *flow) (caller, *refusal) {
 		if !t.spend() {
 			return caller{}, &refusal{status: 503, reason: core.Reason{Code: core.Overload, Detail: "trunk " + t.config.Name + ": too many calls per second"}}
 		}
-		return caller{trunk: t, policy: t.policy(in), codecs: t.codecs}, nil
+		return caller{trunk: t, policy: t.policy(in), codecs: t.codecs}, e.mayCall(t, req, in)
 	}
 	if !in.secure() && (!e.opt.Legacy || in.client) {
 		return caller{}, &refusal{status: 403, reason: core.Reason{Code: core.Forbidden, Detail: "no trunk has this source address and transport, and the legacy listener is off"}}
@@ -176,13 +180,13 @@ func (e *Edge) identify(req *request, in *flow) (caller, *refusal) {
 	}
 	// A name of ours is not lent to strangers (RFC 3261 22.2).
 	if isDevice || len(all(req, "Authorization")) > 0 {
-		user, d, v := e.verify(req, in)
+		user, d, v := e.verify(e.auth, req, in)
 		switch v {
 		case authOK:
 		case authBlocked:
 			return who, &refusal{status: 403, reason: errGuessing, set: [][2]string{{"Retry-After", "60"}}}
 		default:
-			return who, &refusal{status: 401, auth: true, stale: v == authStale, reason: core.Reason{Code: core.Unauthorized, Detail: "digest"}}
+			return who, &refusal{status: 401, auth: e.auth, stale: v == authStale, reason: core.Reason{Code: core.Unauthorized, Detail: "digest"}}
 		}
 		who.user, who.name = user, d.Name
 	}
@@ -191,7 +195,6 @@ func (e *Edge) identify(req *request, in *flow) (caller, *refusal) {
 
 // describe fills in the leg's Info.
 func (l *leg) describe(who caller, req *request, in *flow) {
-	l.trunk = who.trunk
 	i := &l.info
 	i.Source, i.User = in.remote.Addr(), who.user
 	if in.secure() {
@@ -384,7 +387,7 @@ func (l *leg) response(tx *serverTx, status int, body []byte) *response {
 	res := reply(tx.req, status, l.localTag)
 	res.AppendHeader(l.contact())
 	set(res, "Allow", allow)
-	set(res, "Supported", supported)
+	set(res, "Supported", l.trunk.supported())
 	if body != nil {
 		set(res, "Content-Type", "application/sdp")
 	}
@@ -404,7 +407,7 @@ func (l *leg) ringing() {
 // early sends 183 with the answer, so that the caller hears the room before
 // the call is connected (RFC 3960).
 func (l *leg) early() {
-	if l.out || l.state != proceeding || l.incall.answer == nil || l.incall.told || l.incall.waiting {
+	if l.out || l.state != proceeding || l.incall.answer == nil || l.incall.told || l.incall.waiting || l.trunk != nil && l.trunk.config.NoEarlyMedia {
 		return
 	}
 	l.provision(183, l.incall.answer)
@@ -436,6 +439,7 @@ func (l *leg) answer() {
 	if !in.late {
 		l.watchMedia()
 	}
+	l.limitLength()
 	l.log.Info("SIP call answered", "codec", l.Info().Audio.Name)
 }
 
@@ -563,7 +567,7 @@ func (l *leg) refuseRequest(tx *serverTx, no *refusal) {
 
 // dialogOf takes the dialog's state from the INVITE (RFC 3261 12.1.1).
 func (l *leg) dialogOf(req *request, in *flow) {
-	l.flow = in
+	l.flow = l.over(in)
 	l.remoteTag = param(req.From().Params, "tag")
 	l.remoteSeq = req.CSeq().SeqNo
 	l.local = party{req.To().DisplayName, req.To().Address}

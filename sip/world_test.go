@@ -202,9 +202,11 @@ type fakeSession struct {
 	asked  int
 	stats  core.Stats
 	closed bool
+	dscp   int
 }
 
-func (s *fakeSession) Port() int { return s.port }
+func (s *fakeSession) Mark(dscp int) { s.dscp = dscp }
+func (s *fakeSession) Port() int     { return s.port }
 func (s *fakeSession) Start(f rtpio.Flow) error {
 	s.mu.Lock()
 	s.flows = append(s.flows, f)

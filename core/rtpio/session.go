@@ -148,6 +148,15 @@ func newSession(p *Ports, rtp, rtcp udp.Socket) *Session {
 // Port is the local RTP port.
 func (s *Session) Port() int { return int(s.rtp.Port()) }
 
+// Mark sets the DSCP of the session's packets (RFC 2474); 0 leaves it as it is.
+// Only for a session of [Ports.Open], whose ports are its own.
+func (s *Session) Mark(dscp int) {
+	if dscp != 0 {
+		s.rtp.Mark(dscp)
+		s.rtcp.Mark(dscp)
+	}
+}
+
 // Found is where the peer's packets come from; zero before the first that is
 // believed.
 func (s *Session) Found() netip.AddrPort {

@@ -44,12 +44,9 @@ func Open(bind netip.AddrPort) (Socket, error) {
 	// Arrival times come from the kernel, so that reading late costs no
 	// accuracy; and media is marked "expedited forwarding" (RFC 4594).
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
-	if family == unix.AF_INET {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, dscpEF<<2)
-	} else {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, dscpEF<<2)
-	}
-	return Socket{fd: fd, port: bind.Port(), v6: family == unix.AF_INET6}, nil
+	s := Socket{fd: fd, port: bind.Port(), v6: family == unix.AF_INET6}
+	s.Mark(dscpEF)
+	return s, nil
 }
 
 const dscpEF = 46
@@ -112,4 +109,14 @@ type mmsghdr struct {
 	hdr unix.Msghdr
 	len uint32
 	_   [4]byte
+}
+
+// Mark sets the DSCP of what is sent (RFC 2474); it is expedited forwarding at
+// first.
+func (s Socket) Mark(dscp int) {
+	if s.v6 {
+		_ = unix.SetsockoptInt(s.fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, dscp<<2)
+		return
+	}
+	_ = unix.SetsockoptInt(s.fd, unix.IPPROTO_IP, unix.IP_TOS, dscp<<2)
 }

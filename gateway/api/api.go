@@ -28,6 +28,7 @@ import (
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/invite"
+	"bridgehead/gateway/lines"
 	"bridgehead/gateway/mail"
 	"bridgehead/gateway/network"
 	"bridgehead/gateway/records"
@@ -52,12 +53,7 @@ type TrunkState struct {
 }
 
 // CheckLine is one line of a trunk check.
-type CheckLine struct {
-	What   string `json:"what"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail,omitempty"`
-	Remedy string `json:"remedy,omitempty"`
-}
+type CheckLine = lines.CheckLine
 
 // Options of [New].
 type Options struct {
@@ -149,7 +145,7 @@ func (s *server) operations(mux *http.ServeMux) huma.API {
 	s.calendars(api)
 	s.calls(api)
 	s.reports(api)
-	s.lines(api)
+	s.telephony(api)
 	describeBeside(api)
 	s.auditLog(api)
 	s.directory(api)

@@ -260,6 +260,15 @@ func TestTrunkSettingsAreChecked(t *testing.T) {
 		`{"name":"a","transport":"udp","media_encryption":"required","host":"x"}`:  "tls",
 		`{"name":"a","mode":"register","host":"x","transport":"udp"}`:              "username",
 		`{"name":"a","transport":"udp","source":["300.1.1.1"],"host":"127.0.0.1"}`: "300.1.1.1",
+		`{"name":"a","transport":"udp","host":"x","tls_min":"1.1"}`:                "tls_min",
+		`{"name":"a","transport":"udp","host":"x","ptime":25}`:                     "packet time",
+		`{"name":"a","transport":"udp","host":"x","rates":{"49":0.1}}`:             "prefix",
+		`{"name":"a","transport":"udp","host":"x","headers":{"Via":"y"}}`:          "Via",
+		`{"name":"a","transport":"udp","host":"x","in_username":"u"}`:              "in_password",
+		`{"name":"a","transport":"udp","host":"x","advertise":"here"}`:             "advertise",
+		`{"name":"a","transport":"tls","host":"x","tls_ca":"none"}`:                "tls_ca",
+		`{"name":"a","transport":"tls","host":"x","tls_key":"none"}`:               "tls_key",
+		`{"name":"a","transport":"udp","host":"x","expires":30}`:                   "expires",
 	} {
 		if s, text := d.do(store.RoleAdministrator, "POST", "/api/v1/trunks", body); s != 422 || !strings.Contains(text, says) {
 			t.Errorf("%s: %d %s, want it to say %q", body, s, text, says)
@@ -268,6 +277,20 @@ func TestTrunkSettingsAreChecked(t *testing.T) {
 	s, text := d.do(store.RoleAdministrator, "POST", "/api/v1/trunks", `{"name":"c","transport":"udp","host":"127.0.0.1","source":["127.0.0.1"],"password":"tr-secret","enabled":true,"override_check":true}`)
 	if s != 200 || strings.Contains(text, "tr-secret") || !strings.Contains(text, "127.0.0.1/32") {
 		t.Errorf("%d %s", s, text)
+	}
+	// What is in a change is taken over, what is not stays.
+	for _, change := range []string{`{"headers":{"X-A":"1","X-B":"2"},"ptime":30,"in_username":"u","in_password":"in-secret"}`, `{"headers":{"X-C":"3"},"rates":{"+49":0.02}}`} {
+		if s, text = d.do(store.RoleAdministrator, "PATCH", "/api/v1/trunks/c", change); s != 200 {
+			t.Fatalf("%d %s", s, text)
+		}
+	}
+	for text, has := range map[string]bool{`"headers":{"X-C":"3"}`: true, `"ptime":30`: true, `"rates":{"+49":0.02}`: true, `"has_in_password":true`: true, "in-secret": false} {
+		if _, shown := d.do(store.RoleAdministrator, "GET", "/api/v1/trunks/c", ""); strings.Contains(shown, text) != has {
+			t.Errorf("%s: %v in %s", text, !has, shown)
+		}
+	}
+	if kept, err := d.store.Trunk(t.Context(), "c"); err != nil || kept.InPassword != "in-secret" || kept.Password != "tr-secret" {
+		t.Errorf("%+v, %v", kept.TrunkSecrets, err)
 	}
 	if s, _ := d.do(store.RoleAdministrator, "POST", "/api/v1/numbers", `{"number":"+15550100","trunk":"none","target":"reception"}`); s != 422 {
 		t.Errorf("a number of no trunk: %d", s)

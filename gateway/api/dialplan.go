@@ -21,7 +21,8 @@ type ruleBody struct {
 	Strip     *int      `json:"strip,omitempty" minimum:"0" maximum:"64" doc:"characters cut off the beginning"`
 	Prepend   *string   `json:"prepend,omitempty" maxLength:"64" doc:"put before what is left"`
 	Rewrite   *string   `json:"rewrite,omitempty" maxLength:"256" doc:"instead of both: a template with the groups of the expression, such as +49$1"`
-	Target    *string   `json:"target,omitempty" maxLength:"255" doc:"reception, meeting (by the number called), meeting:NUMBER, user (by the extension called), user:EMAIL, trunk (any), trunk:NAME, refuse, refuse:WORDS, or next: go on with the number as rewritten"`
+	Target    *string   `json:"target,omitempty" maxLength:"255" doc:"reception, meeting (by the number called), meeting:NUMBER, user (by the extension called), user:EMAIL, trunk (any), trunk:NAME (of a trunk or a group), refuse, refuse:WORDS, or next: go on with the number as rewritten"`
+	MaxCost   *float64  `json:"max_cost,omitempty" minimum:"0" doc:"most that a minute may cost by the trunks' rates; 0: any"`
 	Countries *[]string `json:"countries,omitempty" maxItems:"250" doc:"that a rule with a trunk lets call, by ISO 3166 code; none: no calls"`
 }
 
@@ -37,6 +38,7 @@ func (b ruleBody) apply(r *store.Rule) {
 	set(&r.Prepend, b.Prepend)
 	set(&r.Rewrite, b.Rewrite)
 	set(&r.Target, b.Target)
+	set(&r.MaxCost, b.MaxCost)
 	set(&r.Countries, b.Countries)
 }
 

@@ -11,6 +11,7 @@ import (
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/invite"
+	"bridgehead/gateway/lines"
 	"bridgehead/gateway/network"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
@@ -195,10 +196,15 @@ func lineExamples() map[string]example {
 		"list-trunks": {out: []trunkView{trunk}},
 		"get-trunk":   {out: trunk},
 		"add-trunk": {about: "A trunk is enabled only when its check passes, or by override_check. The password goes in and never comes out.",
-			in: trunkBody{Name: &trunk.Name, Mode: &trunk.Mode, Transport: &trunk.Transport, Host: &trunk.Host, Username: &trunk.Username, Password: new(aPassword), Source: &trunk.Source, Country: &trunk.Country}, out: trunk},
-		"change-trunk":  {about: "Fields that are missing stay.", in: trunkBody{Country: &trunk.Country}, out: trunk},
-		"remove-trunk":  {},
-		"check-trunk":   {about: "Takes some seconds, and changes nothing.", out: []CheckLine{{What: "resolution", OK: true, Detail: "sip.example.net is 203.0.113.5"}, {What: "registration", Detail: "403 Forbidden", Remedy: "Check user name and password."}}},
+			in: trunkBody{Name: &trunk.Name, Mode: &trunk.Mode, Transport: &trunk.Transport, Host: &trunk.Host, Username: &trunk.Username, Password: new(aPassword), Source: &trunk.Source, Country: &trunk.Country,
+				TrunkOptions: store.TrunkOptions{NumberFormat: "national", MaxDuration: 7200}}, out: trunk},
+		"change-trunk": {about: "Fields that are missing stay.", in: trunkBody{Country: &trunk.Country}, out: trunk},
+		"remove-trunk": {},
+		"check-trunk": {about: "Takes some seconds, and changes nothing.", out: []CheckLine{{What: "DNS", OK: true, Detail: "leads to tls:203.0.113.5:5061"},
+			{What: "REGISTER", Detail: "not registered: 403 Forbidden", Remedy: "The carrier does not let this account in: check username and password, and whether it allows this address."}}},
+		"list-trunk-templates": {about: "What a template leaves open is in its asks; the rest goes into a new trunk as it is.",
+			out: []lines.Template{{ID: "generic-register", Name: "Any carrier that gives a user name and password", Asks: []string{"host", "username", "password"},
+				Trunk: store.TrunkSettings{Mode: "register", Transport: "tls", MediaEncryption: "required", Source: []string{}}}}},
 		"list-numbers":  {out: []store.Number{number}},
 		"add-number":    {about: "It leads to the reception, to a meeting or to a user.", in: numberBody{Number: number.Number, Trunk: number.Trunk, Target: number.Target, Country: number.Country, Language: number.Language, Label: number.Label}, out: number},
 		"change-number": {about: "Fields that are missing stay.", in: numberPatch{Target: &number.Target}, out: number},

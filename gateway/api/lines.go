@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/netip"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"bridgehead/gateway/dialplan"
+	"bridgehead/gateway/lines"
 	"bridgehead/gateway/store"
 )
 
@@ -35,6 +37,34 @@ type trunkBody struct {
 	MaxChannels     *int      `json:"max_channels,omitempty" minimum:"0" maximum:"10000" doc:"calls at one time; 0: no limit"`
 	CallsPerSecond  *int      `json:"calls_per_second,omitempty" minimum:"0" maximum:"1000"`
 	InsecureTLS     *bool     `json:"insecure_tls,omitempty" doc:"do not check the far end's certificate"`
+	InPassword      *string   `json:"in_password,omitempty" maxLength:"255" doc:"password that calls in must prove with in_username"`
+	TLSKey          *string   `json:"tls_key,omitempty" maxLength:"65536" doc:"PEM private key of tls_certificate"`
+	store.TrunkOptions
+}
+
+// trunkInput is a trunkBody as it was read and as it came: which of the options
+// are in it, only the text tells.
+type trunkInput struct {
+	Body    trunkBody
+	RawBody []byte
+}
+
+func (in trunkInput) apply(t *store.Trunk) error {
+	in.Body.apply(t)
+	var given struct{ Headers, Rates json.RawMessage }
+	if err := json.Unmarshal(in.RawBody, &given); err != nil {
+		return huma.Error400BadRequest("the body is no JSON object")
+	}
+	if given.Headers != nil {
+		t.Headers = nil // replaced, not merged
+	}
+	if given.Rates != nil {
+		t.Rates = nil
+	}
+	if err := json.Unmarshal(in.RawBody, &t.TrunkOptions); err != nil {
+		return huma.Error422UnprocessableEntity(err.Error())
+	}
+	return nil
 }
 
 func (b trunkBody) apply(t *store.Trunk) {
@@ -59,11 +89,15 @@ func (b trunkBody) apply(t *store.Trunk) {
 	set(&t.MaxChannels, b.MaxChannels)
 	set(&t.CallsPerSecond, b.CallsPerSecond)
 	set(&t.Insecure, b.InsecureTLS)
+	set(&t.InPassword, b.InPassword)
+	set(&t.TLSKey, b.TLSKey)
 }
 
 type trunkView struct {
 	store.Trunk
-	HasPassword bool `json:"has_password"`
+	HasPassword   bool `json:"has_password"`
+	HasInPassword bool `json:"has_in_password"`
+	HasTLSKey     bool `json:"has_tls_key"`
 	TrunkState
 }
 
@@ -71,7 +105,7 @@ func (s *server) viewTrunk(t store.Trunk) trunkView {
 	if t.Source == nil {
 		t.Source = []string{}
 	}
-	v := trunkView{Trunk: t, HasPassword: t.Password != ""}
+	v := trunkView{Trunk: t, HasPassword: t.Password != "", HasInPassword: t.InPassword != "", HasTLSKey: t.TLSKey != ""}
 	v.TrunkState = s.TrunkState(t.Name)
 	if !t.Enabled {
 		v.State = "disabled"
@@ -114,11 +148,14 @@ func CheckTrunkSettings(t *store.Trunk) error {
 		}
 		t.Source[i] = p.Masked().String()
 	}
+	if _, err := lines.Config(*t, ""); err != nil {
+		return bad(err.Error())
+	}
 	return nil
 }
 
-// lines are trunks, numbers and devices.
-func (s *server) lines(api huma.API) {
+// telephony are trunks, numbers and devices.
+func (s *server) telephony(api huma.API) {
 	s.trunks(api)
 	s.numbers(api)
 	s.devices(api)
@@ -139,9 +176,11 @@ func (s *server) trunks(api huma.API) {
 		t, err := s.Store.Trunk(ctx, in.ID)
 		return answer(s.viewTrunk(t), err)
 	})
-	huma.Register(api, operation("POST", "/trunks", "add-trunk", "Make a trunk", admin, tag), func(ctx context.Context, in *body[trunkBody]) (*body[trunkView], error) {
+	huma.Register(api, operation("POST", "/trunks", "add-trunk", "Make a trunk", admin, tag), func(ctx context.Context, in *trunkInput) (*body[trunkView], error) {
 		t := NewTrunk()
-		in.Body.apply(&t)
+		if err := in.apply(&t); err != nil {
+			return nil, err
+		}
 		if err := s.ready(ctx, &t); err != nil {
 			return nil, err
 		}
@@ -150,13 +189,15 @@ func (s *server) trunks(api huma.API) {
 	})
 	huma.Register(api, operation("PATCH", "/trunks/{id}", "change-trunk", "Change a trunk", admin, tag), func(ctx context.Context, in *struct {
 		ByID
-		Body trunkBody
+		trunkInput
 	}) (*body[trunkView], error) {
 		t, err := s.Store.Trunk(ctx, in.ID)
 		if err != nil {
 			return nil, fail(err)
 		}
-		in.Body.apply(&t)
+		if err := in.apply(&t); err != nil {
+			return nil, err
+		}
 		if err := s.ready(ctx, &t); err != nil {
 			return nil, err
 		}
@@ -166,7 +207,10 @@ func (s *server) trunks(api huma.API) {
 	huma.Register(api, operation("DELETE", "/trunks/{id}", "remove-trunk", "Remove a trunk", admin, tag), func(ctx context.Context, in *ByID) (*nothing, error) {
 		return nil, fail(s.kept(ctx, func(ctx context.Context) error { return s.Store.RemoveTrunk(ctx, in.ID) }))
 	})
-	huma.Register(api, operation("POST", "/trunks/{id}/check", "check-trunk", "Try a trunk: resolution, reachability, registration", admin, tag), func(ctx context.Context, in *ByID) (*body[[]CheckLine], error) {
+	huma.Register(api, operation("GET", "/trunk-templates", "list-trunk-templates", "List the templates of carriers", admin, tag), func(context.Context, *nothing) (*body[[]lines.Template], error) {
+		return answer(lines.Templates(), nil)
+	})
+	huma.Register(api, operation("POST", "/trunks/{id}/check", "check-trunk", "Try a trunk: name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs", admin, tag), func(ctx context.Context, in *ByID) (*body[[]CheckLine], error) {
 		t, err := s.Store.Trunk(ctx, in.ID)
 		if err != nil {
 			return nil, fail(err)

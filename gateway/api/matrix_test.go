@@ -131,6 +131,7 @@ var matrix = map[string]right{
 	"GET /directory.vcf": {"", signed200},
 
 	"GET /trunks":              {"", admin200},
+	"GET /trunk-templates":     {"", admin200},
 	"GET /trunks/{id}":         {"", admin200},
 	"POST /trunks":             {`{"name":"new","transport":"udp"}`, admin200},
 	"PATCH /trunks/{id}":       {`{"priority":2}`, admin200},

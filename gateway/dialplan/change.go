@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,7 +127,7 @@ func SaveRule(ctx context.Context, s *store.Store, home Home, r store.Rule) (sto
 	err := Change(ctx, s, home, func(ctx context.Context) (err error) {
 		for _, field := range []string{r.Target, r.Source} {
 			if name, ok := strings.CutPrefix(field, "trunk:"); ok {
-				if err := hasTrunk(ctx, s, name); err != nil {
+				if err := hasTrunk(ctx, s, name); err != nil && (field == r.Source || !hasGroup(ctx, s, name)) {
 					return err
 				}
 			}
@@ -149,6 +150,11 @@ func hasTrunk(ctx context.Context, s *store.Store, name string) error {
 		return invalid("There is no trunk named %s.", name)
 	}
 	return err
+}
+
+func hasGroup(ctx context.Context, s *store.Store, name string) bool {
+	all, err := s.Trunks(ctx)
+	return err == nil && slices.ContainsFunc(all, func(t store.Trunk) bool { return t.Group == name })
 }
 
 // CheckNumber says what is wrong with a telephone number of ours, as a

@@ -102,13 +102,18 @@ func Telephone(home Home, trunks []store.Trunk, numbers []store.Number) pstn.Rul
 	r := pstn.Rules{Country: home.Country, Allowed: home.Countries}
 	for _, t := range trunks {
 		if t.Enabled && t.Host != "" {
-			r.Routes = append(r.Routes, pstn.Route{Line: t.Name, Priority: t.Priority, Weight: t.Weight, From: t.CallerID, CallsPerSecond: float64(t.CallsPerSecond)})
+			r.Routes = append(r.Routes, Route(t))
 		}
 	}
 	for _, n := range numbers {
 		r.Numbers = append(r.Numbers, pstn.Number{Number: n.Number, Trunk: n.Trunk})
 	}
 	return r
+}
+
+// Route is a trunk as a way out.
+func Route(t store.Trunk) pstn.Route {
+	return pstn.Route{Line: t.Name, Priority: t.Priority, Weight: t.Weight, Prefixes: t.Prefixes, Rates: t.Rates, From: t.CallerID, CallsPerSecond: float64(t.CallsPerSecond)}
 }
 
 // walk is one call's way through the plan.
@@ -369,7 +374,7 @@ func (w *walk) follow(r *rule, number string) error {
 	case toUser:
 		return w.user(cmp.Or(r.value, number))
 	case toTrunk:
-		w.leave(number, r.value, r.Countries)
+		w.leave(number, r.value, pstn.Limits{Allowed: r.Countries, MaxCost: r.MaxCost})
 	case toRefuse:
 		w.refuse(core.Forbidden, cmp.Or(r.value, "Calls to this number are not allowed."), "rule "+r.Name)
 	default:
@@ -390,7 +395,7 @@ func (w *walk) byDefault() error {
 		w.lead(toReception, "")
 	case w.scheme == "tel":
 		w.tried("default", "", true, "telephones in the countries of pstn.countries: "+cmp.Or(strings.Join(w.out.Allowed, ", "), "none"))
-		w.leave(w.called, "", w.out.Allowed)
+		w.leave(w.called, "", pstn.Limits{Allowed: w.out.Allowed})
 	case w.scheme != "":
 		w.tried("default", "", true, "it is an address, and called as such")
 		w.lead(toAddress, w.scheme+":"+w.called)
@@ -404,12 +409,11 @@ func (w *walk) byDefault() error {
 // leave is the one place where calls are let out to the telephone network,
 // whatever led them here: a caller who has not proved who it is goes no
 // further.
-func (w *walk) leave(to, trunk string, countries []string) {
+func (w *walk) leave(to, trunk string, limits pstn.Limits) {
 	if !proved(w.call) {
 		w.refuse(core.Forbidden, "Only people who are signed in may call telephones.", "a stranger may not reach the telephone network")
 		return
 	}
-	limits := pstn.Limits{Allowed: countries}
 	if trunk != "" {
 		limits.Lines = w.lines(trunk)
 	}
@@ -421,7 +425,7 @@ func (w *walk) leave(to, trunk string, countries []string) {
 		return
 	}
 	if w.Lines = rules.Serving(number); len(w.Lines) == 0 {
-		w.refuse(core.Unreachable, "There is no line for this call.", "no enabled trunk "+trunk+" takes "+number)
+		w.refuse(core.Unreachable, "There is no line for this call.", "no enabled trunk "+trunk+" takes "+number+", at the cost allowed")
 		return
 	}
 	w.lead(toTrunk, trunk)
@@ -430,11 +434,11 @@ func (w *walk) leave(to, trunk string, countries []string) {
 	w.exit = exit{pstn.Request{To: number, Limits: limits}}
 }
 
-// lines are those of a trunk by its name.
+// lines are those of a trunk or of a group by its name.
 func (w *walk) lines(name string) []string {
 	list := []string{}
 	for _, t := range w.trunks {
-		if strings.EqualFold(t.Name, name) {
+		if t.Name == name || t.Group == name {
 			list = append(list, t.Name)
 		}
 	}

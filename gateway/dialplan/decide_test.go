@@ -108,6 +108,34 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
+// A rule leads to one trunk, to a group by cost, or to nobody who is dearer than
+// it allows.
+func TestGroupsAndCost(t *testing.T) {
+	cheap, capped := settings("out", "any", "member", "+4930", "trunk:cheap", "DE"), settings("out", "any", "member", "+4989", "trunk", "DE")
+	capped.MaxCost = 0.02
+	b := laid(t)
+	for name, rates := range map[string]map[string]float64{"one": {"+49": 0.03}, "two": {"+49": 0.02, "+4989": 0.05}, "three": {"+4989": 0.01}} {
+		trunk := store.Trunk{Name: name, TrunkSettings: store.TrunkSettings{Host: name + ".example.net", Enabled: true, TrunkOptions: store.TrunkOptions{Group: "cheap", Rates: rates}}}
+		if _, err := b.store.AddTrunk(t.Context(), trunk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, r := range []store.RuleSettings{cheap, capped} {
+		r.Name, r.Enabled = fmt.Sprint(i), true
+		if _, err := SaveRule(t.Context(), b.store, b.Home(), store.Rule{RuleSettings: r}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range map[string]string{"tel:+4930123456": "two one three", "tel:+4989123456": "three"} {
+		if d := b.decide(store.Attempt{Direction: "out", To: to, Class: "user"}); strings.Join(d.Lines, " ") != want || strings.Join(d.exit.Lines, " ") == "" && to == "tel:+4930123456" {
+			t.Errorf("%s is carried by %q, want %q", to, d.Lines, want)
+		}
+	}
+}
+
 // The trace names each rule, and why it is not about the call.
 func TestTheTraceTellsWhyEachRuleIsNotMeant(t *testing.T) {
 	off := settings("in", "any", "any", "+1", "reception")
@@ -160,7 +188,7 @@ func TestRulesThatAreRefused(t *testing.T) {
 		"who they are":             func(r *store.RuleSettings) { r.Target = "trunk" },
 		"source to any":            func(r *store.RuleSettings) { r.Target, r.Source, r.Class = "trunk", "trunk", "member" },
 		"no ISO 3166":              func(r *store.RuleSettings) { r.Target, r.Class, r.Countries = "trunk", "member", []string{"XX"} },
-		"countries are for":        func(r *store.RuleSettings) { r.Countries = []string{"DE"} },
+		"max_cost are for":         func(r *store.RuleSettings) { r.Countries = []string{"DE"} },
 		"name is missing":          func(r *store.RuleSettings) { r.Name = "" },
 	} {
 		r := good

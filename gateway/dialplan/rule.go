@@ -150,8 +150,8 @@ func (c *rule) checkTarget() error {
 	if c.Direction == "out" && (c.kind == toReception || c.kind == toMeeting) {
 		return invalid("a call out can't lead to the %s: it comes from a meeting.", c.kind)
 	}
-	if len(c.Countries) > 0 {
-		return invalid("countries are for rules whose target is a trunk.")
+	if len(c.Countries) > 0 || c.MaxCost != 0 {
+		return invalid("countries and max_cost are for rules whose target is a trunk.")
 	}
 	return nil
 }
@@ -161,6 +161,8 @@ func (c *rule) checkTrunk() error {
 	switch {
 	case strings.HasPrefix(c.Source, "trunk"), c.Source == "stranger", c.Class == "any":
 		return invalid("a rule that leads to the telephone network is for callers who have proved who they are: set class to member, superuser or administrator, and source to any, device or account.")
+	case c.MaxCost < 0:
+		return invalid("max_cost is 0, for any, or more.")
 	case len(c.Countries) > 250:
 		return invalid("there are not as many countries.")
 	}

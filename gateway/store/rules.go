@@ -25,7 +25,8 @@ type RuleSettings struct {
 	Strip     int      `json:"strip,omitempty" doc:"characters cut off the beginning"`
 	Prepend   string   `json:"prepend,omitempty" doc:"put before what is left"`
 	Rewrite   string   `json:"rewrite,omitempty" doc:"instead of both: a template with the groups of the expression, such as +49$1"`
-	Target    string   `json:"target" doc:"reception, meeting, meeting:NUMBER, user, user:EMAIL, trunk, trunk:NAME, refuse, refuse:WORDS or next"`
+	Target    string   `json:"target" doc:"reception, meeting, meeting:NUMBER, user, user:EMAIL, trunk, trunk:NAME (of a trunk or a group), refuse, refuse:WORDS or next"`
+	MaxCost   float64  `json:"max_cost,omitempty" doc:"most that a minute may cost by the trunks' rates; 0: any"`
 	Countries []string `json:"countries" doc:"that a rule with a trunk lets call, by ISO 3166 code; none: no calls"`
 }
 

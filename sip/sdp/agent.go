@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -46,8 +47,10 @@ type Agent struct {
 	ContentPort int
 	Floor       *FloorControl
 	Digits      bool // agree on telephone-event
-	Policy      Policy
-	Suites      []Suite // best first
+	// Ptime is the length of sound in a packet that this side asks for; 0: 20 ms.
+	Ptime  time.Duration
+	Policy Policy
+	Suites []Suite // best first
 	// Hold asks for a direction other than sendrecv.
 	Hold Direction
 
@@ -137,7 +140,7 @@ func Codecs(names ...string) ([]core.Codec, error) {
 // Offer describes what this side can do. Within a call it keeps the order of
 // the m= lines (RFC 3264 section 8).
 func (a *Agent) Offer() *Session {
-	m := Media{Kind: "audio", Port: a.Port, Proto: "RTP/AVP", Addr: a.Addr, Direction: a.Hold, Ptime: 20}
+	m := Media{Kind: "audio", Port: a.Port, Proto: "RTP/AVP", Addr: a.Addr, Direction: a.Hold, Ptime: a.millis()}
 	wide := false
 	for _, c := range a.Codecs {
 		m.add(c)
@@ -257,7 +260,7 @@ func refuse(o *Media) Media {
 
 func (a *Agent) answerAudio(o *Media) (*Media, *Agreed, error) {
 	agreed := &Agreed{}
-	m := &Media{Kind: "audio", Port: a.Port, Proto: o.Proto, Addr: a.Addr, Ptime: 20}
+	m := &Media{Kind: "audio", Port: a.Port, Proto: o.Proto, Addr: a.Addr}
 	if err := a.answerKeys(o, m, agreed); err != nil {
 		return nil, nil, err
 	}
@@ -277,7 +280,7 @@ func (a *Agent) answerAudio(o *Media) (*Media, *Agreed, error) {
 		}
 	}
 	m.Mux, agreed.Mux = o.Mux, o.Mux
-	if err := agreed.remote(o, c); err != nil {
+	if err := agreed.remote(o, c, a.millis()); err != nil {
 		return nil, nil, err
 	}
 	m.Ptime = int(agreed.Codec.Ptime / time.Millisecond)
@@ -355,7 +358,7 @@ func (a *Agent) Accept(answer *Session) (*Agreed, error) {
 			}
 		}
 	}
-	if err := agreed.remote(m, send); err != nil {
+	if err := agreed.remote(m, send, a.millis()); err != nil {
 		return nil, err
 	}
 	agreed.turn(o.Direction, m)
@@ -381,7 +384,7 @@ func (a *Agent) acceptKeys(o, m *Media, agreed *Agreed) error {
 }
 
 // remote fills in where the other side listens and what it takes.
-func (g *Agreed) remote(m *Media, c core.Codec) error {
+func (g *Agreed) remote(m *Media, c core.Codec, ms int) error {
 	if !m.Addr.IsValid() {
 		return errAddress
 	}
@@ -393,7 +396,7 @@ func (g *Agreed) remote(m *Media, c core.Codec) error {
 		}
 		g.RemoteRTCP = netip.AddrPortFrom(addr, uint16(m.RTCPPort))
 	}
-	c.Ptime = ptime(m)
+	c.Ptime = ptime(m, ms)
 	g.Codec = c
 	return nil
 }
@@ -413,12 +416,14 @@ func (g *Agreed) turn(mine Direction, m *Media) {
 	}
 }
 
+func (a *Agent) millis() int { return int(cmp.Or(a.Ptime, 20*time.Millisecond) / time.Millisecond) }
+
 // ptime is the packet time to send with: theirs when it is one that the bridge
-// makes, within their maximum, else 20 ms.
-func ptime(m *Media) time.Duration {
+// makes, within their maximum, else ours.
+func ptime(m *Media, ours int) time.Duration {
 	p := m.Ptime
 	if p%10 != 0 || p < 10 || p > 60 {
-		p = 20
+		p = ours
 	}
 	if m.MaxPtime >= 10 && p > m.MaxPtime {
 		p = m.MaxPtime / 10 * 10

@@ -194,7 +194,7 @@ func (a *Agent) acceptPicture(o, m *Media, secure bool) *Agreed {
 
 // picture fills in where the other side watches and what it takes.
 func (g *Agreed) picture(m *Media, c core.Codec) error {
-	if err := g.remote(m, c); err != nil {
+	if err := g.remote(m, c, 20); err != nil {
 		return err
 	}
 	g.Codec.Ptime = 0
