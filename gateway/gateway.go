@@ -23,6 +23,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/clock"
 	"bridgehead/core/compose"
+	"bridgehead/core/edge"
 	"bridgehead/core/ivr"
 	"bridgehead/core/ivr/prompts"
 	"bridgehead/core/meet"
@@ -58,6 +59,7 @@ type gateway struct {
 	cert     *certificate
 	book     *records.Book
 	guard    *dialplan.Guard
+	blocks   *edge.Blocks
 	plan     *dialplan.Plan
 	composer *compose.Composer // nil: nothing is composed
 	hub      *api.Hub
@@ -118,6 +120,7 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	}
 	g.effort = newEffort(cfg.Limits.CPU, g.log)
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
+	g.blocks = edge.NewBlocks(g.blocking(cfg))
 	g.book = records.New(g.store, g.log)
 	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Data: c}) }
 	g.people = &directory.Book{Store: g.store, Hosts: func() directory.Hosts {
@@ -132,8 +135,15 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	}
 	g.composer = newComposer(cfg, g.log)
 	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Composer: g.composer, Layout: compose.Layout(cfg.Video.Layout),
-		Voices: g.voices(cfg), Home: g.home, Guard: g.guard, Book: g.book, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
+		Voices: g.voices(cfg), Home: g.home, Guard: g.guard, Blocks: g.blocks, Book: g.book, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
 	return nil
+}
+
+// blocking is when sources are blocked, by the configuration.
+func (g *gateway) blocking(cfg *config.Config) edge.BlockOptions {
+	b := cfg.Block
+	return edge.BlockOptions{Strikes: b.Strikes, Window: time.Duration(b.Window) * time.Second, Length: time.Duration(b.Length) * time.Second, Allow: b.Prefixes(), Log: g.log,
+		Notify: func(b edge.Block) { g.hub.Send(api.Event{Topic: "block", Data: b}) }}
 }
 
 // home is what calls to telephones are subject to, by the configuration.
@@ -197,7 +207,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	g.sip, err = sip.New(sip.Options{
 		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tls.Config { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
 		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Floor: g.floor, Lines: cfg.Video.Lines, Devices: devices{g.store},
-		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc,
+		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc, Blocks: g.blocks,
 		MediaTimeout: time.Duration(cfg.Limits.MediaTimeout) * time.Second, HoldTimeout: time.Duration(cfg.Limits.HoldTimeout) * time.Second,
 		Trace: g.trace, Log: g.log,
 	})
@@ -245,7 +255,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	}
 	g.mail = letters.Func()
 	g.handler = api.New(api.Options{
-		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Directory: g.people, Chat: g.chat, Health: g.health, Registrations: g.registrations,
+		Store: g.store, Plan: g.plan, Guard: g.guard, Blocks: g.blocks, Book: g.book, Hub: g.hub, Directory: g.people, Chat: g.chat, Health: g.health, Registrations: g.registrations,
 		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Network: g.network, Mail: g.mail, Domain: func() string { return g.cfg.Load().Domain },
 		SignUp: func() api.Addresses { return g.cfg.Load().SignUp }, MetricsOpenTo: func() []netip.Prefix { return g.cfg.Load().Metrics.Prefixes() },
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
@@ -378,6 +388,7 @@ func (g *gateway) housekeep(ctx context.Context) error {
 			g.plan.Live.EndLong(time.Duration(g.cfg.Load().Limits.MaxCallMinute) * time.Minute)
 			g.book.Sweep(2 * time.Minute) // longer than anybody is let ring
 			g.alert(ctx)
+			g.blocks.List() // those that are over end
 		case <-purge.C:
 			g.purge(ctx)
 		}
@@ -476,6 +487,7 @@ func (g *gateway) reload(_ context.Context, cfg *config.Config) error {
 	}
 	g.cfg.Store(cfg)
 	g.guard.Set(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
+	g.blocks.Set(g.blocking(cfg))
 	g.trunks.load()
 	if keys := needRestart(old, cfg); len(keys) > 0 {
 		g.log.Warn("some changes take effect at the next restart", "keys", keys)

@@ -14,6 +14,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/clock"
 	"bridgehead/core/compose"
+	"bridgehead/core/edge"
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
 	"bridgehead/gateway/records"
@@ -36,6 +37,9 @@ type Options struct {
 	Layout   compose.Layout
 	Guard    *Guard
 	Book     *records.Book
+	// Blocks are told of those who guess numbers and passcodes over SIP and H.323;
+	// nil: nobody is.
+	Blocks *edge.Blocks
 	// Admit refuses a new call when there is no room for it; nil: there always
 	// is.
 	Admit func() error
@@ -153,6 +157,7 @@ func (p *Plan) route(ctx context.Context, call core.Call) (core.Room, error) {
 	if call.Trunk != "" {
 		number, passcode = call.To, ""
 	} else if err := p.opt.Guard.Allowed(Source(call.Info), ""); err != nil && call.Info.User == "" {
+		p.strike(call.Info)
 		return nil, err // a flood of them costs no look into the store
 	}
 	class, err := p.class(ctx, &call.Info)
@@ -186,7 +191,7 @@ func (p *Plan) follow(ctx context.Context, d Decision, passcode string, call cor
 		return &ivr.Refusal{Desk: desk, Reason: d.reason, Prompt: d.prompt}, nil
 	}
 	if d.fallback && isNumber(call.To) {
-		p.opt.Guard.Wrong(Source(call.Info), "") // a meeting's number, guessed
+		p.wrong(call.Info, "") // a meeting's number, guessed
 	}
 	return p.reception(desk, "", 0), nil
 }
@@ -286,6 +291,7 @@ func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info
 	source := Source(who)
 	guessing := p.opt.Guard.Allowed(source, "")
 	if guessing != nil && who.User == "" {
+		p.strike(who)
 		return nil, guessing // a flood of them costs no look into the store
 	}
 	kept, err := p.opt.Store.Meeting(ctx, number)
@@ -299,7 +305,7 @@ func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info
 		if !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		p.opt.Guard.Wrong(source, "")
+		p.wrong(who, "")
 		return nil, core.Reason{Code: core.NotFound, Say: "There is no meeting with this number.", Detail: "no meeting " + number}
 	}
 	if passcode != "" {
@@ -310,11 +316,25 @@ func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info
 	role, err := role(kept, passcode)
 	if err != nil {
 		if passcode != "" {
-			p.opt.Guard.Wrong(source, number)
+			p.wrong(who, number)
 		}
 		return nil, err
 	}
 	return p.door(ctx, number, role)
+}
+
+// wrong counts a wrong number, or a passcode of a meeting.
+func (p *Plan) wrong(who core.Info, meeting string) {
+	p.opt.Guard.Wrong(Source(who), meeting)
+	p.strike(who)
+}
+
+// strike counts it towards a block. Callers from the telephone network all come
+// from their carrier's address, and browsers do not come by what blocks close.
+func (p *Plan) strike(who core.Info) {
+	if !who.Phone && who.Protocol != core.WebRTC {
+		p.opt.Blocks.Strike(who.Source, who.Protocol == core.SIP && who.Security.Signalling == "clear", edge.WrongNumber)
+	}
 }
 
 // owns tells whether a signed-in caller has made the meeting or was made host
