@@ -13,16 +13,17 @@ import { DialPlan } from "./dialplan";
 import { Live } from "./live";
 import { Collection } from "./collection";
 import { Settings } from "./settings";
+import { Protection } from "./protection";
 import { devices, meetings, numbers, trunks, users } from "./resources";
 
 const rank = { user: 0, superuser: 1, administrator: 2 };
 
-export type Section = "live" | "meetings" | "calls" | "trunks" | "numbers" | "dialplan" | "devices" | "users" | "audit" | "settings";
+export type Section = "live" | "meetings" | "calls" | "trunks" | "numbers" | "dialplan" | "protection" | "devices" | "users" | "audit" | "settings";
 
 /** sections with the least role that may use them. */
 const sections: [Section, keyof typeof rank][] = [
   ["live", "user"], ["meetings", "user"], ["calls", "superuser"], ["trunks", "administrator"], ["numbers", "administrator"],
-  ["dialplan", "administrator"], ["devices", "administrator"], ["users", "superuser"], ["audit", "superuser"], ["settings", "superuser"],
+  ["dialplan", "administrator"], ["protection", "administrator"], ["devices", "administrator"], ["users", "superuser"], ["audit", "superuser"], ["settings", "superuser"],
 ];
 
 export function Console({ section }: { section: string }) {
@@ -82,6 +83,7 @@ function Desk({ section }: { section: string }) {
         {at === "trunks" && <Collection key={at} resource={trunks} tick={tick} />}
         {at === "numbers" && <Collection key={at} resource={numbers} tick={tick} />}
         {at === "dialplan" && <DialPlan tick={tick} />}
+        {at === "protection" && <Protection tick={tick} />}
         {at === "devices" && <Collection key={at} resource={devices} tick={tick} />}
         {at === "users" && <Collection key={at} resource={users} tick={tick} />}
         {at === "audit" && <Audit tick={tick} />}

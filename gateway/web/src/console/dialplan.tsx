@@ -25,6 +25,7 @@ const inputs: Input[] = [
   { name: "rewrite", label: f.rewrite, hint: f.rewriteHint },
   { name: "target", label: t.fields.target, required: true, value: "reception", hint: f.targetHint },
   { name: "countries", label: f.countries, type: "list", hint: f.countriesHint },
+  { name: "max_cost", label: f.maxCost, type: "number", hint: f.maxCostHint },
   { name: "enabled", label: t.fields.enabled, type: "checkbox", value: true },
 ];
 

@@ -507,6 +507,7 @@ export const de: Strings = {
     trunks: "Leitungen",
     numbers: "Rufnummern",
     dialplan: "Wählplan",
+    protection: "Schutz",
     devices: "Geräte",
     users: "Benutzer",
     nothing: "Hier ist noch nichts.",
@@ -572,6 +573,7 @@ export const de: Strings = {
     prepend: "Davor gesetzt", rewrite: "Umgeschrieben zu", rewriteHint: "Statt beidem: mit den Gruppen des Ausdrucks, etwa +49$1",
     targetHint: "reception, meeting:1000, user:E-MAIL, trunk:NAME, refuse:WORTE, oder next, um mit der umgeschriebenen Nummer fortzufahren",
     countries: "Länder, die gerufen werden dürfen", countriesHint: "Für Regeln, die zu einer Leitung führen, etwa DE, AT; leer: keine",
+    maxCost: "Höchster Preis einer Minute", maxCostHint: "Nach den Preisen der Leitungen; 0: jeder",
     order: "Rufnummern, Konferenzen, Geräte und Konten gehen allen Regeln vor. Von diesen entscheidet die erste, die zutrifft. Fremde erreichen nie eine Leitung, was auch immer die Regeln sagen.",
     try: "Einen Anruf ausprobieren", tryIt: "Ausprobieren", called: "Nummer oder Adresse", calledHint: "+4930123456, 7001, tel:+44… oder sip:…", noTrunk: "keine", caller: "Anrufer",
     callers: { stranger: "ein Fremder", device: "ein Gerät", user: "ein Benutzer", superuser: "ein Superuser", administrator: "ein Administrator" },
@@ -579,6 +581,11 @@ export const de: Strings = {
     tried: { number: "Nummer", meeting: "Konferenz", device: "Gerät", rule: "Regel", default: "Sonst" },
     expect: "Dies von nun an erwarten", expectName: "Was Sie erwarten", expectHint: "Änderungen von Regeln, Nummern und Leitungen, die dem widersprechen, werden dann abgelehnt.",
     expectations: "Was erwartet wird", noExpectations: "Noch wird nichts erwartet.", want: "Führt zu", met: "so ist es", unmet: (outcome) => `führt zu ${outcome}`,
+  },
+  protection: {
+    lead: "Wer immer wieder falsche Nummern, Passwörter oder Nachrichten sendet, wird eine Weile ungelesen verworfen. Leitungen nie.",
+    network: "Netz", why: "Was es getan hat", dropped: "Seither verworfen", until: "Bis", none: "Niemand ist gesperrt.",
+    lift: (network) => `Sperre von ${network} aufheben`,
   },
   fields: {
     number: "Nummer", name: "Name", kind: "Art", permanent: "Dauerhaft", "one-time": "Einmalig", hidden: "Verborgen", host_passcode: "Zugangscode für Gastgeber",

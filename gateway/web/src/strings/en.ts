@@ -504,6 +504,7 @@ export const en = {
     trunks: "Trunks",
     numbers: "Numbers",
     dialplan: "Dial plan",
+    protection: "Protection",
     devices: "Devices",
     users: "Users",
     nothing: "Nothing here yet.",
@@ -569,6 +570,7 @@ export const en = {
     prepend: "Put before it", rewrite: "Rewritten as", rewriteHint: "Instead of both: with the groups of the expression, such as +49$1",
     targetHint: "reception, meeting:1000, user:EMAIL, trunk:NAME, refuse:WORDS, or next to go on with the number as rewritten",
     countries: "Countries that may be called", countriesHint: "For rules that lead to a trunk, such as DE, AT; empty: none",
+    maxCost: "Most that a minute may cost", maxCostHint: "By the trunks' rates; 0: any",
     order: "Telephone numbers, meetings, devices and accounts come before all rules. Of these, the first that matches decides. Strangers never reach a trunk, whatever the rules say.",
     try: "Try a call", tryIt: "Try", called: "Number or address", calledHint: "+4930123456, 7001, tel:+44… or sip:…", noTrunk: "none", caller: "Caller",
     callers: { stranger: "a stranger", device: "a device", user: "a user", superuser: "a superuser", administrator: "an administrator" } as Record<string, string>,
@@ -576,6 +578,11 @@ export const en = {
     tried: { number: "Number", meeting: "Meeting", device: "Device", rule: "Rule", default: "Otherwise" } as Record<string, string>,
     expect: "Expect this from now on", expectName: "What you expect", expectHint: "Changes of rules, numbers and trunks that break it are then refused.",
     expectations: "What is expected", noExpectations: "Nothing is expected yet.", want: "Leads to", met: "so it is", unmet: (outcome: string) => `leads to ${outcome}`,
+  },
+  protection: {
+    lead: "Who sends wrong numbers, passwords or messages over and over is dropped for a while, unread. Trunks never are.",
+    network: "Network", why: "What it did", dropped: "Dropped since", until: "Until", none: "Nobody is blocked.",
+    lift: (network: string) => `Lift the block of ${network}`,
   },
   fields: {
     number: "Number", name: "Name", kind: "Kind", permanent: "Permanent", "one-time": "One-time", hidden: "Hidden", host_passcode: "Host passcode",
