@@ -40,6 +40,7 @@ type Config struct {
 	Mail     Mail     `key:"mail"`
 	SignUp   SignUp   `key:"signup"`
 	Metrics  Metrics  `key:"metrics"`
+	Block    Block    `key:"block"`
 	Chat     Chat     `key:"chat"`
 	DNS      DNS      `key:"dns"`
 	Log      Log      `key:"log"`
@@ -151,8 +152,21 @@ type Metrics struct {
 }
 
 // Prefixes are the networks of OpenTo.
-func (m Metrics) Prefixes() (list []netip.Prefix) {
-	for _, s := range m.OpenTo {
+func (m Metrics) Prefixes() []netip.Prefix { return prefixes(m.OpenTo) }
+
+// Block is when sources that attack over SIP and H.323 are dropped.
+type Block struct {
+	Strikes int      `key:"strikes" default:"100" check:"0-1000000" help:"wrong numbers, passwords and messages from one source within the window before it is blocked; 0: none ever is"`
+	Window  int      `key:"window" default:"600" check:"10-86400" help:"length of the window, in seconds"`
+	Length  int      `key:"length" default:"600" check:"10-86400" help:"seconds that the first block lasts; each further one within a day lasts twice as long"`
+	Allow   []string `key:"allow" default:"127.0.0.0/8,::1" check:"prefix" help:"networks that are never blocked; trunks' sources never are anyway"`
+}
+
+// Prefixes are the networks of Allow.
+func (b Block) Prefixes() []netip.Prefix { return prefixes(b.Allow) }
+
+func prefixes(texts []string) (list []netip.Prefix) {
+	for _, s := range texts {
 		if p, err := netip.ParsePrefix(s); err == nil {
 			list = append(list, p.Masked())
 		} else if a, err := netip.ParseAddr(s); err == nil {

@@ -6,6 +6,13 @@ import (
 	"strings"
 )
 
+func quoted(items []string) (list []string) {
+	for _, s := range items {
+		list = append(list, fmt.Sprintf("%q", s))
+	}
+	return list
+}
+
 // Sample is a configuration file with every key at its default, commented out
 // below its line of help. The repository's config.sample.yaml is this text.
 func Sample() string {
@@ -31,6 +38,9 @@ func Sample() string {
 			value = f.fallback
 		case reflect.Slice:
 			value = "[]"
+			if items := list(f.fallback); len(items) > 0 {
+				value = "[" + strings.Join(quoted(items), ", ") + "]"
+			}
 		}
 		fmt.Fprintf(&b, "%s# %s\n%s%s: %s\n", indent, f.help, indent, name, value)
 	}

@@ -15,19 +15,22 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"bridgehead/core"
+	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/store"
 )
 
 // adminCommands administer from the shell. They work on the database, so the
 // server may run or not; a running one notices within a second.
 func adminCommands() []*cobra.Command {
-	return []*cobra.Command{userCommand(), meetingCommand(), trunkCommand(), numberCommand(), deviceCommand(), tokenCommand()}
+	return []*cobra.Command{userCommand(), meetingCommand(), trunkCommand(), numberCommand(), dialplanCommand(), deviceCommand(), tokenCommand()}
 }
 
 // group is a command with add, list and remove below it.
 func group(name, short string, sub ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: name, Short: short}
 	c.PersistentFlags().String("data", envOr("BRIDGEHEAD_DATA", "./data"), "directory of all state")
+	c.PersistentFlags().String("config", os.Getenv("BRIDGEHEAD_CONFIG"), "configuration file, for what calls are led by")
 	c.PersistentFlags().Bool("json", false, "print JSON")
 	c.AddCommand(sub...)
 	return c
@@ -56,7 +59,7 @@ func with(f func(ctx context.Context, s *store.Store, args []string) (any, error
 		if err != nil {
 			return fmt.Errorf("%s: %w", cmd.CommandPath(), plain(err))
 		}
-		if cmd.Name() != "list" {
+		if !slices.Contains([]string{"list", "simulate", "expectations"}, cmd.Name()) {
 			if err := s.Audit(cmd.Context(), act(cmd, args)); err != nil {
 				return fmt.Errorf("%s is done, but not in the audit log: %w", cmd.CommandPath(), err)
 			}
@@ -71,7 +74,7 @@ func with(f func(ctx context.Context, s *store.Store, args []string) (any, error
 func act(cmd *cobra.Command, args []string) store.Act {
 	var flags []string
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if f.Name != "data" && f.Name != "json" {
+		if f.Name != "data" && f.Name != "json" && f.Name != "config" {
 			flags = append(flags, f.Name)
 		}
 	})
@@ -85,6 +88,9 @@ func plain(err error) error {
 	}
 	if err == store.ErrExists {
 		return fmt.Errorf("this name or number is taken already")
+	}
+	if r := (core.Reason{}); errors.As(err, &r) && r.Say != "" {
+		return errors.New(r.Say)
 	}
 	return err
 }
@@ -100,6 +106,10 @@ func show(cmd *cobra.Command, v any, asJSON bool) error {
 		fmt.Fprintln(out, "done")
 		return nil
 	}
+	if text, ok := v.(fmt.Stringer); ok && !asJSON {
+		fmt.Fprintln(out, text)
+		return nil
+	}
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
@@ -107,6 +117,9 @@ func show(cmd *cobra.Command, v any, asJSON bool) error {
 	if asJSON {
 		fmt.Fprintln(out, string(data))
 		return nil
+	}
+	if data, err = json.Marshal(v); err != nil { // a cell is a line
+		return err
 	}
 	rows, err := table(data)
 	if err != nil {
@@ -302,28 +315,40 @@ func meetingCommand() *cobra.Command {
 }
 
 func numberCommand() *cobra.Command {
-	n := store.Number{InInvites: true}
+	n, open := store.Number{InInvites: true}, ""
+	var hours store.Hours
 	add := &cobra.Command{Use: "add +NUMBER", Short: "Let a telephone number lead to the reception, a meeting or a user", Args: cobra.ExactArgs(1),
-		RunE: with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+		RunE: kept(func(ctx context.Context, s *store.Store, args []string) (any, error) {
 			n.Number = args[0]
 			if !strings.HasPrefix(n.Number, "+") || strings.Trim(n.Number[1:], "0123456789") != "" {
 				return nil, fmt.Errorf("number %q: write it with country code, such as +15550100", n.Number)
 			}
-			if _, err := s.Trunk(ctx, n.Trunk); err != nil {
-				return nil, fmt.Errorf("trunk %q: there is none by this name", n.Trunk)
+			if open != "" {
+				spans, err := dialplan.ParseHours(open)
+				if err != nil {
+					return nil, err
+				}
+				hours.Open, n.Hours = spans, &hours
+			}
+			if err := dialplan.CheckNumber(ctx, s, &n); err != nil {
+				return nil, err
 			}
 			return n, s.AddNumber(ctx, n)
 		})}
 	f := add.Flags()
 	f.StringVar(&n.Trunk, "trunk", "", "name of the trunk that it comes over")
-	f.StringVar(&n.Target, "target", "reception", "reception, meeting:NUMBER or user:NAME")
+	f.StringVar(&n.Target, "target", "reception", "reception, meeting:NUMBER or user:EMAIL")
 	f.StringVar(&n.Label, "label", "", "label in invitations")
-	f.StringVar(&n.Country, "country", "", "ISO code of its country in invitations; found by itself when empty")
-	f.StringVar(&n.Language, "language", "", "ISO code of the language spoken there")
+	f.StringVar(&n.Country, "country", "", "ISO code of its country; found by the number when empty")
+	f.StringVar(&n.Language, "language", "", "ISO code of the language that its callers are spoken to in")
 	f.BoolVar(&n.InInvites, "in-invites", true, "list it in invitations")
+	f.BoolVar(&n.NoPasscode, "no-passcode", false, "let its callers into the meeting as guests without its passcode")
+	f.StringVar(&open, "hours", "", "when it is open, such as \"mon-fri 08:00-18:00, sat 09:00-12:00\"; at any time when empty")
+	f.StringVar(&hours.TimeZone, "time-zone", "UTC", "by whose clock, such as Europe/Berlin")
+	f.StringVar(&hours.Otherwise, "closed", "", "where it leads while closed, as --target; an announcement when empty")
 	return group("number", "Telephone numbers", add,
 		&cobra.Command{Use: "list", Short: "List numbers", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Numbers(ctx) })},
-		remove("+NUMBER", "Remove a number", (*store.Store).RemoveNumber))
+		removeLine("+NUMBER", "Remove a number", (*store.Store).RemoveNumber))
 }
 
 func deviceCommand() *cobra.Command {

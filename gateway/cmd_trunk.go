@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"bridgehead/gateway/api"
+	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/lines"
 	"bridgehead/gateway/store"
 	"bridgehead/sip"
@@ -22,7 +23,7 @@ import (
 func trunkCommand() *cobra.Command {
 	return group("trunk", "Lines to the telephone network", addTrunk(), changeTrunk(), checkTrunk(), listTemplates(),
 		&cobra.Command{Use: "list", Short: "List trunks", Args: cobra.NoArgs, RunE: with(func(ctx context.Context, s *store.Store, _ []string) (any, error) { return s.Trunks(ctx) })},
-		remove("NAME", "Remove a trunk", (*store.Store).RemoveTrunk))
+		removeLine("NAME", "Remove a trunk", (*store.Store).RemoveTrunk))
 }
 
 func addTrunk() *cobra.Command {
@@ -35,7 +36,7 @@ func addTrunk() *cobra.Command {
 	c.Flags().BoolVar(&disabled, "disabled", false, "do not use it yet")
 	c.Flags().BoolVar(&checked, "check", false, "use it only if its check passes")
 	c.Flags().StringVar(&template, "template", "", "begin with a carrier's template; trunk templates lists them")
-	c.RunE = with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+	c.RunE = leading(func(ctx context.Context, s *store.Store, home dialplan.Home, args []string) (any, error) {
 		if template != "" {
 			given := t
 			t = api.NewTrunk()
@@ -48,7 +49,11 @@ func addTrunk() *cobra.Command {
 		if err := errors.Join(api.CheckTrunkSettings(&t), mayEnable(ctx, c, t)); err != nil {
 			return nil, err
 		}
-		return s.AddTrunk(ctx, t)
+		err := dialplan.Change(ctx, s, home, func(ctx context.Context) (err error) {
+			t, err = s.AddTrunk(ctx, t)
+			return err
+		})
+		return t, err
 	})
 	return c
 }
@@ -60,7 +65,7 @@ func changeTrunk() *cobra.Command {
 	flags.add(c.Flags(), &given, "name", "new name", func(t *store.Trunk) any { return &t.Name })
 	flags.add(c.Flags(), &given, "enabled", "use it", func(t *store.Trunk) any { return &t.Enabled })
 	flags.add(c.Flags(), &given, "override-check", "enable it although its check has not passed", func(t *store.Trunk) any { return &t.OverrideCheck })
-	c.RunE = with(func(ctx context.Context, s *store.Store, args []string) (any, error) {
+	c.RunE = leading(func(ctx context.Context, s *store.Store, home dialplan.Home, args []string) (any, error) {
 		t, err := s.Trunk(ctx, args[0])
 		if err != nil {
 			return nil, err
@@ -69,7 +74,7 @@ func changeTrunk() *cobra.Command {
 		if err := errors.Join(api.CheckTrunkSettings(&t), mayEnable(ctx, c, t)); err != nil {
 			return nil, err
 		}
-		return t, s.UpdateTrunk(ctx, t)
+		return t, dialplan.Change(ctx, s, home, func(ctx context.Context) error { return s.UpdateTrunk(ctx, t) })
 	})
 	return c
 }

@@ -23,7 +23,9 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/clock"
 	"bridgehead/core/compose"
+	"bridgehead/core/edge"
 	"bridgehead/core/ivr"
+	"bridgehead/core/ivr/prompts"
 	"bridgehead/core/meet"
 	"bridgehead/core/rtpio"
 	"bridgehead/gateway/alerts"
@@ -57,6 +59,7 @@ type gateway struct {
 	cert     *certificate
 	book     *records.Book
 	guard    *dialplan.Guard
+	blocks   *edge.Blocks
 	plan     *dialplan.Plan
 	composer *compose.Composer // nil: nothing is composed
 	hub      *api.Hub
@@ -117,6 +120,7 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	}
 	g.effort = newEffort(cfg.Limits.CPU, g.log)
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
+	g.blocks = edge.NewBlocks(g.blocking(cfg))
 	g.book = records.New(g.store, g.log)
 	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Data: c}) }
 	g.people = &directory.Book{Store: g.store, Hosts: func() directory.Hosts {
@@ -131,8 +135,43 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	}
 	g.composer = newComposer(cfg, g.log)
 	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Composer: g.composer, Layout: compose.Layout(cfg.Video.Layout),
-		Guard: g.guard, Book: g.book, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
+		Voices: g.voices(cfg), Home: g.home, Guard: g.guard, Blocks: g.blocks, Book: g.book, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
 	return nil
+}
+
+// blocking is when sources are blocked, by the configuration.
+func (g *gateway) blocking(cfg *config.Config) edge.BlockOptions {
+	b := cfg.Block
+	return edge.BlockOptions{Strikes: b.Strikes, Window: time.Duration(b.Window) * time.Second, Length: time.Duration(b.Length) * time.Second, Allow: b.Prefixes(), Log: g.log,
+		Notify: func(b edge.Block) { g.hub.Send(api.Event{Topic: "block", Data: b}) }}
+}
+
+// home is what calls to telephones are subject to, by the configuration.
+func (g *gateway) home() dialplan.Home { return homeOf(g.cfg.Load()) }
+
+func homeOf(cfg *config.Config) dialplan.Home {
+	return dialplan.Home{Country: cfg.PSTN.Country, Countries: cfg.PSTN.Countries}
+}
+
+// voices speak the languages of telephone numbers; each is read when it is first
+// needed.
+func (g *gateway) voices(cfg *config.Config) func(string) *ivr.Voice {
+	all := map[string]func() *ivr.Voice{}
+	for _, language := range prompts.Languages() {
+		all[language] = sync.OnceValue(func() *ivr.Voice {
+			v, err := ivr.NewVoice(language, filepath.Join(cfg.Data, "prompts"))
+			if err != nil {
+				g.log.Error("prompts not read", "language", language, "error", err)
+			}
+			return v
+		})
+	}
+	return func(language string) *ivr.Voice {
+		if read := all[language]; read != nil {
+			return read()
+		}
+		return nil
+	}
 }
 
 func address(s string) netip.Addr {
@@ -168,7 +207,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	g.sip, err = sip.New(sip.Options{
 		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tls.Config { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
 		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Floor: g.floor, Lines: cfg.Video.Lines, Devices: devices{g.store},
-		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc,
+		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc, Blocks: g.blocks,
 		MediaTimeout: time.Duration(cfg.Limits.MediaTimeout) * time.Second, HoldTimeout: time.Duration(cfg.Limits.HoldTimeout) * time.Second,
 		Trace: g.trace, Log: g.log,
 	})
@@ -185,7 +224,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	g.plan.Present = g.people.Registered
 	g.plan.Dialer(g.sip, "sip", "sips")
 	g.plan.Dialer(g.h323, "h323")
-	g.plan.Dialer(g.pstn, "tel")
+	g.plan.Telephone(g.pstn)
 	if cfg.Listen.WebRTC == "" {
 		return nil
 	}
@@ -216,7 +255,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	}
 	g.mail = letters.Func()
 	g.handler = api.New(api.Options{
-		Store: g.store, Plan: g.plan, Guard: g.guard, Book: g.book, Hub: g.hub, Directory: g.people, Chat: g.chat, Health: g.health, Registrations: g.registrations,
+		Store: g.store, Plan: g.plan, Guard: g.guard, Blocks: g.blocks, Book: g.book, Hub: g.hub, Directory: g.people, Chat: g.chat, Health: g.health, Registrations: g.registrations,
 		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Network: g.network, Mail: g.mail, Domain: func() string { return g.cfg.Load().Domain },
 		SignUp: func() api.Addresses { return g.cfg.Load().SignUp }, MetricsOpenTo: func() []netip.Prefix { return g.cfg.Load().Metrics.Prefixes() },
 		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
@@ -350,6 +389,7 @@ func (g *gateway) housekeep(ctx context.Context) error {
 			g.plan.Live.EndLong(time.Duration(g.cfg.Load().Limits.MaxCallMinute) * time.Minute)
 			g.book.Sweep(2 * time.Minute) // longer than anybody is let ring
 			g.alert(ctx)
+			g.blocks.List() // those that are over end
 		case <-purge.C:
 			g.purge(ctx, time.Now())
 		}
@@ -452,6 +492,7 @@ func (g *gateway) reload(_ context.Context, cfg *config.Config) error {
 	}
 	g.cfg.Store(cfg)
 	g.guard.Set(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
+	g.blocks.Set(g.blocking(cfg))
 	g.trunks.load()
 	if keys := needRestart(old, cfg); len(keys) > 0 {
 		g.log.Warn("some changes take effect at the next restart", "keys", keys)

@@ -27,7 +27,7 @@ func (g *gateway) openH323(cfg *config.Config) (err error) {
 		}
 		g.ras, err = ras.New(ras.Options{
 			Listen: cfg.Listen.RAS, Signalling: at, Devices: endpoints{g.store}, Open: cfg.H323.Legacy, Reserved: g.reserved,
-			Neighbours: prefixes(cfg.H323.Neighbours), Alternates: others, Log: g.log,
+			Neighbours: prefixes(cfg.H323.Neighbours), Alternates: others, Blocks: g.blocks, Log: g.log,
 		})
 		if err != nil {
 			return err
@@ -39,7 +39,7 @@ func (g *gateway) openH323(cfg *config.Config) (err error) {
 	g.h323, err = h323.New(h323.Options{
 		Listen: cfg.Listen.H323, ListenTLS: cfg.Listen.H323TLS, TLS: func() *tls.Config { return g.cert.config() }, Legacy: cfg.H323.Legacy,
 		Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Gatekeeper: g.ras,
-		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc,
+		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc, Blocks: g.blocks,
 		MediaTimeout: time.Duration(cfg.Limits.MediaTimeout) * time.Second, HoldTimeout: time.Duration(cfg.Limits.HoldTimeout) * time.Second,
 		Trace: g.trace, Log: g.log,
 	})

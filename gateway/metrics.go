@@ -29,6 +29,7 @@ func (g *gateway) register(r *prometheus.Registry) {
 	gauge("sip_calls", "SIP and PSTN calls under way.", func() float64 { return float64(g.sip.Calls()) })
 	gauge("rtp_ports_in_use", "RTP port pairs in use.", func() float64 { return float64(g.ports.InUse()) })
 	counter("rtp_strangers_total", "Datagrams at the multiplexed media ports with an unknown ID.", func() float64 { return float64(g.ports.Strangers()) })
+	gauge("blocked_networks", "Sources and networks whose messages are dropped for now.", func() float64 { return float64(len(g.blocks.List())) })
 	gauge("throttled_sources", "Sources refused for wrong passcodes.", func() float64 { return float64(len(g.guard.Blocked())) })
 	counter("clock_ticks_total", "Ticks of the media clock.", func() float64 { ticks, _ := g.clock.Lateness(); return float64(ticks) })
 	counter("clock_late_ticks_total", "Ticks of the media clock over 5 ms late.", func() float64 { _, late := g.clock.Lateness(); return float64(late) })

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"bridgehead/core"
 	"bridgehead/gateway/api"
+	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/lines"
 	"bridgehead/gateway/store"
 	"bridgehead/pstn"
@@ -35,29 +37,29 @@ func (b *trunkBoard) load() {
 		return
 	}
 	cfg := b.g.cfg.Load()
-	rules := pstn.Rules{Country: cfg.PSTN.Country, Allowed: cfg.PSTN.Countries, Enum: cfg.PSTN.Enum}
+	country := cfg.PSTN.Country
+	rules := dialplan.Telephone(b.g.home(), trunks, numbers)
+	rules.Enum = cfg.PSTN.Enum
 	var list []sip.TrunkConfig
 	for _, t := range trunks {
-		line, err := lines.Config(t, cfg.PSTN.Country)
+		line, err := lines.Config(t, country)
 		if err != nil {
 			b.g.log.Error("trunk left out", "trunk", t.Name, "error", err)
 			continue
 		}
 		list = append(list, line)
-		if t.Enabled && t.Host != "" {
-			route := lines.Route(t)
-			route.Left = b.left(t)
-			rules.Routes = append(rules.Routes, route)
+		if i := slices.IndexFunc(rules.Routes, func(r pstn.Route) bool { return r.Line == t.Name }); i >= 0 {
+			rules.Routes[i].Left = b.left(t)
 		}
-	}
-	for _, n := range numbers {
-		rules.Numbers = append(rules.Numbers, pstn.Number{Number: n.Number, Trunk: n.Trunk})
 	}
 	if err := b.g.sip.SetTrunks(list); err != nil {
 		b.g.log.Error("trunks not changed", "error", err)
 	}
 	if err := b.g.pstn.SetRules(rules); err != nil {
 		b.g.log.Error("dial-out rules not changed", "error", err)
+	}
+	if err := b.g.plan.Reload(ctx); err != nil {
+		b.g.log.Error("dial plan not changed", "error", err)
 	}
 }
 

@@ -60,6 +60,8 @@ type Options struct {
 	// CallsPerSource bounds the calls at once, and SetupsPerSource the new
 	// calls a second, from one address; 0: 100 and 20.
 	CallsPerSource, SetupsPerSource int
+	// Blocks drop the connections of those who attack; nil: nobody is blocked.
+	Blocks *edge.Blocks
 	// MediaTimeout ends a call from which nothing comes, HoldTimeout one that
 	// is held; 0: 60 s and 300 s.
 	MediaTimeout, HoldTimeout time.Duration

@@ -18,6 +18,7 @@ type guard struct {
 
 	perPeer int // connections
 	callers *edge.Callers
+	blocks  *edge.Blocks // nil: none
 }
 
 // Bounds of connections: all of them, and those of one source. The half-open
@@ -37,7 +38,7 @@ const (
 
 func newGuard(opt Options, c *Counters) *guard {
 	return &guard{counters: c, streams: map[netip.Addr]int{},
-		perPeer: max(maxPerSource, 2*opt.CallsPerSource), callers: edge.NewCallers(opt.SetupsPerSource, opt.CallsPerSource)}
+		perPeer: max(maxPerSource, 2*opt.CallsPerSource), callers: edge.NewCallers(opt.SetupsPerSource, opt.CallsPerSource), blocks: opt.Blocks}
 }
 
 // Counters count what is dropped without an answer.
@@ -53,10 +54,14 @@ type Counters struct {
 
 // connect lets a connection in; disconnect follows if it does.
 func (g *guard) connect(a netip.Addr) bool {
+	if g.blocks.Drops(a, false) {
+		return false
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.total >= maxStreams || g.streams[a] >= g.perPeer {
 		g.counters.Throttled.Add(1)
+		g.blocks.Strike(a, false, edge.Flood)
 		return false
 	}
 	g.total++

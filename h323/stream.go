@@ -164,6 +164,7 @@ func (s *stream) ended(err error) {
 		s.e.counters.HalfOpen.Add(1)
 	case errors.Is(err, q931.ErrTPKT), errors.Is(err, io.ErrUnexpectedEOF):
 		s.e.counters.Malformed.Add(1)
+		s.e.guard.blocks.Strike(s.remote.Addr(), false, edge.Malformed)
 	}
 	s.e.log.Debug("H.323 connection ended", "source", s.remote, "error", err)
 }

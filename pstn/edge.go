@@ -52,6 +52,8 @@ type Rules struct {
 	// Enum are DNS suffixes under which a number's own SIP address is looked
 	// up first, such as e164.arpa (RFC 6116).
 	Enum []string
+
+	maxCost float64
 }
 
 // Options of [New].
@@ -103,7 +105,7 @@ func (e *Edge) Serve(ctx context.Context, _ core.Dialplan) error {
 // SetRules replaces the rules, after checking them.
 func (e *Edge) SetRules(r Rules) error {
 	for _, c := range r.Allowed {
-		if c != "001" && phonenumbers.GetCountryCodeForRegion(strings.ToUpper(c)) == 0 {
+		if !IsCountry(c) {
 			return fmt.Errorf("pstn: %q is no ISO 3166 country code", c)
 		}
 	}
@@ -129,7 +131,8 @@ func isPrefix(p string) bool {
 	return strings.HasPrefix(p, "+") && strings.Trim(p[1:], "0123456789") == ""
 }
 
-func (e *Edge) current() Rules {
+// Rules are those in force; they are not to be changed.
+func (e *Edge) Rules() Rules {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.rules
@@ -141,8 +144,10 @@ func refuse(code core.Code, say, detail string) error {
 
 // Check tells whether a number may be called, and gives it in E.164. The error
 // is a [core.Reason].
-func (e *Edge) Check(to string) (string, error) {
-	r := e.current()
+func (e *Edge) Check(to string) (string, error) { return e.Rules().Check(to) }
+
+// Check is [Edge.Check] by these rules.
+func (r Rules) Check(to string) (string, error) {
 	n, err := parse(to, r.Country)
 	if err != nil {
 		return "", refuse(core.NotFound, "That is not a telephone number.", "no telephone number")
@@ -170,20 +175,50 @@ func (e *Edge) Dial(ctx context.Context, to string, into core.Room) (core.Leg, e
 
 // DialFrom is Dial with a number to show, which must be one of ours.
 func (e *Edge) DialFrom(ctx context.Context, to, from string, into core.Room) (core.Leg, error) {
-	number, err := e.Check(to)
+	return e.Place(ctx, Request{To: to, From: from, Limits: Limits{Allowed: e.Rules().Allowed}}, into)
+}
+
+// Limits are what a call out must keep to.
+type Limits struct {
+	Lines   []string // that may carry it; nil: all
+	Allowed []string // ISO 3166 codes of countries that may be called
+	MaxCost float64  // of a minute, by the lines' rates; 0: any
+}
+
+// Within are the rules for a call with limits.
+func (r Rules) Within(l Limits) Rules {
+	r.Allowed, r.maxCost = l.Allowed, l.MaxCost
+	if l.Lines != nil {
+		r.Routes = slices.DeleteFunc(slices.Clone(r.Routes), func(rt Route) bool { return !slices.Contains(l.Lines, rt.Line) })
+	}
+	return r
+}
+
+// Request is a call out.
+type Request struct {
+	To   string
+	From string // to show: one of ours, "" for none
+	Limits
+}
+
+// Place is Dial within limits of the call's own.
+func (e *Edge) Place(ctx context.Context, q Request, into core.Room) (core.Leg, error) {
+	r := e.Rules().Within(q.Limits)
+	number, err := r.Check(q.To)
 	if err != nil {
 		return nil, err
 	}
-	r := e.current()
-	if leg, err := e.direct(ctx, number, r, into); leg != nil || err != nil {
-		return leg, err
+	if q.Lines == nil { // else it is to go over those
+		if leg, err := e.direct(ctx, number, r, into); leg != nil || err != nil {
+			return leg, err
+		}
 	}
-	routes := serving(r.Routes, number)
+	routes := r.serving(number)
 	last := refuse(core.Unreachable, "There is no line for this call.", "no route for "+number)
 	if len(routes) > 0 {
 		last = refuse(core.Overload, "All lines are busy.", "every line for "+number+" has asked to be spared for a while")
 	}
-	c := &call{e: e, ctx: ctx, number: number, from: from, rules: r, routes: e.order(routes, number), into: into, last: last}
+	c := &call{e: e, ctx: ctx, number: number, from: q.From, rules: r, routes: e.order(routes, number), into: into, last: last}
 	return c.next()
 }
 

@@ -70,6 +70,12 @@ func Country(number string) string {
 	return code
 }
 
+// IsCountry tells whether a code is one of ISO 3166, in upper or lower case, or
+// "001", which stands for numbers of no country.
+func IsCountry(code string) bool {
+	return code == "001" || phonenumbers.GetCountryCodeForRegion(strings.ToUpper(code)) != 0
+}
+
 // Style is how a trunk writes numbers.
 type Style string
 

@@ -114,13 +114,35 @@ func serving(routes []Route, number string) (list []Route) {
 	return list
 }
 
+// rank compares routes for a number by priority, then cost.
+func rank(number string) func(a, b Route) int {
+	return func(a, b Route) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.cost(number), b.cost(number)))
+	}
+}
+
+// serving are the routes that serve a number for no more than it may cost; what
+// one without a rate costs, nobody knows.
+func (r Rules) serving(number string) []Route {
+	return slices.DeleteFunc(serving(r.Routes, number), func(rt Route) bool { return r.maxCost > 0 && rt.cost(number) > r.maxCost })
+}
+
+// Serving names the lines that would carry a call to a number, in the order in
+// which they are tried while all work.
+func (r Rules) Serving(number string) (names []string) {
+	list := r.serving(number)
+	slices.SortStableFunc(list, rank(number))
+	for _, rt := range list {
+		names = append(names, rt.Line)
+	}
+	return names
+}
+
 // order sorts routes by priority, then cost, and within that at random by
 // weight (RFC 2782). Those that have failed lately come last, and those that
 // have asked to be spared not at all.
 func (e *Edge) order(list []Route, number string) []Route {
-	rank := func(a, b Route) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.cost(number), b.cost(number)))
-	}
+	rank := rank(number)
 	slices.SortStableFunc(list, rank)
 	for i := range list {
 		sum := 0

@@ -19,6 +19,7 @@ import (
 	siplib "github.com/emiago/sipgo/sip"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 // The digest algorithms of RFC 8760, in the order in which they are offered.
@@ -209,6 +210,7 @@ func (e *Edge) verify(by *authenticator, req *request, in *flow) (user string, d
 	}
 	if user, d, v = by.verify(req); v == authWrong {
 		e.guard.wrong(from)
+		e.guard.strike(in, edge.WrongPassword)
 	}
 	return user, d, v
 }

@@ -77,6 +77,8 @@ type Options struct {
 	// CallsPerSource bounds the calls at once, and SetupsPerSource the new
 	// calls a second, from one address that is no trunk's; 0: 100 and 20.
 	CallsPerSource, SetupsPerSource int
+	// Blocks drop what strangers send who attack; nil: nobody is blocked.
+	Blocks *edge.Blocks
 	// MediaTimeout ends a call from which nothing comes, HoldTimeout one that
 	// is held; 0: 60 s and 300 s.
 	MediaTimeout, HoldTimeout time.Duration
@@ -390,6 +392,7 @@ func (e *Edge) take(b []byte, f *flow) {
 // malformed answers what can be answered (RFC 3261 8.2, 16.3), without state.
 func (e *Edge) malformed(m message, err error, b []byte, f *flow) {
 	e.counters.Malformed.Add(1)
+	e.guard.strike(f, edge.Malformed)
 	e.log.Debug("malformed SIP message", "source", f.remote, "error", err)
 	req, ok := m.(*request)
 	if !ok || req == nil || req.Method == siplib.ACK {

@@ -22,6 +22,7 @@ type guard struct {
 	buckets edge.Buckets  // of messages
 	wrongs  edge.Buckets  // of wrong passwords
 	callers *edge.Callers // that are no trunk
+	blocks  *edge.Blocks  // of strangers; nil: none
 
 	rate float64 // of messages from a stranger, a second
 }
@@ -29,7 +30,7 @@ type guard struct {
 func newGuard(opt Options, c *Counters) *guard {
 	setups := float64(opt.SetupsPerSource)
 	return &guard{
-		open: opt.Legacy, counters: c, callers: edge.NewCallers(opt.SetupsPerSource, opt.CallsPerSource),
+		open: opt.Legacy, counters: c, blocks: opt.Blocks, callers: edge.NewCallers(opt.SetupsPerSource, opt.CallsPerSource),
 		peers: map[netip.Addr]int{}, streams: map[netip.Addr]int{},
 		buckets: edge.Buckets{}, wrongs: edge.Buckets{},
 		rate: max(strangerRate, setups*messagesPerCall),
@@ -78,32 +79,52 @@ func (g *guard) listed(a netip.Addr) bool {
 // admit lets a datagram in.
 func (g *guard) admit(a netip.Addr, client bool) bool {
 	known := g.listed(a)
-	if !known && (!g.open || client) {
+	switch {
+	case known:
+	case g.blocks.Drops(a, true):
+		return false
+	case !g.open || client:
 		g.counters.Unlisted.Add(1)
+		g.blocks.Strike(a, true, edge.Unlisted)
 		return false
 	}
-	return g.take(a, known)
+	return g.take(a, known, true)
+}
+
+// strike counts an offence of a stranger.
+func (g *guard) strike(in *flow, what edge.Offence) {
+	if a := in.remote.Addr(); !g.listed(a) {
+		g.blocks.Strike(a, in.udp != nil, what)
+	}
 }
 
 // spend charges one message that came over a connection. A server that this
 // end has connected to answers as many calls as a trunk carries.
 func (g *guard) spend(in *flow) bool {
 	a := in.remote.Addr()
-	return g.take(a, in.client || g.listed(a))
+	known := in.client || g.listed(a)
+	if registered := in.stream != nil && in.stream.user.Load() != nil; !known && !registered && g.blocks.Drops(a, false) {
+		return false
+	}
+	return g.take(a, known, false)
 }
 
-func (g *guard) take(a netip.Addr, known bool) bool {
+func (g *guard) take(a netip.Addr, known, datagram bool) bool {
 	rate, burst := g.rate, strangerSeconds*g.rate
 	if known {
 		rate, burst = trunkRate, trunkBurst
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.buckets.Of(a, rate, burst).Take() {
-		g.counters.Throttled.Add(1)
-		return false
+	ok := g.buckets.Of(a, rate, burst).Take()
+	g.mu.Unlock()
+	if ok {
+		return true
 	}
-	return true
+	g.counters.Throttled.Add(1)
+	if !known {
+		g.blocks.Strike(a, datagram, edge.Flood)
+	}
+	return false
 }
 
 // guessing tells whether a source has sent too many wrong passwords.
@@ -123,8 +144,13 @@ func (g *guard) wrong(a netip.Addr) {
 // connect lets a connection in; disconnect follows if it does.
 func (g *guard) connect(a netip.Addr, secure bool) bool {
 	known := g.listed(a)
-	if !known && !secure && !g.open {
+	switch {
+	case known:
+	case g.blocks.Drops(a, false):
+		return false
+	case !secure && !g.open:
 		g.counters.Unlisted.Add(1)
+		g.blocks.Strike(a, false, edge.Unlisted)
 		return false
 	}
 	g.mu.Lock()

@@ -51,6 +51,11 @@ func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, er
 		if targets, err = e.locator.find(ctx, s.host, s.port, s.network, s.secure); err != nil {
 			return nil, e.unplaced(s, core.Reason{Code: core.Unreachable, Say: "The address can't be found.", Detail: "sip: " + err.Error()})
 		}
+		if s.trunk == nil {
+			if err := e.notTrunks(ctx, targets); err != nil {
+				return nil, err
+			}
+		}
 	}
 	l, err := e.caller(s, into)
 	if err != nil {

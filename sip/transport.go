@@ -218,6 +218,7 @@ func (e *Edge) readStream(s *stream) {
 			var msg []byte
 			var err error
 			if msg, in, err = e.frame(s, in); err != nil {
+				e.guard.strike(s.flow, edge.Malformed)
 				e.log.Debug("SIP stream is malformed", "source", s.flow.remote, "error", err)
 				return
 			}

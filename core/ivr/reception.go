@@ -1,6 +1,7 @@
 package ivr
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -117,6 +118,7 @@ func (r *Reception) serve(ctx context.Context, c *caller) {
 type Refusal struct {
 	Desk
 	Reason core.Reason
+	Prompt string // that says why; when empty, the one of the reason's code
 }
 
 // Name of the room.
@@ -127,7 +129,7 @@ func (r *Refusal) Join(ctx context.Context, leg core.Leg) error {
 	c := r.seat(leg)
 	go func() {
 		defer c.stand()
-		c.guard(func() { c.refuse(context.WithoutCancel(ctx), r.Reason) })
+		c.guard(func() { c.end(context.WithoutCancel(ctx), r.Reason, cmp.Or(r.Prompt, promptFor(r.Reason))) })
 	}()
 	return nil
 }
@@ -141,10 +143,6 @@ var promptOf = map[core.Code]string{
 	core.Overload: "all-lines-busy",
 }
 
-func (c *caller) refuse(ctx context.Context, why core.Reason) {
-	prompt := promptOf[why.Code]
-	if prompt == "" {
-		prompt = "error"
-	}
-	c.end(ctx, why, prompt)
-}
+func promptFor(why core.Reason) string { return cmp.Or(promptOf[why.Code], "error") }
+
+func (c *caller) refuse(ctx context.Context, why core.Reason) { c.end(ctx, why, promptFor(why)) }

@@ -268,9 +268,10 @@ func (m *Meeting) lock(on bool) {
 	m.notify(Change{What: name})
 }
 
-// Dial calls an address into the meeting for the API.
-func (m *Meeting) Dial(to, name string) (core.Leg, error) {
-	return m.opt.Dial(to, name, nil, m.DoorFor(core.Guest))
+// Dial calls an address into the meeting for who asks by the API; nil is nobody
+// in particular.
+func (m *Meeting) Dial(to, name string, by *core.Info) (core.Leg, error) {
+	return m.opt.Dial(to, name, by, m.DoorFor(core.Guest))
 }
 
 // dial calls an address for a host; it may take a while, so it is not done

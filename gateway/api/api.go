@@ -60,8 +60,10 @@ type Options struct {
 	Store *store.Store
 	Plan  *dialplan.Plan
 	Guard *dialplan.Guard
-	Book  *records.Book
-	Hub   *Hub
+	// Blocks are the sources that are dropped; nil: none are.
+	Blocks *edge.Blocks
+	Book   *records.Book
+	Hub    *Hub
 	// Directory is who can be called.
 	Directory *directory.Book
 	Chat      *chat.Keeper
@@ -147,6 +149,7 @@ func (s *server) operations(mux *http.ServeMux) huma.API {
 	s.callFiles(api)
 	s.reports(api)
 	s.telephony(api)
+	s.blocks(api)
 	describeBeside(api)
 	s.auditLog(api)
 	s.directory(api)

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bridgehead/core/clock"
+	"bridgehead/core/edge"
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
 	"bridgehead/gateway/chat"
@@ -46,6 +47,7 @@ type desk struct {
 	near    []netip.Prefix // whom the metrics are open to
 	people  *directory.Book
 	chat    *chat.Keeper
+	blocks  *edge.Blocks
 	// registered are the devices that the directory sees registered.
 	registered []string
 }
@@ -80,8 +82,10 @@ func newDesk(t *testing.T) *desk {
 	d.hub.Attended = d.people.Attended
 	healthy := true
 	letters := func(_ context.Context, l mail.Letter) error { d.letters = append(d.letters, l); return nil }
+	d.blocks = edge.NewBlocks(edge.BlockOptions{})
 	d.api = newServer(Options{
-		Store: s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Directory: d.people, Chat: d.chat, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log,
+		Blocks: d.blocks,
+		Store:  s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Directory: d.people, Chat: d.chat, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log,
 		Health: func() []string {
 			if healthy {
 				return nil
@@ -89,7 +93,7 @@ func newDesk(t *testing.T) *desk {
 			return []string{"not yet"}
 		},
 		Registrations: func() []Registration { return []Registration{{User: "room1", Protocol: "sip"}} },
-		RevokeDevice:  func(u string) { d.revoke = append(d.revoke, u) }, TrunksChanged: func() {},
+		RevokeDevice:  func(u string) { d.revoke = append(d.revoke, u) }, TrunksChanged: func() { _ = plan.Reload(context.Background()) },
 		SignUp:        func() Addresses { return d.domains },
 		MetricsOpenTo: func() []netip.Prefix { return d.near },
 		RevokeUser:    func(id string) { d.revoke = append(d.revoke, id) },

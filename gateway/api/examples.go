@@ -2,12 +2,15 @@ package api
 
 import (
 	"encoding/json"
+	"net/netip"
 	"sync"
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/gateway/alerts"
 	"bridgehead/gateway/chat"
+	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/doctor"
 	"bridgehead/gateway/invite"
@@ -189,6 +192,16 @@ func lineExamples() map[string]example {
 	trunk := trunkView{Trunk: store.Trunk{ID: anID, Name: "carrier", TrunkSettings: store.TrunkSettings{Mode: "register", Transport: "tls", Host: "sip.example.net", Username: "493023125000",
 		Source: []string{"203.0.113.0/24"}, MediaEncryption: "required", Country: "DE", Weight: 1, CallsPerSecond: 5}}, HasPassword: true, TrunkState: TrunkState{State: "disabled"}}
 	number := store.Number{Number: "+493023125000", Trunk: trunk.Name, Target: "reception", Country: "DE", Language: "de", Label: "Berlin", InInvites: true}
+	rule := NewRule()
+	rule.ID, rule.Name, rule.Direction, rule.Class, rule.Pattern, rule.Target, rule.Countries = anID, "calls to London", "out", "member", "+4420", "trunk:carrier", []string{"GB"}
+	attempt := store.Attempt{Direction: "out", To: "tel:+442079460018", Class: "user", At: morning}
+	decision := dialplan.Decision{Outcome: "trunk:carrier +442079460018", Rule: rule.Name, Number: "+442079460018", Lines: []string{"carrier"},
+		Steps: []dialplan.Tried{{What: "rule", Name: rule.Name, Matched: true, Why: "+442079460018 matches +4420: trunk:carrier"}}}
+	blocked := edge.Block{ID: "1", Network: netip.MustParsePrefix("198.51.100.0/24"), Transport: "udp", Since: morning, Until: morning.Add(10 * time.Minute), Strikes: map[edge.Offence]int{edge.Unlisted: 4000}, Dropped: 1200,
+		Why: "sent 4,000 messages to where only trunks are heard"}
+	strange := store.Attempt{Direction: "in", To: "+493023125999", Trunk: trunk.Name, At: morning}
+	expected := dialplan.Result{Expectation: store.Expectation{ID: anID, Name: "numbers that are not ours are refused", Call: strange, Want: "refuse not-found"}, Met: true,
+		Decision: dialplan.Decision{Outcome: "refuse not-found", Says: "This number is not in service.", Steps: []dialplan.Tried{{What: "number", Why: "+493023125999 is no number of this bridge"}, {What: "default", Matched: true, Why: "calls from the telephone network lead nowhere else"}}}}
 	device := deviceView{store.Device{ID: anID, User: "room4", Name: "Room 4", Extension: "204", Created: started},
 		[]Registration{{User: "room4", Contact: "sip:room4@192.0.2.7:5061", Protocol: "sip", Source: "192.0.2.7", Since: started, Expires: started.Add(time.Hour)}}}
 	return map[string]example{
@@ -208,10 +221,21 @@ func lineExamples() map[string]example {
 		"add-number":    {about: "It leads to the reception, to a meeting or to a user.", in: numberBody{Number: number.Number, Trunk: number.Trunk, Target: number.Target, Country: number.Country, Language: number.Language, Label: number.Label}, out: number},
 		"change-number": {about: "Fields that are missing stay.", in: numberPatch{Target: &number.Target}, out: number},
 		"remove-number": {},
-		"list-devices":  {out: []deviceView{device}},
-		"add-device":    {about: "The password goes in and never comes out.", in: deviceBody{User: device.User, Password: aPassword, Name: device.Name, Extension: device.Extension}, out: device},
-		"change-device": {about: "Fields that are missing stay. Superusers may hide a device, and nothing else.", in: devicePatch{Hidden: new(false)}, out: device},
-		"remove-device": {},
+		"list-rules":    {out: []store.Rule{rule}},
+		"add-rule": {about: "What can be called by a number or name of its own (telephone numbers, meetings, devices, accounts) comes before all rules; of these, the first that matches decides. One that leads to a trunk is for callers who have proved who they are, and calls the countries that it names, none when it names none.",
+			in: ruleBody{Name: &rule.Name, Priority: &rule.Priority, Direction: &rule.Direction, Class: &rule.Class, Pattern: &rule.Pattern, Target: &rule.Target, Countries: &rule.Countries}, out: rule},
+		"change-rule":        {about: "Fields that are missing stay.", in: ruleBody{Enabled: new(false)}, out: rule},
+		"remove-rule":        {},
+		"simulate-call":      {about: "By what decides about calls, so that it is what would happen. It places none.", in: attempt, out: decision},
+		"list-blocks":        {about: "Datagrams and connections from there are dropped unread until the time given. Trunks and the networks of block.allow are never blocked. Who sends datagrams may not be who they say, so these block datagrams only.", out: []edge.Block{blocked}},
+		"lift-block":         {about: "What the source did before is forgotten."},
+		"list-expectations":  {out: []dialplan.Result{expected}},
+		"add-expectation":    {about: "It must be so now. From then on a change of rules, numbers or trunks that breaks it is refused with 409, and the answer names it.", in: expectationBody{Name: expected.Name, Call: strange, Want: expected.Want}, out: expected},
+		"remove-expectation": {},
+		"list-devices":       {out: []deviceView{device}},
+		"add-device":         {about: "The password goes in and never comes out.", in: deviceBody{User: device.User, Password: aPassword, Name: device.Name, Extension: device.Extension}, out: device},
+		"change-device":      {about: "Fields that are missing stay. Superusers may hide a device, and nothing else.", in: devicePatch{Hidden: new(false)}, out: device},
+		"remove-device":      {},
 	}
 }
 
@@ -245,7 +269,7 @@ func besideExamples() map[string]example {
 	return map[string]example{
 		"network": {about: "For whoever sets up firewalls and the DNS: no more than a scan finds.",
 			out: network.New(network.Options{Host: "meet.example.org", Ports: map[string]int{"https": 443, "sips": 5061, "h323": 1720}})},
-		"events": {about: "Topics: meeting, participant, call; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.",
+		"events": {about: "Topics: meeting, participant, call; block, a source that attacks is blocked, or no more, to superusers; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.",
 			text: map[string]string{"text/event-stream": ": connected\n\nevent: ring\ndata: " + string(rings) + "\n\n"}},
 		"metrics": {about: "In the text format of Prometheus. Networks of metrics.open_to need no token.", text: map[string]string{"text/plain": "# TYPE bridgehead_meetings gauge\nbridgehead_meetings 3\n"}},
 		"healthz": {about: "For load balancers and watchdogs.", text: map[string]string{"text/plain": "ok\n"}},

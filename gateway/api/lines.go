@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/lines"
 	"bridgehead/gateway/store"
 )
@@ -158,6 +159,7 @@ func (s *server) telephony(api huma.API) {
 	s.trunks(api)
 	s.numbers(api)
 	s.devices(api)
+	s.dialplan(api)
 }
 
 func (s *server) trunks(api huma.API) {
@@ -182,8 +184,7 @@ func (s *server) trunks(api huma.API) {
 		if err := s.ready(ctx, &t); err != nil {
 			return nil, err
 		}
-		t, err := s.Store.AddTrunk(ctx, t)
-		s.TrunksChanged()
+		err := s.kept(ctx, func(ctx context.Context) (err error) { t, err = s.Store.AddTrunk(ctx, t); return err })
 		return answer(s.viewTrunk(t), err)
 	})
 	huma.Register(api, operation("PATCH", "/trunks/{id}", "change-trunk", "Change a trunk", admin, tag), func(ctx context.Context, in *struct {
@@ -200,14 +201,11 @@ func (s *server) trunks(api huma.API) {
 		if err := s.ready(ctx, &t); err != nil {
 			return nil, err
 		}
-		err = s.Store.UpdateTrunk(ctx, t)
-		s.TrunksChanged()
+		err = s.kept(ctx, func(ctx context.Context) error { return s.Store.UpdateTrunk(ctx, t) })
 		return answer(s.viewTrunk(t), err)
 	})
 	huma.Register(api, operation("DELETE", "/trunks/{id}", "remove-trunk", "Remove a trunk", admin, tag), func(ctx context.Context, in *ByID) (*nothing, error) {
-		err := s.Store.RemoveTrunk(ctx, in.ID)
-		s.TrunksChanged()
-		return nil, fail(err)
+		return nil, fail(s.kept(ctx, func(ctx context.Context) error { return s.Store.RemoveTrunk(ctx, in.ID) }))
 	})
 	huma.Register(api, operation("GET", "/trunk-templates", "list-trunk-templates", "List the templates of carriers", admin, tag), func(context.Context, *nothing) (*body[[]lines.Template], error) {
 		return answer(lines.Templates(), nil)
@@ -242,10 +240,13 @@ type numberBody struct {
 	Number   string `json:"number" pattern:"^\\+[1-9][0-9]{4,14}$" doc:"E.164"`
 	Trunk    string `json:"trunk" maxLength:"64"`
 	Target   string `json:"target" pattern:"^(reception|meeting:[0-9]+|user:.+)$" maxLength:"255"`
-	Country  string `json:"country,omitempty" pattern:"^([A-Z]{2})?$"`
-	Language string `json:"language,omitempty" pattern:"^([a-z]{2})?$"`
+	Country  string `json:"country,omitempty" pattern:"^([A-Z]{2})?$" doc:"ISO code; found by the number when missing"`
+	Language string `json:"language,omitempty" pattern:"^([a-z]{2})?$" doc:"ISO code of the language that its callers are spoken to in"`
 	Label    string `json:"label,omitempty" maxLength:"64"`
 	Invites  *bool  `json:"in_invites,omitempty" doc:"list it in invitations; true when missing"`
+
+	NoPasscode bool         `json:"no_passcode,omitempty" doc:"let its callers into the meeting as guests without its passcode"`
+	Hours      *store.Hours `json:"hours,omitempty" doc:"when it leads to its target; at any time when missing, or with an empty time_zone"`
 }
 
 type numberPatch struct {
@@ -255,6 +256,17 @@ type numberPatch struct {
 	Language *string `json:"language,omitempty" pattern:"^([a-z]{2})?$"`
 	Label    *string `json:"label,omitempty" maxLength:"64"`
 	Invites  *bool   `json:"in_invites,omitempty" doc:"list it in invitations"`
+
+	NoPasscode *bool        `json:"no_passcode,omitempty" doc:"let its callers into the meeting as guests without its passcode"`
+	Hours      *store.Hours `json:"hours,omitempty" doc:"when it leads to its target; with an empty time_zone, at any time"`
+}
+
+// hoursOf are hours as they are kept: those without a time zone are none.
+func hoursOf(h *store.Hours) *store.Hours {
+	if h == nil || h.TimeZone == "" {
+		return nil
+	}
+	return h
 }
 
 func (s *server) numbers(api huma.API) {
@@ -262,24 +274,17 @@ func (s *server) numbers(api huma.API) {
 	type ByNumber struct {
 		Number string `path:"number" maxLength:"32"`
 	}
-	check := func(ctx context.Context, n store.Number) error {
-		if _, err := s.Store.Trunk(ctx, n.Trunk); err != nil {
-			return huma.Error422UnprocessableEntity("There is no trunk named " + n.Trunk + ".")
-		}
-		return nil
-	}
 	huma.Register(api, operation("GET", "/numbers", "list-numbers", "List numbers", admin, tag), func(ctx context.Context, _ *nothing) (*body[[]store.Number], error) {
 		return answer(s.Store.Numbers(ctx))
 	})
 	huma.Register(api, operation("POST", "/numbers", "add-number", "Let a telephone number lead somewhere", admin, tag), func(ctx context.Context, in *body[numberBody]) (*body[store.Number], error) {
 		b := in.Body
-		n := store.Number{Number: b.Number, Trunk: b.Trunk, Target: b.Target, Country: b.Country, Language: b.Language, Label: b.Label, InInvites: true}
+		n := store.Number{Number: b.Number, Trunk: b.Trunk, Target: b.Target, Country: b.Country, Language: b.Language, Label: b.Label, InInvites: true, NoPasscode: b.NoPasscode, Hours: hoursOf(b.Hours)}
 		set(&n.InInvites, b.Invites)
-		if err := check(ctx, n); err != nil {
-			return nil, err
+		if err := dialplan.CheckNumber(ctx, s.Store, &n); err != nil {
+			return nil, fail(err)
 		}
-		err := s.Store.AddNumber(ctx, n)
-		s.TrunksChanged()
+		err := s.kept(ctx, func(ctx context.Context) error { return s.Store.AddNumber(ctx, n) })
 		return answer(n, err)
 	})
 	huma.Register(api, operation("PATCH", "/numbers/{number}", "change-number", "Change where a number leads", admin, tag), func(ctx context.Context, in *struct {
@@ -296,16 +301,17 @@ func (s *server) numbers(api huma.API) {
 		set(&n.Language, in.Body.Language)
 		set(&n.Label, in.Body.Label)
 		set(&n.InInvites, in.Body.Invites)
-		if err := check(ctx, n); err != nil {
-			return nil, err
+		set(&n.NoPasscode, in.Body.NoPasscode)
+		if in.Body.Hours != nil {
+			n.Hours = hoursOf(in.Body.Hours)
 		}
-		err = s.Store.UpdateNumber(ctx, n)
-		s.TrunksChanged()
+		if err := dialplan.CheckNumber(ctx, s.Store, &n); err != nil {
+			return nil, fail(err)
+		}
+		err = s.kept(ctx, func(ctx context.Context) error { return s.Store.UpdateNumber(ctx, n) })
 		return answer(n, err)
 	})
 	huma.Register(api, operation("DELETE", "/numbers/{number}", "remove-number", "Remove a number", admin, tag), func(ctx context.Context, in *ByNumber) (*nothing, error) {
-		err := s.Store.RemoveNumber(ctx, in.Number)
-		s.TrunksChanged()
-		return nil, fail(err)
+		return nil, fail(s.kept(ctx, func(ctx context.Context) error { return s.Store.RemoveNumber(ctx, in.Number) }))
 	})
 }

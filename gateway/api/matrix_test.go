@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"bridgehead/core/edge"
 	"bridgehead/gateway/store"
 )
 
@@ -149,6 +151,18 @@ var matrix = map[string]right{
 	"PATCH /devices/{id}":      {`{"hidden":true}`, super200}, // P58
 	"DELETE /devices/{id}":     {"", admin204},                // P39
 
+	"GET /dialplan":                      {"", admin200},
+	"POST /dialplan":                     {`{"name":"new","pattern":"+1"}`, admin200},
+	"PATCH /dialplan/{id}":               {`{"priority":2}`, admin200},
+	"DELETE /dialplan/{id}":              {"", admin204},
+	"POST /dialplan/simulate":            {`{"to":"+15550100","trunk":"line"}`, admin200},
+	"GET /dialplan/expectations":         {"", admin200},
+	"POST /dialplan/expectations":        {`{"name":"new","call":{"to":"4711"},"want":"reception"}`, admin200},
+	"DELETE /dialplan/expectations/{id}": {"", admin204},
+
+	"GET /blocks":         {"", admin200},
+	"DELETE /blocks/{id}": {"", admin204},
+
 	// Beside the description.
 	"GET /metrics": {"", super200},
 	"GET /healthz": {"", open200},
@@ -188,6 +202,13 @@ func (d *desk) lay(own bool) *strings.Replacer {
 	_ = s.RemoveTrunk(ctx, "new")
 	_ = s.RemoveDevice(ctx, "new")
 	_ = s.RemoveNumber(ctx, "+15550199")
+	_ = s.RemoveRule(ctx, "new")
+	d.blocks.Set(edge.BlockOptions{}) // lifts all
+	d.blocks.Set(edge.BlockOptions{Strikes: 1, Window: time.Minute, Length: time.Minute})
+	d.blocks.Strike(netip.MustParseAddr("198.51.100.7"), false, edge.Flood)
+	_ = s.RemoveExpectation(ctx, "new")
+	_, _ = s.SaveRule(ctx, store.Rule{RuleSettings: store.RuleSettings{Name: "rule", Direction: "in", Source: "any", Class: "any", Pattern: "1", Target: "reception", Countries: []string{}}})
+	_, _ = s.AddExpectation(ctx, store.Expectation{Name: "expected", Call: store.Attempt{Direction: "in"}})
 	_, _ = s.AddTrunk(ctx, store.Trunk{Name: "line", TrunkSettings: NewTrunk().TrunkSettings})
 	_ = s.AddNumber(ctx, store.Number{Number: "+15550100", Trunk: "line", Target: "reception"})
 	_, _ = s.AddDevice(ctx, store.Device{User: "room1", Password: "long enough"})
@@ -228,7 +249,7 @@ func (d *desk) lay(own bool) *strings.Replacer {
 		d.t.Fatal(err)
 	}
 	return strings.NewReplacer("/groups/{id}", "/groups/"+group.ID, "OTHER", third.ID, "/conversations/{id}", "/conversations/"+conversation, "{message}", strconv.FormatInt(message.ID, 10), "/passkeys/{id}", "/passkeys/"+passkey.ID, "/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
-		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/sessions/{id}", "/sessions/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/calls/{id}", "/calls/call", "{secret}", "nobodys")
+		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/sessions/{id}", "/sessions/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/dialplan/{id}", "/dialplan/rule", "/expectations/{id}", "/expectations/expected", "/blocks/{id}", "/blocks/"+d.blocks.List()[0].ID, "/calls/{id}", "/calls/call", "{secret}", "nobodys")
 }
 
 // operations are all that the description lists.

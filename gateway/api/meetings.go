@@ -367,7 +367,8 @@ func (s *server) dial(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fail(err)
 	}
-	leg, err := m.Dial(in.Body.To, in.Body.Name)
+	who := userOf(ctx)
+	leg, err := m.Dial(in.Body.To, in.Body.Name, &core.Info{Name: who.DisplayName, Protocol: core.WebRTC, User: who.ID})
 	if err != nil {
 		return nil, fail(err)
 	}

@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
+	"bridgehead/pstn"
 )
 
 // dialer is an edge that calls addresses of some schemes.
@@ -27,26 +29,69 @@ func (p *Plan) Dialer(edge core.Edge, schemes ...string) {
 // ringFor is how long a called party is let ring.
 const ringFor = 60 * time.Second
 
-// DialOut calls an address and joins who answers to the room. The leg is given
-// back while it rings. Addresses without a scheme are devices of this bridge,
-// and the accounts that own them.
+// Telephones is an edge to the telephone network.
+type Telephones interface {
+	Place(ctx context.Context, call pstn.Request, into core.Room) (core.Leg, error)
+}
+
+// Telephone sets the edge to the telephone network.
+func (p *Plan) Telephone(t Telephones) { p.telephone = t }
+
+// DialOut calls an address for who has asked for it, a stranger when nil, and
+// joins who answers to the room. The leg is given back while it rings.
+// Addresses without a scheme are devices of this bridge, and the accounts that
+// own them.
 func (p *Plan) DialOut(to, name string, by *core.Info, into core.Room) (core.Leg, error) {
-	to = strings.TrimSpace(to)
-	scheme, _, ok := strings.Cut(to, ":")
-	if !ok {
-		device, err := p.device(context.Background(), to)
-		if err != nil {
-			return nil, core.Reason{Code: core.NotFound, Say: "There is nobody with this address. Write sip:…, sips:… or tel:+….", Detail: "dial-out to unknown device"}
-		}
-		if scheme = "sip"; p.Registered != nil {
-			scheme = p.Registered(device.User)
-		}
-		to = scheme + ":" + device.User + "@local"
+	ctx := context.Background()
+	class, err := p.class(ctx, by)
+	if err != nil {
+		return nil, err
 	}
-	for _, d := range p.edges {
-		for _, s := range d.schemes {
+	d, err := p.Decide(ctx, store.Attempt{Direction: "out", To: to, Class: class})
+	if err != nil {
+		return nil, err
+	}
+	switch d.kind {
+	case toDevice, toUser:
+		return p.ring(d.value, into)
+	case toTrunk:
+		return p.telephoned(d, by, into)
+	case toAddress:
+		return p.address(d.value, d, by, into)
+	}
+	return nil, d.reason
+}
+
+// telephoned calls a telephone. A decision that was not to leave has no number.
+func (p *Plan) telephoned(d Decision, by *core.Info, into core.Room) (core.Leg, error) {
+	if p.telephone == nil {
+		return nil, core.Reason{Code: core.Unreachable, Say: "There is no line for this call.", Detail: "no edge to the telephone network"}
+	}
+	return p.place(d, by, into, func(ctx context.Context, into core.Room) (core.Leg, error) {
+		return p.telephone.Place(ctx, d.exit.Request, into)
+	})
+}
+
+// ring calls a device by user or extension, or that of an account.
+func (p *Plan) ring(key string, into core.Room) (core.Leg, error) {
+	device, err := p.device(context.Background(), key)
+	if err != nil {
+		return nil, core.Reason{Code: core.NotFound, Say: "There is nobody with this address.", Detail: "dial-out to unknown device"}
+	}
+	scheme := "sip"
+	if p.Registered != nil {
+		scheme = p.Registered(device.User)
+	}
+	return p.address(scheme+":"+device.User+"@local", Decision{}, nil, into)
+}
+
+func (p *Plan) address(to string, d Decision, by *core.Info, into core.Room) (core.Leg, error) {
+	scheme, _, _ := strings.Cut(to, ":")
+	for _, e := range p.edges {
+		for _, s := range e.schemes {
 			if strings.EqualFold(s, scheme) {
-				return p.dialVia(d.edge, to, by, into)
+				d.Number = to
+				return p.place(d, by, into, func(ctx context.Context, into core.Room) (core.Leg, error) { return e.edge.Dial(ctx, to, into) })
 			}
 		}
 	}
@@ -60,7 +105,7 @@ func (p *Plan) device(ctx context.Context, key string) (store.Device, error) {
 	if !errors.Is(err, store.ErrNotFound) {
 		return d, err
 	}
-	owned, err := p.opt.Store.DevicesOf(ctx, key)
+	owned, _, err := owned(ctx, p.opt.Store, key)
 	switch {
 	case err != nil:
 		return d, err
@@ -71,21 +116,24 @@ func (p *Plan) device(ctx context.Context, key string) (store.Device, error) {
 	return owned[max(0, slices.IndexFunc(owned, here))], nil
 }
 
-func (p *Plan) dialVia(edge core.Edge, to string, by *core.Info, into core.Room) (core.Leg, error) {
+// place makes a call out and opens its record.
+func (p *Plan) place(d Decision, by *core.Info, into core.Room, dial func(context.Context, core.Room) (core.Leg, error)) (core.Leg, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(ringFor, cancel)
-	out := outgoing{entered{into, p.opt.Book}, p.opt.Book, into}
-	leg, err := edge.Dial(ctx, to, out)
+	leg, err := dial(ctx, outgoing{entered{into, p.opt.Book}, p.opt.Book, into})
 	if err != nil {
 		cancel()
 		p.unplaced(to, by, core.ReasonOf(err))
 		return nil, err
 	}
-	call := core.Call{To: to, Info: leg.Info()}
+	call := core.Call{To: d.Number, Info: leg.Info()}
 	if by != nil {
 		call.From = by.Address
 	}
 	p.opt.Book.Begin(call)
+	if d.Steps != nil {
+		p.opt.Book.Step(call.Info.ID, step("dial plan", d.String()))
+	}
 	return leg, nil
 }
 
@@ -129,37 +177,20 @@ func (o outgoing) Failed(leg core.Leg, why core.Reason) {
 	}
 }
 
-// toDevice leads an authenticated caller to a device by its extension or user.
-// Strangers ring nobody.
-func (p *Plan) toDevice(ctx context.Context, extension string, call core.Call) (core.Room, bool) {
-	if call.Info.User == "" {
-		return nil, false
-	}
-	return p.ring(ctx, extension, call)
-}
-
-// ring makes the room of a 1:1 call: a meeting of its own, so that a third
-// can join it.
-func (p *Plan) ring(ctx context.Context, device string, call core.Call) (core.Room, bool) {
-	d, err := p.device(ctx, device)
-	if err != nil {
-		return nil, false
-	}
-	return &direct{p, d}, true
-}
-
-// direct is a 1:1 call to a device: the caller hears it ring, and both meet
-// once it is answered.
+// direct is a call between two: the caller hears it ring, and both meet once it
+// is answered, in a meeting of their own, so that a third can join it.
 type direct struct {
-	plan   *Plan
-	device store.Device
+	plan *Plan
+	kind string // of what is called
+	to   string // device, account or telephone number
+	dial func(into core.Room) (core.Leg, error)
 }
 
-func (d *direct) Name() string { return "device " + d.device.User }
+func (d *direct) Name() string { return d.kind + " " + d.to }
 
-// Join rings the device. The caller is answered when the device answers.
+// Join calls the other side. The caller is answered when that answers.
 func (d *direct) Join(ctx context.Context, leg core.Leg) error {
-	kept, err := d.plan.opt.Store.AddMeeting(ctx, store.Meeting{Name: leg.Info().Name + " – " + d.device.Name, Kind: "one-time", Hidden: true, Admission: "open"})
+	kept, err := d.plan.opt.Store.AddMeeting(ctx, store.Meeting{Name: leg.Info().Name + " – " + d.name(ctx), Kind: "one-time", Hidden: true, Admission: "open"})
 	if err != nil {
 		return err
 	}
@@ -171,7 +202,7 @@ func (d *direct) Join(ctx context.Context, leg core.Leg) error {
 	leg.Signal(core.Ringing{})
 	ring := d.plan.desk.Ring(leg)
 	callee := &callee{Room: m.DoorFor(core.Host), answer: make(chan error, 1)}
-	called, err := d.plan.DialOut(d.device.User, d.device.Name, nil, callee)
+	called, err := d.dial(callee)
 	if err != nil {
 		callee.answer <- err
 	}
@@ -193,6 +224,14 @@ func (d *direct) Join(ctx context.Context, leg core.Leg) error {
 		}
 	}()
 	return nil
+}
+
+// name is what the other side is called.
+func (d *direct) name(ctx context.Context) string {
+	if device, err := d.plan.device(ctx, d.to); err == nil {
+		return cmp.Or(device.Name, d.to)
+	}
+	return d.to
 }
 
 // callee is the room of the called device; it tells the caller's side.

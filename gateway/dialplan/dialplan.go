@@ -14,6 +14,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/clock"
 	"bridgehead/core/compose"
+	"bridgehead/core/edge"
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
 	"bridgehead/gateway/records"
@@ -25,12 +26,20 @@ type Options struct {
 	Store *store.Store
 	Clock *clock.Clock
 	Voice *ivr.Voice
+	// Voices finds the voice of a language; nil, or if it gives nil: Voice.
+	Voices func(language string) *ivr.Voice
+	// Home is what calls to telephones are subject to; nil: none are let out but
+	// by rules.
+	Home func() Home
 	// Composer makes pictures for those who show one only; nil: nothing is
 	// composed. Layout is that of meetings that say none.
 	Composer *compose.Composer
 	Layout   compose.Layout
 	Guard    *Guard
 	Book     *records.Book
+	// Blocks are told of those who guess numbers and passcodes over SIP and H.323;
+	// nil: nobody is.
+	Blocks *edge.Blocks
 	// Admit refuses a new call when there is no room for it; nil: there always
 	// is.
 	Admit func() error
@@ -47,6 +56,9 @@ type Plan struct {
 	Live  *Live
 	desk  ivr.Desk
 	edges []dialer
+	table atomic.Pointer[Table]
+	// telephone is called by telephoned alone.
+	telephone Telephones
 	// speaking is how many callers are now told that there is no room.
 	speaking atomic.Int32
 	// Registered gives the scheme of the address by which a device is called
@@ -135,36 +147,129 @@ func redact(call core.Call) core.Call {
 }
 
 func (p *Plan) route(ctx context.Context, call core.Call) (core.Room, error) {
-	if call.Trunk != "" {
-		return p.fromTrunk(ctx, call)
-	}
 	number, passcode, _ := strings.Cut(call.To, "**")
-	if number == echo {
-		return &ivr.Echo{Desk: p.desk}, nil
-	}
-	if call.Info.Protocol == core.WebRTC {
+	if call.Info.Protocol == core.WebRTC { // browsers name a meeting, and are told what it asks for
+		if number == echo {
+			return &ivr.Echo{Desk: p.desk}, nil
+		}
 		return p.enter(ctx, number, passcode, call.Info)
 	}
-	if !isNumber(number) {
-		if room, ok := p.toDevice(ctx, number, call); ok {
-			return room, nil
-		}
-		return p.reception("", 0), nil
+	if call.Trunk != "" {
+		number, passcode = call.To, ""
+	} else if err := p.opt.Guard.Allowed(Source(call.Info), ""); err != nil && call.Info.User == "" {
+		p.strike(call.Info)
+		return nil, err // a flood of them costs no look into the store
 	}
-	room, err := p.enter(ctx, number, passcode, call.Info)
+	class, err := p.class(ctx, &call.Info)
+	if err != nil {
+		return nil, err
+	}
+	d, err := p.Decide(ctx, store.Attempt{Direction: "in", To: number, From: call.From, Trunk: call.Trunk, Class: class})
+	if err != nil {
+		return nil, err
+	}
+	p.opt.Book.Step(call.Info.ID, step("dial plan", d.String()))
+	return p.follow(ctx, d, passcode, call)
+}
+
+// follow gives the room that a call in is led to.
+func (p *Plan) follow(ctx context.Context, d Decision, passcode string, call core.Call) (core.Room, error) {
+	desk := p.deskIn(d.language)
+	switch d.kind {
+	case toEcho:
+		return &ivr.Echo{Desk: desk}, nil
+	case toMeeting:
+		return p.toMeeting(ctx, d, passcode, call.Info)
+	case toDevice, toUser:
+		return &direct{p, d.kind, d.value, func(into core.Room) (core.Leg, error) { return p.ring(d.value, into) }}, nil
+	case toTrunk:
+		return &direct{p, "telephone", d.Number, func(into core.Room) (core.Leg, error) { return p.telephoned(d, nil, into) }}, nil
+	case toRefuse:
+		if call.Trunk != "" && d.reason.Code == core.NotFound {
+			return nil, d.reason
+		}
+		return &ivr.Refusal{Desk: desk, Reason: d.reason, Prompt: d.prompt}, nil
+	}
+	if d.fallback && isNumber(call.To) {
+		p.wrong(call.Info, "") // a meeting's number, guessed
+	}
+	return p.reception(desk, "", 0), nil
+}
+
+// toMeeting leads into a meeting, by way of the reception where a passcode is
+// missing or wrong.
+func (p *Plan) toMeeting(ctx context.Context, d Decision, passcode string, who core.Info) (core.Room, error) {
+	if d.open {
+		return p.door(ctx, d.value, core.Guest)
+	}
+	room, err := p.enter(ctx, d.value, passcode, who)
 	switch core.ReasonOf(err).Code {
-	case core.NotFound:
-		if room, ok := p.toDevice(ctx, number, call); ok {
-			return room, nil
-		}
-		return p.reception("", 0), nil
 	case core.WrongPasscode:
+		wrong := 0
 		if passcode != "" {
-			return p.reception(number, 1), nil
+			wrong = 1
 		}
-		return p.reception(number, 0), nil
+		return p.reception(p.deskIn(d.language), d.value, wrong), nil
+	case core.NotFound: // gone in this moment
+		return p.reception(p.deskIn(d.language), "", 0), nil
 	}
 	return room, err
+}
+
+// Decide finds where a call leads now. Nothing else does.
+func (p *Plan) Decide(ctx context.Context, call store.Attempt) (Decision, error) {
+	t := p.table.Load()
+	if t == nil {
+		if err := p.Reload(ctx); err != nil {
+			return Decision{}, err
+		}
+		t = p.table.Load()
+	}
+	return t.Decide(ctx, p.opt.Store, call)
+}
+
+// Reload takes up rules, trunks and numbers that have changed.
+func (p *Plan) Reload(ctx context.Context) error {
+	t, err := Load(ctx, p.opt.Store, p.Home())
+	if err == nil {
+		p.table.Store(t)
+	}
+	return err
+}
+
+// Home is what calls out are subject to, where no rule says otherwise.
+func (p *Plan) Home() Home {
+	if p.opt.Home == nil {
+		return Home{}
+	}
+	return p.opt.Home()
+}
+
+// class is what a caller has proved to be; nil is a stranger.
+func (p *Plan) class(ctx context.Context, who *core.Info) (string, error) {
+	switch {
+	case who == nil || who.User == "" || who.Phone:
+		return "stranger", nil
+	case who.Protocol != core.WebRTC:
+		return "device", nil
+	}
+	u, err := p.opt.Store.User(ctx, who.User)
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && u.Disabled:
+		return "stranger", nil
+	}
+	return string(u.Role), err
+}
+
+// deskIn is the desk that speaks a language, or that of the bridge.
+func (p *Plan) deskIn(language string) ivr.Desk {
+	desk := p.desk
+	if language != "" && p.opt.Voices != nil {
+		if v := p.opt.Voices(language); v != nil {
+			desk.Voice = v
+		}
+	}
+	return desk
 }
 
 // echo is the name under which callers reach their own sound.
@@ -174,35 +279,10 @@ func isNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// fromTrunk leads a call from the telephone network. A number that nobody has
-// configured leads nowhere.
-func (p *Plan) fromTrunk(ctx context.Context, call core.Call) (core.Room, error) {
-	did, err := p.opt.Store.Number(ctx, call.To)
-	if err != nil || did.Trunk != call.Trunk {
-		return nil, core.Reason{Code: core.NotFound, Say: "This number is not in service.",
-			Detail: "number " + call.To + " is not configured for trunk " + call.Trunk}
-	}
-	kind, value, _ := strings.Cut(did.Target, ":")
-	switch kind {
-	case "meeting":
-		room, err := p.enter(ctx, value, "", call.Info)
-		if core.ReasonOf(err).Code == core.WrongPasscode {
-			return p.reception(value, 0), nil
-		}
-		return room, err
-	case "user":
-		if room, ok := p.ring(ctx, value, call); ok {
-			return room, nil
-		}
-		return nil, core.Reason{Code: core.Unreachable, Say: "Nobody can be reached at this number.", Detail: "user " + value + " has no device"}
-	}
-	return p.reception("", 0), nil
-}
-
 // reception is the voice menu; number names the meeting where it is known, and
 // wrong counts the wrong passcodes already given.
-func (p *Plan) reception(number string, wrong int) core.Room {
-	return &ivr.Reception{Desk: p.desk, Enter: p.enter, Number: number, Wrong: wrong}
+func (p *Plan) reception(desk ivr.Desk, number string, wrong int) core.Room {
+	return &ivr.Reception{Desk: desk, Enter: p.enter, Number: number, Wrong: wrong}
 }
 
 // enter checks number and passcode and gives the door to the meeting, in the
@@ -211,6 +291,7 @@ func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info
 	source := Source(who)
 	guessing := p.opt.Guard.Allowed(source, "")
 	if guessing != nil && who.User == "" {
+		p.strike(who)
 		return nil, guessing // a flood of them costs no look into the store
 	}
 	kept, err := p.opt.Store.Meeting(ctx, number)
@@ -224,7 +305,7 @@ func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info
 		if !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		p.opt.Guard.Wrong(source, "")
+		p.wrong(who, "")
 		return nil, core.Reason{Code: core.NotFound, Say: "There is no meeting with this number.", Detail: "no meeting " + number}
 	}
 	if passcode != "" {
@@ -235,11 +316,25 @@ func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info
 	role, err := role(kept, passcode)
 	if err != nil {
 		if passcode != "" {
-			p.opt.Guard.Wrong(source, number)
+			p.wrong(who, number)
 		}
 		return nil, err
 	}
 	return p.door(ctx, number, role)
+}
+
+// wrong counts a wrong number, or a passcode of a meeting.
+func (p *Plan) wrong(who core.Info, meeting string) {
+	p.opt.Guard.Wrong(Source(who), meeting)
+	p.strike(who)
+}
+
+// strike counts it towards a block. Callers from the telephone network all come
+// from their carrier's address, and browsers do not come by what blocks close.
+func (p *Plan) strike(who core.Info) {
+	if !who.Phone && who.Protocol != core.WebRTC {
+		p.opt.Blocks.Strike(who.Source, who.Protocol == core.SIP && who.Security.Signalling == "clear", edge.WrongNumber)
+	}
 }
 
 // owns tells whether a signed-in caller has made the meeting or was made host

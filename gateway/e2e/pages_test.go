@@ -29,6 +29,8 @@ func (g *gateway) furnish() {
 	if out, err := bridgehead(g.t, "number", "add", "+4930123456", "--trunk", "carrier", "--target", "reception", "--data", g.dir); err != nil {
 		g.t.Fatalf("%v: %s", err, out)
 	}
+	g.api("POST", "/dialplan", map[string]any{"name": "calls to London", "direction": "out", "class": "member", "pattern": "+4420", "target": "trunk:carrier", "countries": []string{"GB"}}, nil)
+	g.api("POST", "/dialplan/expectations", map[string]any{"name": "London is called", "call": map[string]any{"direction": "out", "to": "tel:+442079460018", "class": "user"}}, nil)
 	call(g.t, "sips:7001**135790@"+g.at["sips"], "--duration", "1s")
 	call(g.t, "sips:7001**999999@"+g.at["sips"], "--duration", "3s")
 	var to struct{ ID string }
@@ -90,7 +92,7 @@ func (b *browser) memberPages(g *gateway) {
 	for _, p := range []struct{ path, says, page string }{
 		{"/", "Weekly planning", "home"}, {"/directory", "Ann Example", "directory"}, {"/chat", "Ann Example", "chat"}, {"/history", "History", "history"},
 		{"/account", "Signed-in browsers", "account"}, {"/console/live", "Live", "console-live"}, {"/console/meetings", "Weekly planning", "console-meetings"},
-		{"/console/calls", "7001", "console-calls"}, {"/console/trunks", "carrier", "console-trunks"}, {"/console/numbers", "+4930123456", "console-numbers"},
+		{"/console/calls", "7001", "console-calls"}, {"/console/trunks", "carrier", "console-trunks"}, {"/console/numbers", "+4930123456", "console-numbers"}, {"/console/dialplan", "London is called", "console-dialplan"}, {"/console/protection", "Nobody is blocked", "console-protection"},
 		{"/console/devices", "room1", "console-devices"}, {"/console/users", "ann@example.org", "console-users"}, {"/console/audit", "add-meeting", "console-audit"},
 		{"/console/settings", "Chat", "console-settings"},
 	} {

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/store"
 	"bridgehead/pstn"
 	"bridgehead/sip"
@@ -80,7 +81,7 @@ func check(t store.Trunk) error {
 	case t.InUsername != "" && t.InPassword == "":
 		return errors.New("in_password is missing: calls in are to prove it")
 	case t.Rates != nil || t.Prefixes != nil:
-		return pstn.New(pstn.Options{}).SetRules(pstn.Rules{Routes: []pstn.Route{Route(t)}})
+		return pstn.New(pstn.Options{}).SetRules(pstn.Rules{Routes: []pstn.Route{dialplan.Route(t)}})
 	}
 	return nil
 }
@@ -98,11 +99,6 @@ func advertise(c *sip.TrunkConfig, at string) (err error) {
 func format(t store.Trunk, country string) pstn.Format {
 	style := pstn.Style(t.NumberFormat)
 	return pstn.Format{Country: cmp.Or(t.Country, country), Style: style, StripIn: t.StripIn, PrependIn: t.PrefixIn, StripOut: t.Strip, PrependOut: t.Prefix}
-}
-
-// Route is a trunk as a way out.
-func Route(t store.Trunk) pstn.Route {
-	return pstn.Route{Line: t.Name, Priority: t.Priority, Weight: t.Weight, Prefixes: t.Prefixes, Rates: t.Rates, From: t.CallerID, CallsPerSecond: float64(t.CallsPerSecond)}
 }
 
 // profiles has one TLS profile for each set of settings, so that the edge sees

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/store"
 	"bridgehead/sip"
 )
@@ -240,7 +241,7 @@ func TestSettingsReachTheEdge(t *testing.T) {
 	if again, _ := Config(tr, "DE"); again.TLS != c.TLS {
 		t.Error("another profile for the same settings")
 	}
-	if Route(tr).Rates["+49"] != 1 {
+	if dialplan.Route(tr).Rates["+49"] != 1 {
 		t.Error("no rates")
 	}
 }

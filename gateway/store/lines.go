@@ -16,6 +16,25 @@ type Number struct {
 	Label    string `json:"label,omitempty"`
 	// InInvites lists it in invitations.
 	InInvites bool `json:"in_invites"`
+	// NoPasscode lets its callers into the meeting that it leads to as guests,
+	// without the passcode that it asks of others.
+	NoPasscode bool   `json:"no_passcode" doc:"callers are not asked for the passcode of the meeting that it leads to, and come in as guests"`
+	Hours      *Hours `json:"hours,omitempty" doc:"when it leads to its target; at any time when missing"`
+}
+
+// Hours are when a number is open, by the clock of a time zone.
+type Hours struct {
+	TimeZone  string `json:"time_zone" maxLength:"64" doc:"by its IANA name, such as Europe/Berlin"`
+	Open      []Span `json:"open" maxItems:"32"`
+	Otherwise string `json:"otherwise,omitempty" maxLength:"255" doc:"where it leads while closed, as target; when empty, an announcement"`
+}
+
+// Span is a part of some days of the week. To may be 24:00; before From, it is
+// of the day after.
+type Span struct {
+	Days []string `json:"days" enum:"mon,tue,wed,thu,fri,sat,sun" minItems:"1" maxItems:"7"`
+	From string   `json:"from" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$"`
+	To   string   `json:"to" pattern:"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"`
 }
 
 // AddNumber keeps a new number.

@@ -81,6 +81,7 @@ type TrunkOptions struct {
 	Private       bool              `json:"private,omitempty" doc:"ask the trunk to withhold the number shown"`
 	Headers       map[string]string `json:"headers,omitempty" doc:"headers put on calls out"`
 
+	Group        string             `json:"group,omitempty" maxLength:"64" doc:"name by which rules of the dial plan lead to several trunks, of which priority, cost and weight choose"`
 	Prefixes     []string           `json:"prefixes,omitempty" maxItems:"1000" doc:"beginnings of the numbers that it carries, such as +49; empty: all"`
 	Rates        map[string]float64 `json:"rates,omitempty" doc:"what a minute costs by beginnings of numbers, of which the longest counts; among trunks of one priority the cheapest is tried first"`
 	MaxDuration  int                `json:"max_duration,omitempty" minimum:"0" maximum:"604800" doc:"seconds that a call may last; 0: 4 hours"`

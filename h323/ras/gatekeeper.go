@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"bridgehead/core/edge"
 	"bridgehead/h323/h225"
 	"bridgehead/h323/per"
 )
@@ -38,6 +39,8 @@ type Options struct {
 	// Reserved tells whether a number is the bridge's own, a meeting's say,
 	// and no endpoint may take it as an alias; nil: none is.
 	Reserved func(alias string) bool
+	// Blocks drop what comes from those who attack; nil: nobody is blocked.
+	Blocks *edge.Blocks
 	// Neighbours are gatekeepers that may ask where a number leads (LRQ).
 	Neighbours []netip.Prefix
 	// Alternates are gatekeepers that endpoints may turn to.
@@ -274,6 +277,13 @@ type request struct {
 	after    []func() // without the lock
 }
 
+// strike counts an offence of a stranger.
+func (g *Gatekeeper) strike(a netip.Addr, what edge.Offence) {
+	if !g.known(a) {
+		g.opt.Blocks.Strike(a, true, what)
+	}
+}
+
 // Handle takes one message as it came and gives its answer; nil: none. It
 // keeps nothing of the octets.
 func (g *Gatekeeper) Handle(raw []byte, from Peer) (reply []byte) {
@@ -283,7 +293,12 @@ func (g *Gatekeeper) Handle(raw []byte, from Peer) (reply []byte) {
 		g.counters.Malformed.Add(1)
 		return nil
 	}
-	if !g.guard.take(source, g.known(source), g.opt.Now()) {
+	known := g.known(source)
+	if !known && g.opt.Blocks.Drops(source, true) {
+		return nil
+	}
+	if !g.guard.take(source, known, g.opt.Now()) {
+		g.strike(source, edge.Flood)
 		return nil
 	}
 	key := keyOf(raw, from)
@@ -294,6 +309,7 @@ func (g *Gatekeeper) Handle(raw []byte, from Peer) (reply []byte) {
 	r := &request{m: new(h225.RasMessage), raw: raw, from: from}
 	if _, err := per.Decode(raw, r.m); err != nil {
 		g.counters.Malformed.Add(1)
+		g.strike(source, edge.Malformed)
 		g.log.Debug("malformed RAS message", "source", from.Addr, "error", err)
 		return nil
 	}

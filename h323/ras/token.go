@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"bridgehead/core/edge"
 	"bridgehead/h323/h225"
 	"bridgehead/h323/h235"
 	"bridgehead/h323/per"
@@ -124,6 +125,7 @@ func (g *Gatekeeper) identify(r *request, v reflect.Value) identity {
 	// the hash is reckoned in any case: time tells nobody who exists
 	if right := h235.Verify(r.raw, t.Token.Hash.Bytes, device.Password); !right || !ok || device.Password == "" {
 		g.guard.wrong(source, now)
+		g.strike(source, edge.WrongPassword)
 		g.log.Warn("RAS message with wrong credentials", "message", r.name, "sender", text([]byte(who)), "source", r.from.Addr)
 		return identity{verdict: wrong}
 	}

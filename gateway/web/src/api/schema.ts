@@ -24,6 +24,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/blocks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the networks that are blocked, and why
+         * @description Datagrams and connections from there are dropped unread until the time given. Trunks and the networks of block.allow are never blocked. Who sends datagrams may not be who they say, so these block datagrams only.
+         */
+        get: operations["list-blocks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/blocks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a block before its time
+         * @description What the source did before is forgotten.
+         */
+        delete: operations["lift-block"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/brand": {
         parameters: {
             query?: never;
@@ -101,26 +141,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/calls.csv": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Call records as a table, oldest first
-         * @description Of the records that are still kept (records.days), those that have ended.
-         */
-        get: operations["export-calls"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/calls/{id}": {
         parameters: {
             query?: never;
@@ -130,26 +150,6 @@ export interface paths {
         };
         /** Show a call record */
         get: operations["get-call"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/calls/{id}/bundle": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * All that is known of a call as text, without secrets
-         * @description The verdict, the record, the ladder and the course of the sound.
-         */
-        get: operations["get-bundle"];
         put?: never;
         post?: never;
         delete?: never;
@@ -170,26 +170,6 @@ export interface paths {
          * @description Secrets in messages are masked.
          */
         get: operations["get-ladder"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/calls/{id}/pcap": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * A call's signalling as a capture that Wireshark opens
-         * @description Each message is a UDP datagram with the addresses and the time that it had, whatever it came by; secrets are masked, so lengths differ.
-         */
-        get: operations["get-pcap"];
         put?: never;
         post?: never;
         delete?: never;
@@ -388,6 +368,106 @@ export interface paths {
         patch: operations["change-device"];
         trace?: never;
     };
+    "/api/v1/dialplan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the rules of the dial plan, in their order */
+        get: operations["list-rules"];
+        put?: never;
+        /**
+         * Make a rule
+         * @description What can be called by a number or name of its own (telephone numbers, meetings, devices, accounts) comes before all rules; of these, the first that matches decides. One that leads to a trunk is for callers who have proved who they are, and calls the countries that it names, none when it names none.
+         */
+        post: operations["add-rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dialplan/expectations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what is expected of the dial plan, and whether it is so */
+        get: operations["list-expectations"];
+        put?: never;
+        /**
+         * Expect where a call leads, after every change
+         * @description It must be so now. From then on a change of rules, numbers or trunks that breaks it is refused with 409, and the answer names it.
+         */
+        post: operations["add-expectation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dialplan/expectations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Expect something no more */
+        delete: operations["remove-expectation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dialplan/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell where a call would lead, and why
+         * @description By what decides about calls, so that it is what would happen. It places none.
+         */
+        post: operations["simulate-call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dialplan/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a rule */
+        delete: operations["remove-rule"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a rule
+         * @description Fields that are missing stay.
+         */
+        patch: operations["change-rule"];
+        trace?: never;
+    };
     "/api/v1/directory": {
         parameters: {
             query?: never;
@@ -437,7 +517,7 @@ export interface paths {
         };
         /**
          * Every change of meetings, participants and calls, as server-sent events
-         * @description Topics: meeting, participant, call; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.
+         * @description Topics: meeting, participant, call; block, a source that attacks is blocked, or no more, to superusers; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.
          */
         get: operations["events"];
         put?: never;
@@ -1586,50 +1666,45 @@ export interface components {
             /** @description the credential, as its toJSON gives it */
             response: unknown;
         };
+        Attempt: {
+            /**
+             * Format: date-time
+             * @description now, when missing
+             */
+            at?: string;
+            /**
+             * @description who calls, or has somebody called; a stranger when empty
+             * @enum {string}
+             */
+            class?: "stranger" | "device" | "user" | "superuser" | "administrator";
+            /**
+             * @description in: it comes to the bridge; out: a meeting places it
+             * @default in
+             * @enum {string}
+             */
+            direction?: "in" | "out";
+            /** @description the caller's number */
+            from?: string;
+            /** @description called number, name or address */
+            to: string;
+            /** @description over which it comes in */
+            trunk?: string;
+        };
         AudioView: {
             /** Format: int64 */
             bitrate_kbps?: number;
-            /**
-             * Format: int64
-             * @description frames that reach full scale
-             */
-            clipped?: number;
             codec: string;
-            /**
-             * Format: date-time
-             * @description when its first packet came
-             */
-            first?: string;
-            /**
-             * Format: int64
-             * @description packets dropped that are not authentic
-             */
-            forged?: number;
-            /** @description where its media came from */
-            found?: string;
             /** Format: int64 */
             fps?: number;
             /** Format: int64 */
             height?: number;
             /** Format: double */
             jitter_ms: number;
-            /** Format: date-time */
-            last?: string;
             /**
              * Format: int64
              * @description 0 is loudest, -127 silence
              */
             level_dbov: number;
-            /**
-             * Format: int64
-             * @description frames of 20 ms that were decoded
-             */
-            listened?: number;
-            /**
-             * Format: int64
-             * @description -127 is silence
-             */
-            loudest_dbov?: number;
             /** Format: double */
             mos: number;
             /** Format: int64 */
@@ -1638,38 +1713,33 @@ export interface components {
             packets_received: number;
             /** Format: int64 */
             packets_sent: number;
-            /**
-             * Format: int64
-             * @description of the bridge
-             */
-            port?: number;
             /** Format: double */
             remote_jitter_ms: number;
             /** Format: int64 */
             remote_packets_lost: number;
             /** Format: double */
             rtt_ms: number;
-            /** @description where the peer said that its media is */
-            signalled?: string;
-            /**
-             * Format: int64
-             * @description packets dropped that came from another address than the peer's
-             */
-            strange?: number;
-            /** @description the first such address */
-            stranger?: string;
-            /**
-             * Format: int64
-             * @description packets dropped of a payload type that was not agreed on
-             */
-            unknown?: number;
-            /**
-             * Format: int64
-             * @description the last such type
-             */
-            unknown_type?: number;
             /** Format: int64 */
             width?: number;
+        };
+        Block: {
+            /**
+             * Format: int64
+             * @description datagrams and connections since it began
+             */
+            dropped: number;
+            id: string;
+            network: string;
+            /** Format: date-time */
+            since: string;
+            strikes: {
+                [key: string]: number;
+            };
+            /** @enum {string} */
+            transport: "udp" | "tcp";
+            /** Format: date-time */
+            until: string;
+            why: string;
         };
         Brand: {
             /** @description path of the picture that those see who wait; empty: none */
@@ -1709,35 +1779,15 @@ export interface components {
             trunk?: string;
         };
         CallDetail: {
-            /** Format: date-time */
-            answered?: string;
-            audio?: components["schemas"]["Stats"];
-            /** @description what was wrong with it, the verdict first */
-            findings?: components["schemas"]["Finding"][];
-            keys?: {
-                [key: string]: number;
-            };
-            /**
-             * Format: int64
-             * @description steps that the ladder had no room for, from its middle
-             */
-            left_out?: number;
-            /**
-             * Format: double
-             * @description of what was heard of the caller, by the E-model (ITU-T G.107)
-             */
+            audio?: unknown;
+            /** Format: double */
             mos?: number;
             name?: string;
             reason?: string;
-            security?: components["schemas"]["CallSecurity"];
+            security?: unknown;
             /** Format: int64 */
             status?: number;
-            video?: components["schemas"]["Stats"];
-        };
-        CallSecurity: {
-            media: string;
-            signalling: string;
-            suite?: string;
+            video?: unknown;
         };
         ChatPatch: {
             /** @description people may write, in meetings and outside */
@@ -1772,6 +1822,20 @@ export interface components {
             members: string[];
             /** @description of a group; without it, and with one other, it is the conversation of the two */
             name?: string;
+        };
+        Decision: {
+            /** @description trunks that carry the call, by priority */
+            lines?: string[];
+            /** @description as it is called, in E.164 */
+            number?: string;
+            /** @description reception, echo, meeting:NUMBER, device:USER, user:EMAIL, address:URI, trunk:NAME +NUMBER or refuse CODE */
+            outcome: string;
+            /** @description name of the rule that decided */
+            rule?: string;
+            /** @description what a refused caller is told */
+            says?: string;
+            /** @description what was tried, in this order */
+            steps: components["schemas"]["Tried"][];
         };
         DeviceBody: {
             extension?: string;
@@ -1890,13 +1954,11 @@ export interface components {
              */
             type?: string;
         };
-        Finding: {
-            /** @description which finding it is, such as no-audio-in */
-            code: string;
-            /** @enum {string} */
-            grade: "good" | "poor" | "failed" | "open";
-            remedy?: string;
-            text: string;
+        ExpectationBody: {
+            call: components["schemas"]["Attempt"];
+            name: string;
+            /** @description outcome, or how it begins; when missing, what happens now */
+            want?: string;
         };
         Group: {
             /** Format: date-time */
@@ -1935,11 +1997,18 @@ export interface components {
             /** @description of the meeting, while it is there */
             name?: string;
             protocol: string;
-            security?: components["schemas"]["CallSecurity"];
+            security?: unknown;
             /** Format: date-time */
             started: string;
             /** @description as it was called; passcodes are left out */
             to: string;
+        };
+        Hours: {
+            open: components["schemas"]["Span"][];
+            /** @description where it leads while closed, as target; when empty, an announcement */
+            otherwise?: string;
+            /** @description by its IANA name, such as Europe/Berlin */
+            time_zone: string;
         };
         InvitationView: {
             dial_ins: components["schemas"]["DialIn"][];
@@ -1955,18 +2024,8 @@ export interface components {
             web: string;
         };
         Ladder: {
-            /** @description all that there is to say, the verdict first */
-            findings: components["schemas"]["Finding"][];
             id: string;
-            /**
-             * Format: int64
-             * @description steps that the ladder had no room for, from its middle
-             */
-            left_out?: number;
-            /** @description the sound over the call's time */
-            media: components["schemas"]["Sample"][];
             steps: components["schemas"]["Step"][];
-            /** @description how the call went and what would help, in plain words */
             verdict: string;
         };
         LayoutBody: {
@@ -2129,19 +2188,29 @@ export interface components {
         };
         Number: {
             country?: string;
+            /** @description when it leads to its target; at any time when missing */
+            hours?: components["schemas"]["Hours"];
             in_invites: boolean;
             label?: string;
             language?: string;
+            /** @description callers are not asked for the passcode of the meeting that it leads to, and come in as guests */
+            no_passcode: boolean;
             number: string;
             target: string;
             trunk: string;
         };
         NumberBody: {
+            /** @description ISO code; found by the number when missing */
             country?: string;
+            /** @description when it leads to its target; at any time when missing, or with an empty time_zone */
+            hours?: components["schemas"]["Hours"];
             /** @description list it in invitations; true when missing */
             in_invites?: boolean;
             label?: string;
+            /** @description ISO code of the language that its callers are spoken to in */
             language?: string;
+            /** @description let its callers into the meeting as guests without its passcode */
+            no_passcode?: boolean;
             /** @description E.164 */
             number: string;
             target: string;
@@ -2149,10 +2218,14 @@ export interface components {
         };
         NumberPatch: {
             country?: string;
+            /** @description when it leads to its target; with an empty time_zone, at any time */
+            hours?: components["schemas"]["Hours"];
             /** @description list it in invitations */
             in_invites?: boolean;
             label?: string;
             language?: string;
+            /** @description let its callers into the meeting as guests without its passcode */
+            no_passcode?: boolean;
             target?: string;
             trunk?: string;
         };
@@ -2241,6 +2314,15 @@ export interface components {
             type: string;
             value: string;
         };
+        Result: {
+            call: components["schemas"]["Attempt"];
+            decision: components["schemas"]["Decision"];
+            id: string;
+            met: boolean;
+            name: string;
+            /** @description outcome, or how it begins */
+            want: string;
+        };
         RingBody: {
             /** @description its id */
             account: string;
@@ -2252,27 +2334,86 @@ export interface components {
             /** @description its name */
             name: string;
         };
-        Sample: {
-            /** Format: date-time */
-            at: string;
-            codec?: string;
-            /** Format: double */
-            jitter_ms: number;
+        Rule: {
+            /**
+             * @description the least that the caller must be
+             * @enum {string}
+             */
+            class: "any" | "member" | "superuser" | "administrator";
+            /** @description that a rule with a trunk lets call, by ISO 3166 code; none: no calls */
+            countries: string[];
+            /** @enum {string} */
+            direction: "in" | "out";
+            enabled: boolean;
+            id: string;
+            /**
+             * Format: double
+             * @description most that a minute may cost by the trunks' rates; 0: any
+             */
+            max_cost?: number;
+            name: string;
+            /** @description the beginning of the called number or name, or an RE2 expression of the whole between ^ and $ */
+            pattern: string;
+            /** @description put before what is left */
+            prepend?: string;
             /**
              * Format: int64
-             * @description -127: silence, or nobody listens
+             * @description the lowest is tried first
              */
-            level_dbov: number;
-            /** Format: int64 */
-            lost: number;
-            /** Format: int64 */
-            received: number;
-            /** Format: int64 */
-            remote_lost: number;
-            /** Format: double */
-            rtt_ms: number;
-            /** Format: int64 */
-            sent: number;
+            priority: number;
+            /** @description instead of both: a template with the groups of the expression, such as +49$1 */
+            rewrite?: string;
+            /** @description any, trunk (any of them), trunk:NAME, stranger, device or account */
+            source: string;
+            /**
+             * Format: int64
+             * @description characters cut off the beginning
+             */
+            strip?: number;
+            /** @description reception, meeting, meeting:NUMBER, user, user:EMAIL, trunk, trunk:NAME (of a trunk or a group), refuse, refuse:WORDS or next */
+            target: string;
+        };
+        RuleBody: {
+            /**
+             * @description the least that the caller must be; member: a registered device or an account
+             * @enum {string}
+             */
+            class?: "any" | "member" | "superuser" | "administrator";
+            /** @description that a rule with a trunk lets call, by ISO 3166 code; none: no calls */
+            countries?: string[];
+            /**
+             * @description in: calls that come to the bridge; out: those that meetings place
+             * @enum {string}
+             */
+            direction?: "in" | "out";
+            /** @description true when missing */
+            enabled?: boolean;
+            /**
+             * Format: double
+             * @description most that a minute may cost by the trunks' rates; 0: any
+             */
+            max_cost?: number;
+            name?: string;
+            /** @description the beginning of the called number or name, or an RE2 expression of the whole between ^ and $ */
+            pattern?: string;
+            /** @description put before what is left */
+            prepend?: string;
+            /**
+             * Format: int64
+             * @description the lowest is tried first; 100 when missing
+             */
+            priority?: number;
+            /** @description instead of both: a template with the groups of the expression, such as +49$1 */
+            rewrite?: string;
+            /** @description any, trunk (any of them), trunk:NAME, stranger, device or account */
+            source?: string;
+            /**
+             * Format: int64
+             * @description characters cut off the beginning
+             */
+            strip?: number;
+            /** @description reception, meeting (by the number called), meeting:NUMBER, user (by the extension called), user:EMAIL, trunk (any), trunk:NAME (of a trunk or a group), refuse, refuse:WORDS, or next: go on with the number as rewritten */
+            target?: string;
         };
         ScheduleBody: {
             /** Format: int64 */
@@ -2383,95 +2524,42 @@ export interface components {
             /** @description whether anybody may sign up at all */
             open: boolean;
         };
+        Span: {
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            from: string;
+            to: string;
+        };
         Stats: {
             /** Format: int64 */
             bitrate_kbps?: number;
-            /**
-             * Format: int64
-             * @description frames that reach full scale
-             */
-            clipped?: number;
             codec: string;
-            /**
-             * Format: date-time
-             * @description when its first packet came
-             */
-            first?: string;
-            /**
-             * Format: int64
-             * @description packets dropped that are not authentic
-             */
-            forged?: number;
-            /** @description where its media came from */
-            found?: string;
             /** Format: int64 */
             fps?: number;
             /** Format: int64 */
             height?: number;
             /** Format: double */
             jitter_ms: number;
-            /** Format: date-time */
-            last?: string;
-            /**
-             * Format: int64
-             * @description frames of 20 ms that were decoded
-             */
-            listened?: number;
-            /**
-             * Format: int64
-             * @description -127 is silence
-             */
-            loudest_dbov?: number;
             /** Format: int64 */
             packets_lost: number;
             /** Format: int64 */
             packets_received: number;
             /** Format: int64 */
             packets_sent: number;
-            /**
-             * Format: int64
-             * @description of the bridge
-             */
-            port?: number;
             /** Format: double */
             remote_jitter_ms: number;
             /** Format: int64 */
             remote_packets_lost: number;
             /** Format: double */
             rtt_ms: number;
-            /** @description where the peer said that its media is */
-            signalled?: string;
-            /**
-             * Format: int64
-             * @description packets dropped that came from another address than the peer's
-             */
-            strange?: number;
-            /** @description the first such address */
-            stranger?: string;
-            /**
-             * Format: int64
-             * @description packets dropped of a payload type that was not agreed on
-             */
-            unknown?: number;
-            /**
-             * Format: int64
-             * @description the last such type
-             */
-            unknown_type?: number;
             /** Format: int64 */
             width?: number;
         };
         Step: {
             /** Format: date-time */
             at: string;
-            /** @description who sent the message, as address:port; empty: it is no message */
             from?: string;
-            /** @description udp, tcp, tls, wss */
-            network?: string;
-            /** @description the message, secrets masked, or the rest in words */
             text?: string;
             to?: string;
-            /** @description method or status, or what happened: routed, refused, media, alarm, end and the like */
             what: string;
         };
         Template: {
@@ -2531,6 +2619,13 @@ export interface components {
             used?: string;
             user: string;
         };
+        Tried: {
+            matched: boolean;
+            name?: string;
+            /** @enum {string} */
+            what: "number" | "meeting" | "device" | "rule" | "default";
+            why: string;
+        };
         TrunkBody: {
             /** @description address told to this trunk; empty: as configured, or that of the interface */
             advertise?: string;
@@ -2568,6 +2663,8 @@ export interface components {
              * @description seconds that a registration is asked for, 60 to 7200; 0: 3600
              */
             expires?: number;
+            /** @description name by which rules of the dial plan lead to several trunks, of which priority, cost and weight choose */
+            group?: string;
             /** @description headers put on calls out */
             headers?: {
                 [key: string]: string;
@@ -2723,6 +2820,8 @@ export interface components {
              * @description seconds that a registration is asked for, 60 to 7200; 0: 3600
              */
             expires?: number;
+            /** @description name by which rules of the dial plan lead to several trunks, of which priority, cost and weight choose */
+            group?: string;
             /** @description headers put on calls out */
             headers?: {
                 [key: string]: string;
@@ -2865,6 +2964,8 @@ export interface components {
              * @description seconds that a registration is asked for, 60 to 7200; 0: 3600
              */
             expires?: number;
+            /** @description name by which rules of the dial plan lead to several trunks, of which priority, cost and weight choose */
+            group?: string;
             has_in_password: boolean;
             has_password: boolean;
             has_tls_key: boolean;
@@ -3209,17 +3310,19 @@ export interface components {
 export type Act = components['schemas']['Act'];
 export type AlertsPatch = components['schemas']['AlertsPatch'];
 export type AnsweredBody = components['schemas']['AnsweredBody'];
+export type Attempt = components['schemas']['Attempt'];
 export type AudioView = components['schemas']['AudioView'];
+export type Block = components['schemas']['Block'];
 export type Brand = components['schemas']['Brand'];
 export type BrandPatch = components['schemas']['BrandPatch'];
 export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
-export type CallSecurity = components['schemas']['CallSecurity'];
 export type ChatPatch = components['schemas']['ChatPatch'];
 export type CheckLine = components['schemas']['CheckLine'];
 export type Conversation = components['schemas']['Conversation'];
 export type ConversationBody = components['schemas']['ConversationBody'];
+export type Decision = components['schemas']['Decision'];
 export type DeviceBody = components['schemas']['DeviceBody'];
 export type DevicePatch = components['schemas']['DevicePatch'];
 export type DeviceView = components['schemas']['DeviceView'];
@@ -3229,11 +3332,12 @@ export type DirectoryPage = components['schemas']['DirectoryPage'];
 export type Entry = components['schemas']['Entry'];
 export type ErrorDetail = components['schemas']['ErrorDetail'];
 export type ErrorModel = components['schemas']['ErrorModel'];
-export type Finding = components['schemas']['Finding'];
+export type ExpectationBody = components['schemas']['ExpectationBody'];
 export type Group = components['schemas']['Group'];
 export type GroupBody = components['schemas']['GroupBody'];
 export type GroupPatch = components['schemas']['GroupPatch'];
 export type HistoryLine = components['schemas']['HistoryLine'];
+export type Hours = components['schemas']['Hours'];
 export type InvitationView = components['schemas']['InvitationView'];
 export type Ladder = components['schemas']['Ladder'];
 export type LayoutBody = components['schemas']['LayoutBody'];
@@ -3260,9 +3364,11 @@ export type ReadBody = components['schemas']['ReadBody'];
 export type Recipients = components['schemas']['Recipients'];
 export type Registration = components['schemas']['Registration'];
 export type ResourceRecord = components['schemas']['ResourceRecord'];
+export type Result = components['schemas']['Result'];
 export type RingBody = components['schemas']['RingBody'];
 export type RingEvent = components['schemas']['RingEvent'];
-export type Sample = components['schemas']['Sample'];
+export type Rule = components['schemas']['Rule'];
+export type RuleBody = components['schemas']['RuleBody'];
 export type ScheduleBody = components['schemas']['ScheduleBody'];
 export type ScheduleView = components['schemas']['ScheduleView'];
 export type Security = components['schemas']['Security'];
@@ -3274,6 +3380,7 @@ export type SettingsPatch = components['schemas']['SettingsPatch'];
 export type SettingsView = components['schemas']['SettingsView'];
 export type SignUpBody = components['schemas']['SignUpBody'];
 export type SignUpState = components['schemas']['SignUpState'];
+export type Span = components['schemas']['Span'];
 export type Stats = components['schemas']['Stats'];
 export type Step = components['schemas']['Step'];
 export type Template = components['schemas']['Template'];
@@ -3281,6 +3388,7 @@ export type TextBody = components['schemas']['TextBody'];
 export type Token = components['schemas']['Token'];
 export type TokenBody = components['schemas']['TokenBody'];
 export type TokenView = components['schemas']['TokenView'];
+export type Tried = components['schemas']['Tried'];
 export type TrunkBody = components['schemas']['TrunkBody'];
 export type TrunkSettings = components['schemas']['TrunkSettings'];
 export type TrunkView = components['schemas']['TrunkView'];
@@ -3338,6 +3446,71 @@ export interface operations {
             };
             401: components["responses"]["problem-401"];
             403: components["responses"]["problem-403"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "list-blocks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "1",
+                     *         "network": "198.51.100.0/24",
+                     *         "transport": "udp",
+                     *         "since": "2026-03-05T08:30:00Z",
+                     *         "until": "2026-03-05T08:40:00Z",
+                     *         "strikes": {
+                     *           "unlisted": 4000
+                     *         },
+                     *         "dropped": 1200,
+                     *         "why": "sent 4,000 messages to where only trunks are heard"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Block"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "lift-block": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
             422: components["responses"]["problem-422"];
             500: components["responses"]["problem-500"];
         };
@@ -3492,54 +3665,12 @@ export interface operations {
                      *             "media": "sdes-srtp",
                      *             "suite": "AEAD_AES_256_GCM"
                      *           },
-                     *           "mos": 4.4,
-                     *           "findings": [
-                     *             {
-                     *               "code": "good",
-                     *               "grade": "good",
-                     *               "text": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."
-                     *             }
-                     *           ]
+                     *           "mos": 4.4
                      *         }
                      *       }
                      *     ]
                      */
                     "application/json": components["schemas"]["Call"][];
-                };
-            };
-            401: components["responses"]["problem-401"];
-            403: components["responses"]["problem-403"];
-            422: components["responses"]["problem-422"];
-            500: components["responses"]["problem-500"];
-        };
-    };
-    "export-calls": {
-        parameters: {
-            query?: {
-                /** @description first moment (RFC 3339); 30 days ago when missing */
-                from?: string;
-                /** @description the moment behind the last; now when missing */
-                to?: string;
-                meeting?: string;
-                trunk?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The file */
-            200: {
-                headers: {
-                    "Cache-Control"?: string;
-                    "Content-Disposition"?: string;
-                    "Content-Type"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    /** @example id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict */
-                    "text/csv": string;
                 };
             };
             401: components["responses"]["problem-401"];
@@ -3585,53 +3716,11 @@ export interface operations {
                      *           "media": "sdes-srtp",
                      *           "suite": "AEAD_AES_256_GCM"
                      *         },
-                     *         "mos": 4.4,
-                     *         "findings": [
-                     *           {
-                     *             "code": "good",
-                     *             "grade": "good",
-                     *             "text": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."
-                     *           }
-                     *         ]
+                     *         "mos": 4.4
                      *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Call"];
-                };
-            };
-            401: components["responses"]["problem-401"];
-            403: components["responses"]["problem-403"];
-            404: components["responses"]["problem-404"];
-            422: components["responses"]["problem-422"];
-            500: components["responses"]["problem-500"];
-        };
-    };
-    "get-bundle": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The file */
-            200: {
-                headers: {
-                    "Cache-Control"?: string;
-                    "Content-Disposition"?: string;
-                    "Content-Type"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example Call id-of-it
-                     *
-                     *     good    good: The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up.
-                     */
-                    "text/plain": string;
                 };
             };
             401: components["responses"]["problem-401"];
@@ -3661,76 +3750,23 @@ export interface operations {
                     /**
                      * @example {
                      *       "id": "id-of-it",
-                     *       "verdict": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up.",
-                     *       "findings": [
-                     *         {
-                     *           "code": "good",
-                     *           "grade": "good",
-                     *           "text": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."
-                     *         }
-                     *       ],
+                     *       "verdict": "The call ended normally.",
                      *       "steps": [
                      *         {
                      *           "at": "2026-03-05T08:30:00Z",
-                     *           "from": "192.0.2.7:40122",
-                     *           "to": "192.0.2.1:5061",
-                     *           "network": "tls",
-                     *           "what": "INVITE sip:7001@meet.example.org SIP/2.0",
-                     *           "text": "INVITE sip:7001@meet.example.org SIP/2.0\r\n…"
+                     *           "from": "192.0.2.7",
+                     *           "to": "bridge",
+                     *           "what": "INVITE",
+                     *           "text": "INVITE sip:7001@meet.example.org SIP/2.0"
                      *         },
                      *         {
                      *           "at": "2026-03-05T08:30:00Z",
-                     *           "what": "room",
-                     *           "text": "meeting 7001"
-                     *         }
-                     *       ],
-                     *       "media": [
-                     *         {
-                     *           "at": "2026-03-05T08:30:05Z",
-                     *           "codec": "opus",
-                     *           "received": 250,
-                     *           "lost": 1,
-                     *           "sent": 250,
-                     *           "remote_lost": 0,
-                     *           "jitter_ms": 2.5,
-                     *           "rtt_ms": 18,
-                     *           "level_dbov": -24
+                     *           "what": "joined meeting 7001"
                      *         }
                      *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["Ladder"];
-                };
-            };
-            401: components["responses"]["problem-401"];
-            403: components["responses"]["problem-403"];
-            404: components["responses"]["problem-404"];
-            422: components["responses"]["problem-422"];
-            500: components["responses"]["problem-500"];
-        };
-    };
-    "get-pcap": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The file */
-            200: {
-                headers: {
-                    "Cache-Control"?: string;
-                    "Content-Disposition"?: string;
-                    "Content-Type"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    /** @example a pcap file */
-                    "application/vnd.tcpdump.pcap": string;
                 };
             };
             401: components["responses"]["problem-401"];
@@ -4328,6 +4364,391 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["DeviceView"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "list-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "id-of-it",
+                     *         "name": "calls to London",
+                     *         "priority": 100,
+                     *         "enabled": true,
+                     *         "direction": "out",
+                     *         "source": "any",
+                     *         "class": "member",
+                     *         "pattern": "+4420",
+                     *         "target": "trunk:carrier",
+                     *         "countries": [
+                     *           "GB"
+                     *         ]
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Rule"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "add-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "calls to London",
+                 *       "priority": 100,
+                 *       "direction": "out",
+                 *       "class": "member",
+                 *       "pattern": "+4420",
+                 *       "target": "trunk:carrier",
+                 *       "countries": [
+                 *         "GB"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["RuleBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "id-of-it",
+                     *       "name": "calls to London",
+                     *       "priority": 100,
+                     *       "enabled": true,
+                     *       "direction": "out",
+                     *       "source": "any",
+                     *       "class": "member",
+                     *       "pattern": "+4420",
+                     *       "target": "trunk:carrier",
+                     *       "countries": [
+                     *         "GB"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Rule"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "list-expectations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "id-of-it",
+                     *         "name": "numbers that are not ours are refused",
+                     *         "call": {
+                     *           "direction": "in",
+                     *           "to": "+493023125999",
+                     *           "trunk": "carrier",
+                     *           "at": "2026-03-05T08:30:00Z"
+                     *         },
+                     *         "want": "refuse not-found",
+                     *         "met": true,
+                     *         "decision": {
+                     *           "outcome": "refuse not-found",
+                     *           "says": "This number is not in service.",
+                     *           "steps": [
+                     *             {
+                     *               "what": "number",
+                     *               "matched": false,
+                     *               "why": "+493023125999 is no number of this bridge"
+                     *             },
+                     *             {
+                     *               "what": "default",
+                     *               "matched": true,
+                     *               "why": "calls from the telephone network lead nowhere else"
+                     *             }
+                     *           ]
+                     *         }
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Result"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "add-expectation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "numbers that are not ours are refused",
+                 *       "call": {
+                 *         "direction": "in",
+                 *         "to": "+493023125999",
+                 *         "trunk": "carrier",
+                 *         "at": "2026-03-05T08:30:00Z"
+                 *       },
+                 *       "want": "refuse not-found"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ExpectationBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "id-of-it",
+                     *       "name": "numbers that are not ours are refused",
+                     *       "call": {
+                     *         "direction": "in",
+                     *         "to": "+493023125999",
+                     *         "trunk": "carrier",
+                     *         "at": "2026-03-05T08:30:00Z"
+                     *       },
+                     *       "want": "refuse not-found",
+                     *       "met": true,
+                     *       "decision": {
+                     *         "outcome": "refuse not-found",
+                     *         "says": "This number is not in service.",
+                     *         "steps": [
+                     *           {
+                     *             "what": "number",
+                     *             "matched": false,
+                     *             "why": "+493023125999 is no number of this bridge"
+                     *           },
+                     *           {
+                     *             "what": "default",
+                     *             "matched": true,
+                     *             "why": "calls from the telephone network lead nowhere else"
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Result"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "remove-expectation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "simulate-call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "direction": "out",
+                 *       "to": "tel:+442079460018",
+                 *       "class": "user",
+                 *       "at": "2026-03-05T08:30:00Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Attempt"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "outcome": "trunk:carrier +442079460018",
+                     *       "rule": "calls to London",
+                     *       "number": "+442079460018",
+                     *       "lines": [
+                     *         "carrier"
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "what": "rule",
+                     *           "name": "calls to London",
+                     *           "matched": true,
+                     *           "why": "+442079460018 matches +4420: trunk:carrier"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Decision"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "remove-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "change-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["RuleBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "id-of-it",
+                     *       "name": "calls to London",
+                     *       "priority": 100,
+                     *       "enabled": true,
+                     *       "direction": "out",
+                     *       "source": "any",
+                     *       "class": "member",
+                     *       "pattern": "+4420",
+                     *       "target": "trunk:carrier",
+                     *       "countries": [
+                     *         "GB"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Rule"];
                 };
             };
             401: components["responses"]["problem-401"];
@@ -6435,7 +6856,8 @@ export interface operations {
                      *         "country": "DE",
                      *         "language": "de",
                      *         "label": "Berlin",
-                     *         "in_invites": true
+                     *         "in_invites": true,
+                     *         "no_passcode": false
                      *       }
                      *     ]
                      */
@@ -6484,7 +6906,8 @@ export interface operations {
                      *       "country": "DE",
                      *       "language": "de",
                      *       "label": "Berlin",
-                     *       "in_invites": true
+                     *       "in_invites": true,
+                     *       "no_passcode": false
                      *     }
                      */
                     "application/json": components["schemas"]["Number"];
@@ -6557,7 +6980,8 @@ export interface operations {
                      *       "country": "DE",
                      *       "language": "de",
                      *       "label": "Berlin",
-                     *       "in_invites": true
+                     *       "in_invites": true,
+                     *       "no_passcode": false
                      *     }
                      */
                     "application/json": components["schemas"]["Number"];

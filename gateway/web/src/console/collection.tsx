@@ -32,6 +32,9 @@ export interface Resource<T> {
   id(row: T): string;
   name(row: T): string;
   actions?(row: T, reload: () => void): ReactNode;
+  /** flat is a row as the form asks for it, and nest what the form says as the API takes it, where these differ. */
+  flat?(row: T): Record<string, unknown>;
+  nest?(body: Record<string, unknown>): Record<string, unknown>;
 }
 
 export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; tick: number }) {
@@ -41,6 +44,8 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
   const [editing, setEditing] = useState<T>();
   const [undo, setUndo] = useState<{ name: string; back(): Promise<unknown> }>();
   const [trouble, setTrouble] = useState("");
+  const flat = (row: T) => r.flat?.(row) ?? (row as Record<string, unknown>);
+  const nest = (body: Record<string, unknown>) => r.nest?.(body) ?? body;
   const path = (row: T) => `${r.path}/${encodeURIComponent(r.id(row))}`;
   const remove = async (row: T) => {
     try {
@@ -52,8 +57,8 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
     reload();
   };
   const edit = async (row: T, edits: Input[], body: Record<string, unknown>) => {
-    const before = changed(row as Record<string, unknown>, edits, body);
-    await send("patch", path(row), body);
+    const before = nest(changed(flat(row), edits, body));
+    await send("patch", path(row), nest(body));
     setEditing(undefined);
     setTrouble("");
     setUndo({ name: r.name(row), back: () => send("patch", path(row), before) });
@@ -115,7 +120,7 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
         <Form
           inputs={r.inputs}
           save={async (body) => {
-            await send("post", r.path, body);
+            await send("post", r.path, nest(body));
             setAdding(false);
             reload();
           }}
@@ -123,7 +128,7 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
       </Dialog>
       {editing && r.edits && (
         <Dialog open onClose={() => setEditing(undefined)} title={t.console.edit(r.name(editing))}>
-          <Form inputs={filled(r.edits, editing as Record<string, unknown>)} whole save={(body) => edit(editing, r.edits!, body)} />
+          <Form inputs={filled(r.edits, flat(editing))} whole save={(body) => edit(editing, r.edits!, body)} />
         </Dialog>
       )}
       <Confirm

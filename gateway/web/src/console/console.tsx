@@ -9,19 +9,21 @@ import { Brand, Button, cx, Fault } from "../ui/kit";
 import { LanguageChoice } from "../ui/language";
 import { Audit } from "./audit";
 import { Calls } from "./calls";
+import { DialPlan } from "./dialplan";
 import { Live } from "./live";
 import { Collection } from "./collection";
 import { Settings } from "./settings";
+import { Protection } from "./protection";
 import { devices, meetings, numbers, trunks, users } from "./resources";
 
 const rank = { user: 0, superuser: 1, administrator: 2 };
 
-export type Section = "live" | "meetings" | "calls" | "trunks" | "numbers" | "devices" | "users" | "audit" | "settings";
+export type Section = "live" | "meetings" | "calls" | "trunks" | "numbers" | "dialplan" | "protection" | "devices" | "users" | "audit" | "settings";
 
 /** sections with the least role that may use them. */
 const sections: [Section, keyof typeof rank][] = [
   ["live", "user"], ["meetings", "user"], ["calls", "superuser"], ["trunks", "administrator"], ["numbers", "administrator"],
-  ["devices", "administrator"], ["users", "superuser"], ["audit", "superuser"], ["settings", "superuser"],
+  ["dialplan", "administrator"], ["protection", "administrator"], ["devices", "administrator"], ["users", "superuser"], ["audit", "superuser"], ["settings", "superuser"],
 ];
 
 export function Console({ section, id }: { section: string; id?: string }) {
@@ -80,6 +82,8 @@ function Desk({ section, id }: { section: string; id?: string }) {
         {at === "meetings" && <Collection key={at} resource={meetings} tick={tick} />}
         {at === "trunks" && <Collection key={at} resource={trunks} tick={tick} />}
         {at === "numbers" && <Collection key={at} resource={numbers} tick={tick} />}
+        {at === "dialplan" && <DialPlan tick={tick} />}
+        {at === "protection" && <Protection tick={tick} />}
         {at === "devices" && <Collection key={at} resource={devices} tick={tick} />}
         {at === "users" && <Collection key={at} resource={users} tick={tick} />}
         {at === "audit" && <Audit tick={tick} />}

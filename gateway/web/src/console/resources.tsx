@@ -6,7 +6,8 @@ import type { CheckLine, DeviceView, MeetingView, Number as PhoneNumber, TrunkVi
 import { Edit } from "../home/edit";
 import { t } from "../strings";
 import { Button, cx, Dialog, Spinner } from "../ui/kit";
-import { request, type Problem } from "./api";
+import { Problem, request } from "./api";
+import { readHours, showHours } from "./hours";
 import type { Input, Resource } from "./collection";
 import { stateOf, UserActions } from "./users";
 
@@ -164,8 +165,19 @@ const numberInputs: Input[] = [
   { name: "country", label: f.country, pattern: "[A-Z]{2}" },
   { name: "language", label: f.language, pattern: "[a-z]{2}" },
   { name: "label", label: f.label },
+  { name: "hours", label: f.hours, hint: t.hints.hours },
+  { name: "time_zone", label: f.time_zone, value: Intl.DateTimeFormat().resolvedOptions().timeZone },
+  { name: "closed", label: f.closed, hint: t.hints.closed, pattern: "reception|meeting:[0-9]+|user:.+" },
+  { name: "no_passcode", label: f.no_passcode, type: "checkbox" },
   { name: "in_invites", label: f.in_invites, type: "checkbox", value: true },
 ];
+
+/** nestHours makes the hours of a number from what its form says. */
+function nestHours({ hours, time_zone, closed, ...body }: Record<string, unknown>) {
+  const open = readHours(typeof hours === "string" ? hours : "");
+  if (!open) throw new Problem(0, t.hints.hoursWrong);
+  return { ...body, hours: { time_zone: open.length ? time_zone : "", open, otherwise: closed || undefined } };
+}
 
 export const numbers: Resource<PhoneNumber> = {
   title: t.console.numbers,
@@ -178,9 +190,12 @@ export const numbers: Resource<PhoneNumber> = {
     { title: f.target, cell: (n) => n.target },
     { title: f.country, cell: (n) => n.country || "–" },
     { title: f.label, cell: (n) => n.label || "–" },
+    { title: f.hours, cell: (n) => (n.hours ? `${showHours(n.hours.open)} (${n.hours.time_zone})` : "–") },
   ],
   inputs: [{ name: "number", label: f.number, hint: t.hints.e164, required: true, pattern: "\\+[1-9][0-9]{4,14}" }, ...numberInputs],
   edits: numberInputs,
+  flat: (n) => ({ ...n, hours: showHours(n.hours?.open ?? null), time_zone: n.hours?.time_zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone, closed: n.hours?.otherwise }),
+  nest: nestHours,
 };
 
 export const devices: Resource<DeviceView> = {
