@@ -59,6 +59,7 @@ func (p *Plan) DialOut(to, name string, by *core.Info, into core.Room) (core.Leg
 	case toAddress:
 		return p.address(d.value, d, by, into)
 	}
+	p.unplaced(to, by, d.reason)
 	return nil, d.reason
 }
 
@@ -123,7 +124,9 @@ func (p *Plan) place(d Decision, by *core.Info, into core.Room, dial func(contex
 	leg, err := dial(ctx, outgoing{entered{into, p.opt.Book}, p.opt.Book, into})
 	if err != nil {
 		cancel()
-		p.unplaced(to, by, core.ReasonOf(err))
+		if why := core.ReasonOf(err); strings.HasPrefix(why.Detail, "pstn: ") || strings.HasPrefix(why.Detail, "trunk ") {
+			p.unplaced(d.Number, by, why) // no line was tried; those tried have records of their own
+		}
 		return nil, err
 	}
 	call := core.Call{To: d.Number, Info: leg.Info()}
@@ -137,12 +140,8 @@ func (p *Plan) place(d Decision, by *core.Info, into core.Room, dial func(contex
 	return leg, nil
 }
 
-// unplaced records a call to the telephone network for which no line was tried;
-// those tried have records of their own.
+// unplaced records a call to the telephone network that was not even begun.
 func (p *Plan) unplaced(to string, by *core.Info, why core.Reason) {
-	if !strings.HasPrefix(why.Detail, "pstn: ") && !strings.HasPrefix(why.Detail, "trunk ") {
-		return
-	}
 	call := core.Call{To: to, Info: core.Info{ID: rand.Text(), Protocol: core.PSTN, Direction: core.Out}}
 	if by != nil {
 		call.From = by.Address

@@ -141,6 +141,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/calls.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Call records as a table, oldest first
+         * @description Of the records that are still kept (records.days), those that have ended.
+         */
+        get: operations["export-calls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calls/{id}": {
         parameters: {
             query?: never;
@@ -150,6 +170,26 @@ export interface paths {
         };
         /** Show a call record */
         get: operations["get-call"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All that is known of a call as text, without secrets
+         * @description The verdict, the record, the ladder and the course of the sound.
+         */
+        get: operations["get-bundle"];
         put?: never;
         post?: never;
         delete?: never;
@@ -170,6 +210,26 @@ export interface paths {
          * @description Secrets in messages are masked.
          */
         get: operations["get-ladder"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A call's signalling as a capture that Wireshark opens
+         * @description Each message is a UDP datagram with the addresses and the time that it had, whatever it came by; secrets are masked, so lengths differ.
+         */
+        get: operations["get-pcap"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1693,18 +1753,47 @@ export interface components {
         AudioView: {
             /** Format: int64 */
             bitrate_kbps?: number;
+            /**
+             * Format: int64
+             * @description frames that reach full scale
+             */
+            clipped?: number;
             codec: string;
+            /**
+             * Format: date-time
+             * @description when its first packet came
+             */
+            first?: string;
+            /**
+             * Format: int64
+             * @description packets dropped that are not authentic
+             */
+            forged?: number;
+            /** @description where its media came from */
+            found?: string;
             /** Format: int64 */
             fps?: number;
             /** Format: int64 */
             height?: number;
             /** Format: double */
             jitter_ms: number;
+            /** Format: date-time */
+            last?: string;
             /**
              * Format: int64
              * @description 0 is loudest, -127 silence
              */
             level_dbov: number;
+            /**
+             * Format: int64
+             * @description frames of 20 ms that were decoded
+             */
+            listened?: number;
+            /**
+             * Format: int64
+             * @description -127 is silence
+             */
+            loudest_dbov?: number;
             /** Format: double */
             mos: number;
             /** Format: int64 */
@@ -1713,12 +1802,36 @@ export interface components {
             packets_received: number;
             /** Format: int64 */
             packets_sent: number;
+            /**
+             * Format: int64
+             * @description of the bridge
+             */
+            port?: number;
             /** Format: double */
             remote_jitter_ms: number;
             /** Format: int64 */
             remote_packets_lost: number;
             /** Format: double */
             rtt_ms: number;
+            /** @description where the peer said that its media is */
+            signalled?: string;
+            /**
+             * Format: int64
+             * @description packets dropped that came from another address than the peer's
+             */
+            strange?: number;
+            /** @description the first such address */
+            stranger?: string;
+            /**
+             * Format: int64
+             * @description packets dropped of a payload type that was not agreed on
+             */
+            unknown?: number;
+            /**
+             * Format: int64
+             * @description the last such type
+             */
+            unknown_type?: number;
             /** Format: int64 */
             width?: number;
         };
@@ -1779,15 +1892,35 @@ export interface components {
             trunk?: string;
         };
         CallDetail: {
-            audio?: unknown;
-            /** Format: double */
+            /** Format: date-time */
+            answered?: string;
+            audio?: components["schemas"]["Stats"];
+            /** @description what was wrong with it, the verdict first */
+            findings?: components["schemas"]["Finding"][];
+            keys?: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description steps that the ladder had no room for, from its middle
+             */
+            left_out?: number;
+            /**
+             * Format: double
+             * @description of what was heard of the caller, by the E-model (ITU-T G.107)
+             */
             mos?: number;
             name?: string;
             reason?: string;
-            security?: unknown;
+            security?: components["schemas"]["CallSecurity"];
             /** Format: int64 */
             status?: number;
-            video?: unknown;
+            video?: components["schemas"]["Stats"];
+        };
+        CallSecurity: {
+            media: string;
+            signalling: string;
+            suite?: string;
         };
         ChatPatch: {
             /** @description people may write, in meetings and outside */
@@ -1960,6 +2093,14 @@ export interface components {
             /** @description outcome, or how it begins; when missing, what happens now */
             want?: string;
         };
+        Finding: {
+            /** @description which finding it is, such as no-audio-in */
+            code: string;
+            /** @enum {string} */
+            grade: "good" | "poor" | "failed" | "open";
+            remedy?: string;
+            text: string;
+        };
         Group: {
             /** Format: date-time */
             created: string;
@@ -1997,7 +2138,7 @@ export interface components {
             /** @description of the meeting, while it is there */
             name?: string;
             protocol: string;
-            security?: unknown;
+            security?: components["schemas"]["CallSecurity"];
             /** Format: date-time */
             started: string;
             /** @description as it was called; passcodes are left out */
@@ -2024,8 +2165,18 @@ export interface components {
             web: string;
         };
         Ladder: {
+            /** @description all that there is to say, the verdict first */
+            findings: components["schemas"]["Finding"][];
             id: string;
+            /**
+             * Format: int64
+             * @description steps that the ladder had no room for, from its middle
+             */
+            left_out?: number;
+            /** @description the sound over the call's time */
+            media: components["schemas"]["Sample"][];
             steps: components["schemas"]["Step"][];
+            /** @description how the call went and what would help, in plain words */
             verdict: string;
         };
         LayoutBody: {
@@ -2415,6 +2566,28 @@ export interface components {
             /** @description reception, meeting (by the number called), meeting:NUMBER, user (by the extension called), user:EMAIL, trunk (any), trunk:NAME (of a trunk or a group), refuse, refuse:WORDS, or next: go on with the number as rewritten */
             target?: string;
         };
+        Sample: {
+            /** Format: date-time */
+            at: string;
+            codec?: string;
+            /** Format: double */
+            jitter_ms: number;
+            /**
+             * Format: int64
+             * @description -127: silence, or nobody listens
+             */
+            level_dbov: number;
+            /** Format: int64 */
+            lost: number;
+            /** Format: int64 */
+            received: number;
+            /** Format: int64 */
+            remote_lost: number;
+            /** Format: double */
+            rtt_ms: number;
+            /** Format: int64 */
+            sent: number;
+        };
         ScheduleBody: {
             /** Format: int64 */
             minutes: number;
@@ -2532,34 +2705,92 @@ export interface components {
         Stats: {
             /** Format: int64 */
             bitrate_kbps?: number;
+            /**
+             * Format: int64
+             * @description frames that reach full scale
+             */
+            clipped?: number;
             codec: string;
+            /**
+             * Format: date-time
+             * @description when its first packet came
+             */
+            first?: string;
+            /**
+             * Format: int64
+             * @description packets dropped that are not authentic
+             */
+            forged?: number;
+            /** @description where its media came from */
+            found?: string;
             /** Format: int64 */
             fps?: number;
             /** Format: int64 */
             height?: number;
             /** Format: double */
             jitter_ms: number;
+            /** Format: date-time */
+            last?: string;
+            /**
+             * Format: int64
+             * @description frames of 20 ms that were decoded
+             */
+            listened?: number;
+            /**
+             * Format: int64
+             * @description -127 is silence
+             */
+            loudest_dbov?: number;
             /** Format: int64 */
             packets_lost: number;
             /** Format: int64 */
             packets_received: number;
             /** Format: int64 */
             packets_sent: number;
+            /**
+             * Format: int64
+             * @description of the bridge
+             */
+            port?: number;
             /** Format: double */
             remote_jitter_ms: number;
             /** Format: int64 */
             remote_packets_lost: number;
             /** Format: double */
             rtt_ms: number;
+            /** @description where the peer said that its media is */
+            signalled?: string;
+            /**
+             * Format: int64
+             * @description packets dropped that came from another address than the peer's
+             */
+            strange?: number;
+            /** @description the first such address */
+            stranger?: string;
+            /**
+             * Format: int64
+             * @description packets dropped of a payload type that was not agreed on
+             */
+            unknown?: number;
+            /**
+             * Format: int64
+             * @description the last such type
+             */
+            unknown_type?: number;
             /** Format: int64 */
             width?: number;
         };
         Step: {
             /** Format: date-time */
             at: string;
+            /** @description who sent the message, as address:port; empty: it is no message */
             from?: string;
+            /** @description udp, tcp, tls, wss */
+            network?: string;
+            /** @description the message, secrets masked, or the rest in words */
             text?: string;
             to?: string;
+            /** @description method or status, or what happened: routed, refused, media, alarm, end and the like */
             what: string;
         };
         Template: {
@@ -3318,6 +3549,7 @@ export type BrandPatch = components['schemas']['BrandPatch'];
 export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
+export type CallSecurity = components['schemas']['CallSecurity'];
 export type ChatPatch = components['schemas']['ChatPatch'];
 export type CheckLine = components['schemas']['CheckLine'];
 export type Conversation = components['schemas']['Conversation'];
@@ -3333,6 +3565,7 @@ export type Entry = components['schemas']['Entry'];
 export type ErrorDetail = components['schemas']['ErrorDetail'];
 export type ErrorModel = components['schemas']['ErrorModel'];
 export type ExpectationBody = components['schemas']['ExpectationBody'];
+export type Finding = components['schemas']['Finding'];
 export type Group = components['schemas']['Group'];
 export type GroupBody = components['schemas']['GroupBody'];
 export type GroupPatch = components['schemas']['GroupPatch'];
@@ -3369,6 +3602,7 @@ export type RingBody = components['schemas']['RingBody'];
 export type RingEvent = components['schemas']['RingEvent'];
 export type Rule = components['schemas']['Rule'];
 export type RuleBody = components['schemas']['RuleBody'];
+export type Sample = components['schemas']['Sample'];
 export type ScheduleBody = components['schemas']['ScheduleBody'];
 export type ScheduleView = components['schemas']['ScheduleView'];
 export type Security = components['schemas']['Security'];
@@ -3665,12 +3899,54 @@ export interface operations {
                      *             "media": "sdes-srtp",
                      *             "suite": "AEAD_AES_256_GCM"
                      *           },
-                     *           "mos": 4.4
+                     *           "mos": 4.4,
+                     *           "findings": [
+                     *             {
+                     *               "code": "good",
+                     *               "grade": "good",
+                     *               "text": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."
+                     *             }
+                     *           ]
                      *         }
                      *       }
                      *     ]
                      */
                     "application/json": components["schemas"]["Call"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "export-calls": {
+        parameters: {
+            query?: {
+                /** @description first moment (RFC 3339); 30 days ago when missing */
+                from?: string;
+                /** @description the moment behind the last; now when missing */
+                to?: string;
+                meeting?: string;
+                trunk?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict */
+                    "text/csv": string;
                 };
             };
             401: components["responses"]["problem-401"];
@@ -3716,11 +3992,53 @@ export interface operations {
                      *           "media": "sdes-srtp",
                      *           "suite": "AEAD_AES_256_GCM"
                      *         },
-                     *         "mos": 4.4
+                     *         "mos": 4.4,
+                     *         "findings": [
+                     *           {
+                     *             "code": "good",
+                     *             "grade": "good",
+                     *             "text": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."
+                     *           }
+                     *         ]
                      *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Call"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "get-bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example Call id-of-it
+                     *
+                     *     good    good: The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up.
+                     */
+                    "text/plain": string;
                 };
             };
             401: components["responses"]["problem-401"];
@@ -3750,23 +4068,76 @@ export interface operations {
                     /**
                      * @example {
                      *       "id": "id-of-it",
-                     *       "verdict": "The call ended normally.",
+                     *       "verdict": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up.",
+                     *       "findings": [
+                     *         {
+                     *           "code": "good",
+                     *           "grade": "good",
+                     *           "text": "The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up."
+                     *         }
+                     *       ],
                      *       "steps": [
                      *         {
                      *           "at": "2026-03-05T08:30:00Z",
-                     *           "from": "192.0.2.7",
-                     *           "to": "bridge",
-                     *           "what": "INVITE",
-                     *           "text": "INVITE sip:7001@meet.example.org SIP/2.0"
+                     *           "from": "192.0.2.7:40122",
+                     *           "to": "192.0.2.1:5061",
+                     *           "network": "tls",
+                     *           "what": "INVITE sip:7001@meet.example.org SIP/2.0",
+                     *           "text": "INVITE sip:7001@meet.example.org SIP/2.0\r\n…"
                      *         },
                      *         {
                      *           "at": "2026-03-05T08:30:00Z",
-                     *           "what": "joined meeting 7001"
+                     *           "what": "room",
+                     *           "text": "meeting 7001"
+                     *         }
+                     *       ],
+                     *       "media": [
+                     *         {
+                     *           "at": "2026-03-05T08:30:05Z",
+                     *           "codec": "opus",
+                     *           "received": 250,
+                     *           "lost": 1,
+                     *           "sent": 250,
+                     *           "remote_lost": 0,
+                     *           "jitter_ms": 2.5,
+                     *           "rtt_ms": 18,
+                     *           "level_dbov": -24
                      *         }
                      *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["Ladder"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "get-pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example a pcap file */
+                    "application/vnd.tcpdump.pcap": string;
                 };
             };
             401: components["responses"]["problem-401"];
