@@ -1285,6 +1285,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/trunk-templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the templates of carriers
+         * @description What a template leaves open is in its asks; the rest goes into a new trunk as it is.
+         */
+        get: operations["list-trunk-templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/trunks": {
         parameters: {
             query?: never;
@@ -1338,7 +1358,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Try a trunk: resolution, reachability, registration
+         * Try a trunk: name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs
          * @description Takes some seconds, and changes nothing.
          */
         post: operations["check-trunk"];
@@ -2223,6 +2243,16 @@ export interface components {
             to?: string;
             what: string;
         };
+        Template: {
+            asks: string[];
+            /** @description where the carrier says so */
+            docs?: string;
+            /** @description what else to do, at the carrier's and here */
+            hints?: string;
+            id: string;
+            name: string;
+            trunk: components["schemas"]["TrunkSettings"];
+        };
         TextBody: {
             /** @description 4000 bytes of UTF-8 at most */
             text: string;
@@ -2271,16 +2301,57 @@ export interface components {
             user: string;
         };
         TrunkBody: {
+            /** @description address told to this trunk; empty: as configured, or that of the interface */
+            advertise?: string;
+            /** @description user name for digest, where it is not username */
+            auth_user?: string;
             caller_id?: string;
+            /** @description where a caller's number is looked for: pai, rpid, from; empty: in that order */
+            caller_id_sources?: string[];
             /** Format: int64 */
             calls_per_second?: number;
             /** @description PCMA, PCMU, G722, opus in order of preference */
             codecs?: string[];
             /** @description ISO code, for numbers without country code */
             country?: string;
+            /**
+             * Format: int64
+             * @description minutes of calls out on one day of UTC; 0: no limit
+             */
+            daily_minutes?: number;
+            /**
+             * @description the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5
+             * @enum {string}
+             */
+            digest?: "MD5" | "SHA-256";
+            /**
+             * Format: int64
+             * @description mark of media packets; 0: 46, expedited forwarding
+             */
+            dscp?: number;
+            /** @description ways in which keys are taken: rfc4733, info, inband; empty: all */
+            dtmf?: string[];
             enabled?: boolean;
+            /**
+             * Format: int64
+             * @description seconds that a registration is asked for, 60 to 7200; 0: 3600
+             */
+            expires?: number;
+            /** @description headers put on calls out */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description the same for a call on hold
+             */
+            hold_timeout?: number;
             /** @description name or address, with :port if it is not the usual one; without sip: */
             host?: string;
+            /** @description password that calls in must prove with in_username */
+            in_password?: string;
+            /** @description user name that calls in must prove by digest, besides coming from source; empty: none */
+            in_username?: string;
             /** @description do not check the far end's certificate */
             insecure_tls?: boolean;
             /**
@@ -2288,56 +2359,386 @@ export interface components {
              * @description calls at one time; 0: no limit
              */
             max_channels?: number;
+            /**
+             * Format: int64
+             * @description seconds that a call may last; 0: 4 hours
+             */
+            max_duration?: number;
             /** @enum {string} */
             media_encryption?: "none" | "optional" | "required";
+            /**
+             * Format: int64
+             * @description least seconds of it agreed to; 0: 90
+             */
+            min_se?: number;
             /** @enum {string} */
             mode?: "static" | "register" | "both";
             name?: string;
+            /** @description nothing is spoken before the answer */
+            no_early_media?: boolean;
+            /**
+             * @description how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing
+             * @enum {string}
+             */
+            number_format?: "e164" | "digits" | "international" | "national";
+            /**
+             * Format: int64
+             * @description seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none
+             */
+            options_interval?: number;
+            /** @description host, with :port, that requests are sent to in place of the trunk's host */
+            outbound_proxy?: string;
             /** @description enable although the check has not passed */
             override_check?: boolean;
             password?: string;
+            /**
+             * @description acknowledgement of provisional responses (RFC 3262); auto when missing
+             * @enum {string}
+             */
+            prack?: "auto" | "required" | "never";
             prefix?: string;
+            /** @description put before numbers that come in */
+            prefix_in?: string;
+            /** @description beginnings of the numbers that it carries, such as +49; empty: all */
+            prefixes?: string[];
             /** Format: int64 */
             priority?: number;
+            /** @description ask the trunk to withhold the number shown */
+            private?: boolean;
+            /**
+             * Format: int64
+             * @description milliseconds of sound in a packet, 10 to 60; 0: 20
+             */
+            ptime?: number;
+            /** @description what a minute costs by beginnings of numbers, of which the longest counts; among trunks of one priority the cheapest is tried first */
+            rates?: {
+                [key: string]: number;
+            };
             realm?: string;
+            /**
+             * Format: int64
+             * @description seconds without sound after which a call is ended; 0: as configured
+             */
+            rtp_timeout?: number;
+            /**
+             * Format: int64
+             * @description seconds of the session timer (RFC 4028); 0: 1800, -1: none
+             */
+            session_expires?: number;
             /** @description networks (CIDR) that calls may come from; empty: none */
             source?: string[];
+            /** @description SRTP suites in use; empty: all */
+            srtp_suites?: string[];
             /** Format: int64 */
             strip?: number;
+            /**
+             * Format: int64
+             * @description characters cut off numbers that come in
+             */
+            strip_in?: number;
+            /** @description protocols offered in the handshake (ALPN) */
+            tls_alpn?: string[];
+            /** @description PEM certificates that vouch for the far end; empty: the system's */
+            tls_ca?: string;
+            /** @description PEM chain of the certificate shown to the far end; its key is tls_key */
+            tls_certificate?: string;
+            /** @description PEM private key of tls_certificate */
+            tls_key?: string;
+            /**
+             * @description lowest version of TLS; 1.2 when missing
+             * @enum {string}
+             */
+            tls_min?: "1.2" | "1.3";
+            /** @description name that the certificate must have, where it is not the host */
+            tls_server_name?: string;
             /** @enum {string} */
             transport?: "udp" | "tcp" | "tls";
             username?: string;
             /** Format: int64 */
             weight?: number;
         };
-        TrunkView: {
+        TrunkSettings: {
+            /** @description address told to this trunk; empty: as configured, or that of the interface */
+            advertise?: string;
+            /** @description user name for digest, where it is not username */
+            auth_user?: string;
             caller_id?: string;
+            /** @description where a caller's number is looked for: pai, rpid, from; empty: in that order */
+            caller_id_sources?: string[];
+            /** Format: int64 */
+            calls_per_second: number;
+            codecs?: string[];
+            country?: string;
+            /**
+             * Format: int64
+             * @description minutes of calls out on one day of UTC; 0: no limit
+             */
+            daily_minutes?: number;
+            /**
+             * @description the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5
+             * @enum {string}
+             */
+            digest?: "MD5" | "SHA-256";
+            /**
+             * Format: int64
+             * @description mark of media packets; 0: 46, expedited forwarding
+             */
+            dscp?: number;
+            /** @description ways in which keys are taken: rfc4733, info, inband; empty: all */
+            dtmf?: string[];
+            enabled: boolean;
+            /**
+             * Format: int64
+             * @description seconds that a registration is asked for, 60 to 7200; 0: 3600
+             */
+            expires?: number;
+            /** @description headers put on calls out */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description the same for a call on hold
+             */
+            hold_timeout?: number;
+            host: string;
+            /** @description user name that calls in must prove by digest, besides coming from source; empty: none */
+            in_username?: string;
+            insecure_tls?: boolean;
+            /** Format: int64 */
+            max_channels: number;
+            /**
+             * Format: int64
+             * @description seconds that a call may last; 0: 4 hours
+             */
+            max_duration?: number;
+            media_encryption: string;
+            /**
+             * Format: int64
+             * @description least seconds of it agreed to; 0: 90
+             */
+            min_se?: number;
+            mode: string;
+            /** @description nothing is spoken before the answer */
+            no_early_media?: boolean;
+            /**
+             * @description how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing
+             * @enum {string}
+             */
+            number_format?: "e164" | "digits" | "international" | "national";
+            /**
+             * Format: int64
+             * @description seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none
+             */
+            options_interval?: number;
+            /** @description host, with :port, that requests are sent to in place of the trunk's host */
+            outbound_proxy?: string;
+            override_check: boolean;
+            /**
+             * @description acknowledgement of provisional responses (RFC 3262); auto when missing
+             * @enum {string}
+             */
+            prack?: "auto" | "required" | "never";
+            prefix?: string;
+            /** @description put before numbers that come in */
+            prefix_in?: string;
+            /** @description beginnings of the numbers that it carries, such as +49; empty: all */
+            prefixes?: string[];
+            /** Format: int64 */
+            priority: number;
+            /** @description ask the trunk to withhold the number shown */
+            private?: boolean;
+            /**
+             * Format: int64
+             * @description milliseconds of sound in a packet, 10 to 60; 0: 20
+             */
+            ptime?: number;
+            /** @description what a minute costs by beginnings of numbers, of which the longest counts; among trunks of one priority the cheapest is tried first */
+            rates?: {
+                [key: string]: number;
+            };
+            realm?: string;
+            /**
+             * Format: int64
+             * @description seconds without sound after which a call is ended; 0: as configured
+             */
+            rtp_timeout?: number;
+            /**
+             * Format: int64
+             * @description seconds of the session timer (RFC 4028); 0: 1800, -1: none
+             */
+            session_expires?: number;
+            source: string[];
+            /** @description SRTP suites in use; empty: all */
+            srtp_suites?: string[];
+            /** Format: int64 */
+            strip?: number;
+            /**
+             * Format: int64
+             * @description characters cut off numbers that come in
+             */
+            strip_in?: number;
+            /** @description protocols offered in the handshake (ALPN) */
+            tls_alpn?: string[];
+            /** @description PEM certificates that vouch for the far end; empty: the system's */
+            tls_ca?: string;
+            /** @description PEM chain of the certificate shown to the far end; its key is tls_key */
+            tls_certificate?: string;
+            /**
+             * @description lowest version of TLS; 1.2 when missing
+             * @enum {string}
+             */
+            tls_min?: "1.2" | "1.3";
+            /** @description name that the certificate must have, where it is not the host */
+            tls_server_name?: string;
+            transport: string;
+            username?: string;
+            /** Format: int64 */
+            weight: number;
+        };
+        TrunkView: {
+            /** @description address told to this trunk; empty: as configured, or that of the interface */
+            advertise?: string;
+            /** @description user name for digest, where it is not username */
+            auth_user?: string;
+            caller_id?: string;
+            /** @description where a caller's number is looked for: pai, rpid, from; empty: in that order */
+            caller_id_sources?: string[];
             /** Format: int64 */
             calls: number;
             /** Format: int64 */
             calls_per_second: number;
             codecs?: string[];
             country?: string;
+            /**
+             * Format: int64
+             * @description minutes of calls out on one day of UTC; 0: no limit
+             */
+            daily_minutes?: number;
             detail?: string;
+            /**
+             * @description the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5
+             * @enum {string}
+             */
+            digest?: "MD5" | "SHA-256";
+            /**
+             * Format: int64
+             * @description mark of media packets; 0: 46, expedited forwarding
+             */
+            dscp?: number;
+            /** @description ways in which keys are taken: rfc4733, info, inband; empty: all */
+            dtmf?: string[];
             enabled: boolean;
+            /**
+             * Format: int64
+             * @description seconds that a registration is asked for, 60 to 7200; 0: 3600
+             */
+            expires?: number;
+            has_in_password: boolean;
             has_password: boolean;
+            has_tls_key: boolean;
+            /** @description headers put on calls out */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description the same for a call on hold
+             */
+            hold_timeout?: number;
             host: string;
             id: string;
+            /** @description user name that calls in must prove by digest, besides coming from source; empty: none */
+            in_username?: string;
             insecure_tls?: boolean;
             /** Format: int64 */
             max_channels: number;
+            /**
+             * Format: int64
+             * @description seconds that a call may last; 0: 4 hours
+             */
+            max_duration?: number;
             media_encryption: string;
+            /**
+             * Format: int64
+             * @description least seconds of it agreed to; 0: 90
+             */
+            min_se?: number;
             mode: string;
             name: string;
+            /** @description nothing is spoken before the answer */
+            no_early_media?: boolean;
+            /**
+             * @description how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing
+             * @enum {string}
+             */
+            number_format?: "e164" | "digits" | "international" | "national";
+            /**
+             * Format: int64
+             * @description seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none
+             */
+            options_interval?: number;
+            /** @description host, with :port, that requests are sent to in place of the trunk's host */
+            outbound_proxy?: string;
             override_check: boolean;
+            /**
+             * @description acknowledgement of provisional responses (RFC 3262); auto when missing
+             * @enum {string}
+             */
+            prack?: "auto" | "required" | "never";
             prefix?: string;
+            /** @description put before numbers that come in */
+            prefix_in?: string;
+            /** @description beginnings of the numbers that it carries, such as +49; empty: all */
+            prefixes?: string[];
             /** Format: int64 */
             priority: number;
+            /** @description ask the trunk to withhold the number shown */
+            private?: boolean;
+            /**
+             * Format: int64
+             * @description milliseconds of sound in a packet, 10 to 60; 0: 20
+             */
+            ptime?: number;
+            /** @description what a minute costs by beginnings of numbers, of which the longest counts; among trunks of one priority the cheapest is tried first */
+            rates?: {
+                [key: string]: number;
+            };
             realm?: string;
+            /**
+             * Format: int64
+             * @description seconds without sound after which a call is ended; 0: as configured
+             */
+            rtp_timeout?: number;
+            /**
+             * Format: int64
+             * @description seconds of the session timer (RFC 4028); 0: 1800, -1: none
+             */
+            session_expires?: number;
             source: string[];
+            /** @description SRTP suites in use; empty: all */
+            srtp_suites?: string[];
             state: string;
             /** Format: int64 */
             strip?: number;
+            /**
+             * Format: int64
+             * @description characters cut off numbers that come in
+             */
+            strip_in?: number;
+            /** @description protocols offered in the handshake (ALPN) */
+            tls_alpn?: string[];
+            /** @description PEM certificates that vouch for the far end; empty: the system's */
+            tls_ca?: string;
+            /** @description PEM chain of the certificate shown to the far end; its key is tls_key */
+            tls_certificate?: string;
+            /**
+             * @description lowest version of TLS; 1.2 when missing
+             * @enum {string}
+             */
+            tls_min?: "1.2" | "1.3";
+            /** @description name that the certificate must have, where it is not the host */
+            tls_server_name?: string;
             transport: string;
             username?: string;
             /** Format: int64 */
@@ -2641,11 +3042,13 @@ export type SignUpBody = components['schemas']['SignUpBody'];
 export type SignUpState = components['schemas']['SignUpState'];
 export type Stats = components['schemas']['Stats'];
 export type Step = components['schemas']['Step'];
+export type Template = components['schemas']['Template'];
 export type TextBody = components['schemas']['TextBody'];
 export type Token = components['schemas']['Token'];
 export type TokenBody = components['schemas']['TokenBody'];
 export type TokenView = components['schemas']['TokenView'];
 export type TrunkBody = components['schemas']['TrunkBody'];
+export type TrunkSettings = components['schemas']['TrunkSettings'];
 export type TrunkView = components['schemas']['TrunkView'];
 export type Usage = components['schemas']['Usage'];
 export type User = components['schemas']['User'];
@@ -6121,6 +6524,55 @@ export interface operations {
             500: components["responses"]["problem-500"];
         };
     };
+    "list-trunk-templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "generic-register",
+                     *         "name": "Any carrier that gives a user name and password",
+                     *         "asks": [
+                     *           "host",
+                     *           "username",
+                     *           "password"
+                     *         ],
+                     *         "trunk": {
+                     *           "mode": "register",
+                     *           "transport": "tls",
+                     *           "host": "",
+                     *           "source": [],
+                     *           "media_encryption": "required",
+                     *           "enabled": false,
+                     *           "override_check": false,
+                     *           "priority": 0,
+                     *           "weight": 0,
+                     *           "max_channels": 0,
+                     *           "calls_per_second": 0
+                     *         }
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Template"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            500: components["responses"]["problem-500"];
+        };
+    };
     "list-trunks": {
         parameters: {
             query?: never;
@@ -6157,6 +6609,8 @@ export interface operations {
                      *         "max_channels": 0,
                      *         "calls_per_second": 5,
                      *         "has_password": true,
+                     *         "has_in_password": false,
+                     *         "has_tls_key": false,
                      *         "state": "disabled",
                      *         "calls": 0
                      *       }
@@ -6190,10 +6644,13 @@ export interface operations {
                  *       "source": [
                  *         "203.0.113.0/24"
                  *       ],
-                 *       "country": "DE"
+                 *       "country": "DE",
+                 *       "number_format": "national",
+                 *       "max_duration": 7200
                  *     }
                  */
                 "application/json": components["schemas"]["TrunkBody"];
+                "application/octet-stream": string;
             };
         };
         responses: {
@@ -6223,6 +6680,8 @@ export interface operations {
                      *       "max_channels": 0,
                      *       "calls_per_second": 5,
                      *       "has_password": true,
+                     *       "has_in_password": false,
+                     *       "has_tls_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -6274,6 +6733,8 @@ export interface operations {
                      *       "max_channels": 0,
                      *       "calls_per_second": 5,
                      *       "has_password": true,
+                     *       "has_in_password": false,
+                     *       "has_tls_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -6331,6 +6792,7 @@ export interface operations {
                  *     }
                  */
                 "application/json": components["schemas"]["TrunkBody"];
+                "application/octet-stream": string;
             };
         };
         responses: {
@@ -6360,6 +6822,8 @@ export interface operations {
                      *       "max_channels": 0,
                      *       "calls_per_second": 5,
                      *       "has_password": true,
+                     *       "has_in_password": false,
+                     *       "has_tls_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -6395,15 +6859,15 @@ export interface operations {
                     /**
                      * @example [
                      *       {
-                     *         "what": "resolution",
+                     *         "what": "DNS",
                      *         "ok": true,
-                     *         "detail": "sip.example.net is 203.0.113.5"
+                     *         "detail": "leads to tls:203.0.113.5:5061"
                      *       },
                      *       {
-                     *         "what": "registration",
+                     *         "what": "REGISTER",
                      *         "ok": false,
-                     *         "detail": "403 Forbidden",
-                     *         "remedy": "Check user name and password."
+                     *         "detail": "not registered: 403 Forbidden",
+                     *         "remedy": "The carrier does not let this account in: check username and password, and whether it allows this address."
                      *       }
                      *     ]
                      */
