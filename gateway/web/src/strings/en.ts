@@ -567,11 +567,11 @@ export const en = {
     source: "Source networks", media_encryption: "Media encryption", enabled: "Enabled", override_check: "Enable without check", username: "User name",
     password: "Password", state: "State", country: "Country", label: "Label", target: "Leads to", trunk: "Trunk", user: "User name",
     extension: "Extension", registered: "Registered", email: "E-mail", display_name: "Shown name", role: "Role", started: "Started", duration: "Duration",
-    from: "From", to: "To", protocol: "Protocol", meeting: "Meeting", result: "Result", security: "Encryption", codec: "Codec", loss: "Lost", mos: "MOS", language: "Language", in_invites: "In invitations", max_channels: "Most calls at a time", who: "Who", act: "What", object: "Of what", detail: "Fields",
+    from: "From", to: "To", protocol: "Protocol", meeting: "Meeting", result: "Result", security: "Encryption", codec: "Codec", loss: "Lost", mos: "MOS", language: "Language", in_invites: "In invitations", max_channels: "Most calls at a time", auth_user: "User name for digest", realm: "Realm of the password", outbound_proxy: "Outbound proxy", number_format: "Numbers are written", caller_id: "Number shown", priority: "Priority", daily_minutes: "Minutes a day", who: "Who", act: "What", object: "Of what", detail: "Fields",
   },
   hints: {
     number: "Empty: one is chosen", passcode: "4 to 16 digits; empty: none", source: "203.0.113.0/24, one or more, by comma", target: "reception, meeting:1000 or user:EMAIL",
-    e164: "+15550100", password: "At least 10 characters", devicePassword: "At least 8 characters", max: "0: no limit", keepPassword: "Empty: it stays",
+    e164: "+15550100", password: "At least 10 characters", devicePassword: "At least 8 characters", max: "0: no limit", authUser: "Empty: the user name", realm: "Empty: any", proxy: "Empty: the host itself", priority: "The lowest is tried first", keepPassword: "Empty: it stays",
   },
   broken: { title: "This part of the page has failed", text: "The call goes on. Load the page anew to repair it; you keep your place.", reload: "Load anew" },
   notFound: { title: "This page does not exist", home: "Back to start" },
