@@ -45,6 +45,7 @@ var walls = map[string][]string{
 	"gateway/caller":      {"core/..."},
 	"gateway/load":        {"core/...", "sip", "h323"},
 	"gateway/web":         {},
+	"gateway/lines":       {"gateway/store", "pstn", "sip"},
 	"gateway/mail":        {},
 	"gateway/backup":      {"gateway/store"},
 	"gateway/alerts":      {},

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -177,6 +178,7 @@ func TestCallsOutMeetAwkwardHabits(t *testing.T) {
 	}
 	g.redirected()
 	g.spared()
+	g.left()
 	g.heldByThem()
 
 	time.Sleep(time.Second)
@@ -226,6 +228,38 @@ func (g *gateway) spared() {
 	}
 	if n != 1 {
 		g.t.Errorf("the trunk that asked to be spared was tried %d times", n)
+	}
+}
+
+// left: a trunk that says nothing is left within four seconds, one whose called
+// party is busy is not left at all.
+func (g *gateway) left() {
+	silent, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer silent.Close()
+	trunk := func(name string, port, priority int, number string) {
+		g.api("POST", "/trunks", map[string]any{"name": name, "transport": "udp", "host": fmt.Sprint("127.0.0.1:", port), "source": []string{"127.0.0.1"}, "media_encryption": "none",
+			"options_interval": -1, "prefixes": []string{number}, "priority": priority, "enabled": true, "override_check": true}, nil)
+	}
+	answering := &habitCall{name: "after silence", number: "+12025550109", settings: map[string]any{"priority": 2}, habit: new(habit).gets("INVITE").answers("200 OK", "", habitSDP).gets("ACK").ends()}
+	trunk("silent", silent.LocalAddr().(*net.UDPAddr).Port, 1, answering.number)
+	begun := time.Now()
+	answering.place(g)
+	if d := time.Since(begun); d < 3*time.Second || d > 5*time.Second {
+		g.t.Errorf("the silent trunk was left after %v", d)
+	}
+	answering.hangUp(g)
+	busy := &habitCall{name: "486", number: "+12025550110", settings: map[string]any{"priority": 1}, habit: new(habit).gets("INVITE").refuses("486 Busy Here", "")}
+	trunk("not for the busy", silent.LocalAddr().(*net.UDPAddr).Port, 2, busy.number)
+	busy.place(g)
+	busy.done(g.t)
+	g.recorded("pstn", busy.number, "busy")
+	for _, r := range g.records() {
+		if r.Trunk == "not for the busy" {
+			g.t.Errorf("another trunk was tried though the line was busy: %+v", r)
+		}
 	}
 }
 
