@@ -97,6 +97,7 @@ type H323 struct {
 type PSTN struct {
 	Country   string   `key:"country" default:"" check:"country" help:"ISO code of the country whose numbers are dialled without prefix, such as DE"`
 	Countries []string `key:"countries" check:"country" help:"ISO codes of the countries that hosts may dial out to; none when empty"`
+	Enum      []string `key:"enum" help:"DNS suffixes under which the SIP address of a number that is called is looked up before any trunk is tried (ENUM, RFC 6116), such as e164.arpa; none when empty"`
 }
 
 // WebRTC is the browsers' edge.

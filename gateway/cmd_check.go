@@ -8,15 +8,18 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"bridgehead/config"
+	"bridgehead/gateway/store"
 )
 
 func checkCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "check", Short: "Check configuration, ports, certificate and DNS", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "check", Short: "Check configuration, ports, certificate, DNS and trunks", Args: cobra.NoArgs,
 		Long: "Validates all that can be validated without starting: each fault is printed with file, key, value and remedy.\nExit status 1 on any fault."}
 	load := configured(cmd)
 	sample := cmd.Flags().Bool("sample", false, "print a configuration file with every key at its default, and stop")
@@ -41,7 +44,8 @@ func checkCommand() *cobra.Command {
 		say("configuration "+cmp.Or(file, "(defaults)"), nil)
 		say("data directory "+cfg.Data, checkData(cfg, file))
 		lock, err := lockData(cfg.Data)
-		if errors.Is(err, errRunning) {
+		running := errors.Is(err, errRunning)
+		if running {
 			fmt.Fprintf(out, "ok   a gateway runs on this data directory: its ports are its own\n")
 		} else {
 			lock.Close()
@@ -51,6 +55,9 @@ func checkCommand() *cobra.Command {
 		}
 		say("certificate", checkCertificate(cfg, file))
 		say("name "+cmp.Or(cfg.Domain, "(none set)"), checkDomain(cmd.Context(), cfg, file))
+		for _, t := range trunksIn(cmd.Context(), cfg, say) {
+			say("trunk "+t.Name, checkLine(cmd.Context(), cfg, t, running))
+		}
 		return errors.Join(faults...)
 	}
 	return cmd
@@ -124,6 +131,39 @@ func checkCertificate(cfg *config.Config, file string) error {
 		return fault("it is not for "+cfg.Domain, "get one with this name in it, or correct domain")
 	}
 	return nil
+}
+
+// trunksIn are the enabled trunks that are kept.
+func trunksIn(ctx context.Context, cfg *config.Config, say func(string, error)) []store.Trunk {
+	if _, err := os.Stat(filepath.Join(cfg.Data, "bridgehead.db")); err != nil {
+		return nil // the first start makes it
+	}
+	s, err := store.OpenAsIs(ctx, cfg.Data)
+	switch {
+	case errors.Is(err, store.ErrOutdated):
+		say("trunks are not tried: the start brings the database up to date", nil)
+		return nil
+	case err != nil:
+		say("trunks", err)
+		return nil
+	}
+	defer s.Close()
+	list, err := s.Trunks(ctx)
+	if err != nil {
+		say("trunks", err)
+	}
+	return slices.DeleteFunc(list, func(t store.Trunk) bool { return !t.Enabled })
+}
+
+// checkLine tries a trunk from this process.
+func checkLine(ctx context.Context, cfg *config.Config, t store.Trunk, running bool) error {
+	list, err := tryTrunk(ctx, cfg.PSTN.Country, t, running)
+	for _, l := range list {
+		if !l.OK {
+			err = errors.Join(err, fmt.Errorf("trunk %s: %s: %s. %s", t.Name, l.What, l.Detail, l.Remedy))
+		}
+	}
+	return err
 }
 
 func checkDomain(ctx context.Context, cfg *config.Config, file string) error {

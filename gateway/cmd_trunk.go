@@ -85,7 +85,7 @@ func mayEnable(ctx context.Context, c *cobra.Command, t store.Trunk) error {
 	if !t.Enabled || t.OverrideCheck {
 		return nil
 	}
-	list, err := tryTrunk(ctx, c, t)
+	list, err := tryAlone(ctx, c, t)
 	for _, l := range list {
 		if !l.OK {
 			return fmt.Errorf("its check failed: %s: %s. %s", l.What, l.Detail, l.Remedy)
@@ -104,7 +104,7 @@ func checkTrunk() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			list, err := tryTrunk(ctx, cmd, t)
+			list, err := tryAlone(ctx, cmd, t)
 			for _, l := range list {
 				if !l.OK {
 					faults++
@@ -141,8 +141,8 @@ func written(list []lines.CheckLine) any {
 	return rows
 }
 
-// tryTrunk checks a trunk from this process.
-func tryTrunk(ctx context.Context, c *cobra.Command, t store.Trunk) ([]lines.CheckLine, error) {
+// tryAlone checks a trunk from the shell, which knows no configuration.
+func tryAlone(ctx context.Context, c *cobra.Command, t store.Trunk) ([]lines.CheckLine, error) {
 	dir, _ := c.Flags().GetString("data")
 	lock, err := lockData(dir)
 	running := errors.Is(err, errRunning)
@@ -151,12 +151,17 @@ func tryTrunk(ctx context.Context, c *cobra.Command, t store.Trunk) ([]lines.Che
 	} else if !running {
 		return nil, err
 	}
+	return tryTrunk(ctx, "", t, running)
+}
+
+// tryTrunk checks a trunk from this process; running says that a gateway has it.
+func tryTrunk(ctx context.Context, country string, t store.Trunk, running bool) ([]lines.CheckLine, error) {
 	edge, err := sip.New(sip.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
 	defer edge.Close()
-	return lines.Checker{Edge: edge, Foreign: running}.Check(ctx, t), nil
+	return lines.Checker{Edge: edge, Country: country, Foreign: running}.Check(ctx, t), nil
 }
 
 func listTemplates() *cobra.Command {

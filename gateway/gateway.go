@@ -150,7 +150,7 @@ func (g *gateway) blocking(cfg *config.Config) edge.BlockOptions {
 func (g *gateway) home() dialplan.Home { return homeOf(g.cfg.Load()) }
 
 func homeOf(cfg *config.Config) dialplan.Home {
-	return dialplan.Home{Country: cfg.PSTN.Country, Countries: cfg.PSTN.Countries}
+	return dialplan.Home{Country: cfg.PSTN.Country, Countries: cfg.PSTN.Countries, Enum: cfg.PSTN.Enum}
 }
 
 // voices speak the languages of telephone numbers; each is read when it is first
@@ -217,7 +217,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	if err := g.sip.Listen(); err != nil {
 		return err
 	}
-	g.pstn = pstn.New(pstn.Options{Log: g.log, Lines: func(name string) (pstn.Line, bool) { return g.sip.Line(name) }})
+	g.pstn = pstn.New(pstn.Options{Log: g.log, Resolver: sip.DNS(), Direct: g.sip, Lines: func(name string) (pstn.Line, bool) { return g.sip.Line(name) }})
 	if err := g.openH323(cfg); err != nil {
 		return err
 	}

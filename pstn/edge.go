@@ -49,6 +49,9 @@ type Rules struct {
 	Premium bool
 	Routes  []Route
 	Numbers []Number // ours: they may be shown as caller
+	// Enum are DNS suffixes under which a number's own SIP address is looked
+	// up first, such as e164.arpa (RFC 6116).
+	Enum []string
 
 	maxCost float64
 }
@@ -57,7 +60,11 @@ type Rules struct {
 type Options struct {
 	// Lines finds a line by its name.
 	Lines func(name string) (Line, bool)
-	Log   *slog.Logger
+	// Resolver and Direct look numbers up by ENUM, and call what is found; nil:
+	// nobody does.
+	Resolver Resolver
+	Direct   core.Edge
+	Log      *slog.Logger
 }
 
 // Edge implements [core.Edge] for tel: addresses. Calls in come by the lines'
@@ -182,6 +189,7 @@ type Limits struct {
 func (r Rules) Within(l Limits) Rules {
 	r.Allowed, r.maxCost = l.Allowed, l.MaxCost
 	if l.Lines != nil {
+		r.Enum = nil // not over another way
 		r.Routes = slices.DeleteFunc(slices.Clone(r.Routes), func(rt Route) bool { return !slices.Contains(l.Lines, rt.Line) })
 	}
 	return r
@@ -200,6 +208,9 @@ func (e *Edge) Place(ctx context.Context, q Request, into core.Room) (core.Leg, 
 	number, err := r.Check(q.To)
 	if err != nil {
 		return nil, err
+	}
+	if leg, err := e.direct(ctx, number, r, into); leg != nil || err != nil {
+		return leg, err
 	}
 	routes := r.serving(number)
 	last := refuse(core.Unreachable, "There is no line for this call.", "no route for "+number)

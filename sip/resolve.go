@@ -147,13 +147,18 @@ func (l *locator) services(ctx context.Context, host, network string, secure boo
 	}
 	var list []target
 	var last error
+	refused := 0 // by a record that says so (RFC 2782: a target of ".")
 	for _, s := range names {
 		rr, err := l.lookup(ctx, s.name, dns.TypeSRV)
 		if err != nil {
 			last = err
 			continue
 		}
-		for _, v := range srvs(rr) {
+		found := srvs(rr)
+		if len(rr) > 0 && len(found) == 0 {
+			refused++
+		}
+		for _, v := range found {
 			if len(list) >= maxTargets {
 				break
 			}
@@ -162,8 +167,11 @@ func (l *locator) services(ctx context.Context, host, network string, secure boo
 			list, last = append(list, more...), err
 		}
 	}
-	if len(list) > 0 {
+	switch {
+	case len(list) > 0:
 		return list, nil
+	case refused == len(names):
+		return nil, fmt.Errorf("%s says in DNS that it takes no calls this way", host)
 	}
 	list, err := l.addresses(ctx, host, portOr(0, network), orUDP(network), host)
 	if err == nil && len(list) == 0 {

@@ -231,3 +231,24 @@ func newPhone(t testing.TB, scenario string, rings time.Duration) int {
 	run(t, nil, "sipp", "-sf", file, "-i", "127.0.0.1", "-p", itoa(at), "-mi", "127.0.0.1", "-mp", itoa(freePort(t)), "-nostdin", "-timeout", "180s", "-default_behaviors", "-abortunexp")
 	return at
 }
+
+// The shell checks a trunk beside the running gateway, whose registration stays,
+// and after it.
+func TestTrunkIsCheckedFromTheShellBesideTheGateway(t *testing.T) {
+	g := serve(t)
+	k := newKamailio(t, freePort(t))
+	g.registers("carrier", k, 0)
+	for _, args := range [][]string{{"trunk", "check", "carrier"}, {"check"}} {
+		if out, err := bridgehead(t, append(args, "--data", g.dir)...); err != nil || !strings.Contains(out, "carrier") && !strings.Contains(out, "REGISTER") {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+	}
+	k.kill()
+	out, err := bridgehead(t, "trunk", "check", "carrier", "--data", g.dir)
+	if err == nil || !strings.Contains(out, "FAULT") || !strings.Contains(out, "firewalls") {
+		t.Errorf("a dead carrier: %v\n%s", err, out)
+	}
+	if out, err := bridgehead(t, "check", "--data", g.dir); err == nil || !strings.Contains(out, "trunk carrier: reachability") {
+		t.Errorf("a dead carrier: %v\n%s", err, out)
+	}
+}

@@ -100,6 +100,23 @@ func TestEverySchemaIsBroughtUpToDate(t *testing.T) {
 	}
 }
 
+// Who only looks changes nothing.
+func TestOldSchemaIsLeftAsItIs(t *testing.T) {
+	dir := t.TempDir()
+	old(t, dir, 12)
+	for range 2 {
+		if _, err := OpenAsIs(t.Context(), dir); err != ErrOutdated {
+			t.Fatal(err)
+		}
+	}
+	open(t, dir)
+	s, err := OpenAsIs(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+}
+
 // An older program does not touch what it does not understand.
 func TestNewerSchemaIsRefused(t *testing.T) {
 	dir := t.TempDir()

@@ -40,7 +40,16 @@ var (
 
 // Open opens the database under dir, brings its schema up to date, and makes
 // both database and key if they are not there.
-func Open(ctx context.Context, dir string) (*Store, error) {
+func Open(ctx context.Context, dir string) (*Store, error) { return openFile(ctx, dir, false) }
+
+// ErrOutdated says that a database was made by an older version.
+var ErrOutdated = errors.New("the database is of an older version")
+
+// OpenAsIs opens a database that there is, and does not bring it up to date:
+// [ErrOutdated] if that were needed.
+func OpenAsIs(ctx context.Context, dir string) (*Store, error) { return openFile(ctx, dir, true) }
+
+func openFile(ctx context.Context, dir string, asIs bool) (*Store, error) {
 	seal, err := openSealer(filepath.Join(dir, "secret.key"))
 	if err != nil {
 		return nil, err
@@ -58,14 +67,14 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	}
 	db.SetMaxOpenConns(4)
 	s := &Store{db: db, seal: seal, hashing: newHashing()}
-	if err := s.migrate(ctx); err != nil {
+	if err := s.migrate(ctx, asIs); err != nil {
 		db.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Store) migrate(ctx context.Context) error {
+func (s *Store) migrate(ctx context.Context, asIs bool) error {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -74,7 +83,11 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
-	if has, want, err := p.GetVersions(ctx); err == nil && has > want {
+	has, want, err := p.GetVersions(ctx)
+	switch {
+	case err == nil && has < want && asIs:
+		return ErrOutdated
+	case err == nil && has > want:
 		return fmt.Errorf("the database was made by a newer version of Bridgehead (schema %d, this one knows %d): install that version, or restore a backup from before", has, want)
 	}
 	if _, err := p.Up(ctx); err != nil {
