@@ -45,7 +45,6 @@ var walls = map[string][]string{
 	"gateway/caller":      {"core/..."},
 	"gateway/load":        {"core/...", "sip", "h323"},
 	"gateway/web":         {},
-	"gateway/lines":       {"gateway/store", "pstn", "sip"},
 	"gateway/mail":        {},
 	"gateway/backup":      {"gateway/store"},
 	"gateway/alerts":      {},

@@ -150,7 +150,7 @@ func (g *gateway) blocking(cfg *config.Config) edge.BlockOptions {
 func (g *gateway) home() dialplan.Home { return homeOf(g.cfg.Load()) }
 
 func homeOf(cfg *config.Config) dialplan.Home {
-	return dialplan.Home{Country: cfg.PSTN.Country, Countries: cfg.PSTN.Countries}
+	return dialplan.Home{Country: cfg.PSTN.Country, Countries: cfg.PSTN.Countries, Enum: cfg.PSTN.Enum}
 }
 
 // voices speak the languages of telephone numbers; each is read when it is first

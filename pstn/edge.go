@@ -189,6 +189,7 @@ type Limits struct {
 func (r Rules) Within(l Limits) Rules {
 	r.Allowed, r.maxCost = l.Allowed, l.MaxCost
 	if l.Lines != nil {
+		r.Enum = nil // not over another way
 		r.Routes = slices.DeleteFunc(slices.Clone(r.Routes), func(rt Route) bool { return !slices.Contains(l.Lines, rt.Line) })
 	}
 	return r

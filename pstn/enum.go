@@ -147,7 +147,8 @@ func (e *Edge) direct(ctx context.Context, number string, r Rules, into core.Roo
 		return nil, nil
 	}
 	leg, err := e.opt.Direct.Dial(ctx, to, into)
-	if err != nil && failover(err) && ctx.Err() == nil {
+	// The address may be a trunk's, which is called as such only.
+	if barred := core.ReasonOf(err).Code == core.Forbidden; err != nil && (failover(err) || barred) && ctx.Err() == nil {
 		e.opt.Log.Info("the address found by ENUM does not answer", "number", number, "address", to, "reason", err)
 		return nil, nil
 	}

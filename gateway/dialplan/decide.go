@@ -73,6 +73,7 @@ type exit struct{ pstn.Request }
 type Home struct {
 	Country   string   // whose national numbers are understood
 	Countries []string // that may be called
+	Enum      []string // DNS suffixes where numbers are looked up first (RFC 6116)
 }
 
 // Table is the dial plan made ready. It is never changed.
@@ -99,7 +100,7 @@ func Load(ctx context.Context, s *store.Store, home Home) (*Table, error) {
 
 // Telephone are the rules of the telephone network by what is set up.
 func Telephone(home Home, trunks []store.Trunk, numbers []store.Number) pstn.Rules {
-	r := pstn.Rules{Country: home.Country, Allowed: home.Countries}
+	r := pstn.Rules{Country: home.Country, Allowed: home.Countries, Enum: home.Enum}
 	for _, t := range trunks {
 		if t.Enabled && t.Host != "" {
 			r.Routes = append(r.Routes, Route(t))
@@ -424,7 +425,7 @@ func (w *walk) leave(to, trunk string, limits pstn.Limits) {
 		w.refuse(r.Code, r.Say, r.Detail)
 		return
 	}
-	if w.Lines = rules.Serving(number); len(w.Lines) == 0 {
+	if w.Lines = rules.Serving(number); len(w.Lines) == 0 && len(rules.Enum) == 0 {
 		w.refuse(core.Unreachable, "There is no line for this call.", "no enabled trunk "+trunk+" takes "+number+", at the cost allowed")
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/ivr"
 	"bridgehead/gateway/store"
 )
 
@@ -278,6 +279,51 @@ func TestNumberWithoutPasscode(t *testing.T) {
 	if room, _ := b.route(core.Call{To: "+15550101", Trunk: "carrier", Info: phone}); room != "reception" {
 		t.Errorf("the other number of the meeting leads to %q", room)
 	}
+}
+
+// The reception, and what refuses, speak the language of the number that was
+// called; a language that there is not is that of the bridge.
+func TestNumbersSpeakTheirLanguage(t *testing.T) {
+	b := laid(t)
+	german, err := ivr.NewVoice("de", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.opt.Voices = func(language string) *ivr.Voice { return map[string]*ivr.Voice{"de": german}[language] }
+	for number, language := range map[string]string{"+4930123450": "de", "+33123456789": "fr", "+4930123451": ""} {
+		if err := b.store.AddNumber(t.Context(), store.Number{Number: number, Trunk: "carrier", Target: "reception", Language: language}); err != nil {
+			t.Fatal(err)
+		}
+		call := core.Call{To: number, Trunk: "carrier", Info: info(core.PSTN, "198.51.100.1")}
+		room, err := b.follow(t.Context(), b.decide(store.Attempt{Direction: "in", To: number, Trunk: "carrier"}), "", call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := room.(*ivr.Reception).Voice; (got == german) != (language == "de") || got == nil {
+			t.Errorf("%s speaks another language", number)
+		}
+	}
+}
+
+// Guesses at numbers count, with a passcode behind them or without, and nothing
+// that a rule or a service knows.
+func TestUnknownNumbersCountAsGuesses(t *testing.T) {
+	b := laid(t, settings("in", "any", "any", "4711", "reception"))
+	guessed := func(to string, want bool) {
+		t.Helper()
+		who := info(core.SIP, fmt.Sprint("192.0.2.", callers%250))
+		for range 10 {
+			b.route(core.Call{To: to, Info: who})
+		}
+		if err := b.opt.Guard.Allowed(Source(who), ""); (err != nil) != want {
+			t.Errorf("ten calls to %s count as guesses: %v", to, err)
+		}
+	}
+	guessed("999", true)
+	guessed("999**1234", true)
+	guessed("4711", false)
+	guessed("7002", false)
+	guessed("ann", false)
 }
 
 // A change that breaks what is expected is refused as a whole, and names it;

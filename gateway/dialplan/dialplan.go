@@ -190,7 +190,7 @@ func (p *Plan) follow(ctx context.Context, d Decision, passcode string, call cor
 		}
 		return &ivr.Refusal{Desk: desk, Reason: d.reason, Prompt: d.prompt}, nil
 	}
-	if d.fallback && isNumber(call.To) {
+	if number, _, _ := strings.Cut(call.To, "**"); d.fallback && isNumber(number) {
 		p.wrong(call.Info, "") // a meeting's number, guessed
 	}
 	return p.reception(desk, "", 0), nil

@@ -45,7 +45,7 @@ func (w writer) table(s *store.Store) *Table {
 	if err != nil {
 		panic(err)
 	}
-	t := &Table{trunks: trunks, out: Telephone(Home{"DE", []string{"DE", "GB"}}, trunks, nil)}
+	t := &Table{trunks: trunks, out: Telephone(Home{Country: "DE", Countries: []string{"DE", "GB"}}, trunks, nil)}
 	for range w.IntN(12) {
 		t.rules = append(t.rules, w.rule())
 	}
