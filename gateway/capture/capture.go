@@ -115,10 +115,5 @@ type Meta struct {
 // Kind of payload, as HEP numbers them.
 type Kind uint8
 
-// The kinds that are sent.
-const (
-	SIP  Kind = 1
-	RTCP Kind = 5 // as JSON
-	H225 Kind = 3
-	Log  Kind = 100
-)
+// SIP is the only one that is sent.
+const SIP Kind = 1
