@@ -25,7 +25,7 @@ func (g *gateway) trace(t edge.TraceEvent) {
 		if !t.Flow.Local.IsValid() || !t.Flow.Remote.IsValid() {
 			return
 		}
-		s := store.Step{At: t.Time, From: t.Flow.Local.String(), To: t.Flow.Remote.String(), Network: t.Flow.Network, What: t.Text, Text: string(t.Message)}
+		s := store.Step{At: t.Time, From: t.Flow.Local.String(), To: t.Flow.Remote.String(), Network: t.Flow.Network, What: t.Text, Text: string(t.Message), Wire: t.Wire}
 		if t.Kind == edge.Received {
 			s.From, s.To = s.To, s.From
 		}

@@ -201,11 +201,11 @@ func climb(c *store.Call, s store.Step) {
 	c.Ladder = append(c.Ladder, s)
 	bytes := 0
 	for _, s := range c.Ladder {
-		bytes += len(s.Text)
+		bytes += len(s.Text) + len(s.Wire)
 	}
 	for len(c.Ladder) > maxSteps || bytes > maxBytes {
 		at := min(firstKept, len(c.Ladder)-2)
-		bytes -= len(c.Ladder[at].Text)
+		bytes -= len(c.Ladder[at].Text) + len(c.Ladder[at].Wire)
 		c.Ladder = slices.Delete(c.Ladder, at, at+1)
 		c.Detail.LeftOut++
 	}
