@@ -41,6 +41,7 @@ type Config struct {
 	SignUp   SignUp   `key:"signup"`
 	Metrics  Metrics  `key:"metrics"`
 	Block    Block    `key:"block"`
+	Homer    Homer    `key:"homer"`
 	Chat     Chat     `key:"chat"`
 	DNS      DNS      `key:"dns"`
 	Log      Log      `key:"log"`
@@ -144,6 +145,12 @@ type Mail struct {
 	User     string `key:"user" help:"user name there; none when empty"`
 	Password string `key:"password" help:"its password"`
 	From     string `key:"from" help:"address that the mail comes from, such as Bridgehead <meet@example.org>"`
+}
+
+// Homer is a Homer (sipcapture.org) that is told of all SIP messages.
+type Homer struct {
+	Server string `key:"server" check:"server" help:"host:port that SIP messages, with secrets masked, are sent to by HEPv3 over UDP; none when empty"`
+	Agent  int    `key:"agent" default:"2001" check:"1-2147483647" help:"number of this gateway as a capture agent"`
 }
 
 // Metrics are what Prometheus reads at /metrics.

@@ -30,6 +30,7 @@ import (
 	"bridgehead/core/rtpio"
 	"bridgehead/gateway/alerts"
 	"bridgehead/gateway/api"
+	"bridgehead/gateway/capture"
 	"bridgehead/gateway/chat"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
@@ -75,8 +76,10 @@ type gateway struct {
 	floor   *bfcp.Port // nil: off
 	https   net.Listener
 	handler http.Handler
+	metrics *prometheus.Registry
 	ready   atomic.Bool
 	trunks  *trunkBoard
+	homer   *capture.Exporter // nil: none
 }
 
 // newGateway makes everything and opens every port. Nothing is answered yet.
@@ -122,7 +125,12 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
 	g.blocks = edge.NewBlocks(g.blocking(cfg))
 	g.book = records.New(g.store, g.log)
-	g.book.Notify = func(c store.Call) { g.hub.Send(api.Event{Topic: "call", Data: c}) }
+	g.metrics = prometheus.NewRegistry()
+	ended := g.newCallMetrics(g.metrics)
+	g.book.Notify = func(c store.Call) {
+		ended.take(c)
+		g.hub.Send(api.Event{Topic: "call", Data: c})
+	}
 	g.people = &directory.Book{Store: g.store, Hosts: func() directory.Hosts {
 		at := g.places()
 		return directory.Hosts{SIPS: at.SIPS, H323: at.H323}
@@ -189,6 +197,11 @@ func advertised(cfg *config.Config) (list []netip.Addr) {
 
 // openEdges opens the ports of every protocol.
 func (g *gateway) openEdges(cfg *config.Config) (err error) {
+	if cfg.Homer.Server != "" {
+		if g.homer, err = capture.NewExporter(cfg.Homer.Server, uint32(cfg.Homer.Agent), g.log); err != nil {
+			return fmt.Errorf("homer.server: %w", err)
+		}
+	}
 	first, last := cfg.RTPPorts()
 	if g.ports, err = rtpio.New(rtpio.Options{Bind: address(cfg.RTP.Bind), First: first, Last: last, Share: cfg.RTP.Share, Log: g.log}); err != nil {
 		return err
@@ -247,8 +260,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	if g.webrtc != nil {
 		signalling = g.webrtc.Handler()
 	}
-	metrics := prometheus.NewRegistry()
-	g.register(metrics)
+	g.register(g.metrics)
 	letters, err := mail.New(mail.Options{Server: cfg.Mail.Server, Security: cfg.Mail.Security, User: cfg.Mail.User, Password: cfg.Mail.Password, From: cfg.Mail.From, Host: cfg.Domain})
 	if err != nil {
 		return err
@@ -258,7 +270,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 		Store: g.store, Plan: g.plan, Guard: g.guard, Blocks: g.blocks, Book: g.book, Hub: g.hub, Directory: g.people, Chat: g.chat, Health: g.health, Registrations: g.registrations,
 		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Network: g.network, Mail: g.mail, Domain: func() string { return g.cfg.Load().Domain },
 		SignUp: func() api.Addresses { return g.cfg.Load().SignUp }, MetricsOpenTo: func() []netip.Prefix { return g.cfg.Load().Metrics.Prefixes() },
-		Signalling: signalling, Web: web.Files(), Metrics: metrics, Log: g.log,
+		Signalling: signalling, Web: web.Files(), Metrics: g.metrics, Log: g.log,
 	})
 	if cfg.Listen.HTTPS == "" {
 		return nil
@@ -584,6 +596,9 @@ func (g *gateway) close() {
 	}
 	if g.ras != nil {
 		g.ras.Close()
+	}
+	if g.homer != nil {
+		g.homer.Close()
 	}
 	if g.store != nil {
 		g.store.Close()

@@ -5,6 +5,7 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/edge"
+	"bridgehead/gateway/capture"
 	"bridgehead/gateway/store"
 )
 
@@ -17,13 +18,14 @@ func (g *gateway) trace(t edge.TraceEvent) {
 	}
 	switch t.Kind {
 	case edge.Sent, edge.Received:
+		g.export(t)
 		if t.Leg == "" {
 			return // belongs to no call
 		}
 		if !t.Flow.Local.IsValid() || !t.Flow.Remote.IsValid() {
 			return
 		}
-		s := store.Step{At: t.Time, From: t.Flow.Local.String(), To: t.Flow.Remote.String(), Network: t.Flow.Network, What: t.Text, Text: string(t.Message)}
+		s := store.Step{At: t.Time, From: t.Flow.Local.String(), To: t.Flow.Remote.String(), Network: t.Flow.Network, What: t.Text, Text: string(t.Message), Wire: t.Wire}
 		if t.Kind == edge.Received {
 			s.From, s.To = s.To, s.From
 		}
@@ -60,6 +62,18 @@ func (g *gateway) trace(t edge.TraceEvent) {
 			g.book.End(t.Info, t.Reason)
 		}
 	}
+}
+
+// export tells Homer of a SIP message, also of one that belongs to no call.
+func (g *gateway) export(t edge.TraceEvent) {
+	if g.homer == nil || t.Protocol != core.SIP {
+		return
+	}
+	m := capture.Meta{At: t.Time, From: t.Flow.Local, To: t.Flow.Remote, Network: t.Flow.Network, Kind: capture.SIP, Call: t.CallID}
+	if t.Kind == edge.Received {
+		m.From, m.To = m.To, m.From
+	}
+	g.homer.Send(m, t.Message)
 }
 
 // called cuts a passcode off an address.

@@ -36,10 +36,8 @@ func (b *trunkBoard) load() {
 		b.g.log.Error("numbers not loaded", "error", err)
 		return
 	}
-	cfg := b.g.cfg.Load()
-	country := cfg.PSTN.Country
+	country := b.g.cfg.Load().PSTN.Country
 	rules := dialplan.Telephone(b.g.home(), trunks, numbers)
-	rules.Enum = cfg.PSTN.Enum
 	var list []sip.TrunkConfig
 	for _, t := range trunks {
 		line, err := lines.Config(t, country)

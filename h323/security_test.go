@@ -1,6 +1,7 @@
 package h323
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/hex"
 	"net/netip"
@@ -241,6 +242,7 @@ func mustKeep(t *testing.T, s *site, passcode string, keys [][]byte) {
 		if strings.Contains(all, passcode) {
 			t.Errorf("the passcode is in %s %s", e.Kind, all)
 		}
+		mustKeepOnTheWire(t, e, passcode, keys)
 		if strings.Contains(e.Text, "userInput") {
 			pressed++
 			if strings.Contains(string(e.Message), "alphanumeric") || strings.Contains(string(e.Message), "signal") {
@@ -255,5 +257,46 @@ func mustKeep(t *testing.T, s *site, passcode string, keys [][]byte) {
 	}
 	if pressed == 0 {
 		t.Error("the ladder does not show that keys were pressed")
+	}
+}
+
+// mustKeepOnTheWire reads what captures have of a message again. Digits are packed
+// there, four bits each.
+func mustKeepOnTheWire(t *testing.T, e edge.TraceEvent, passcode string, keys [][]byte) {
+	t.Helper()
+	if e.Wire == nil {
+		return
+	}
+	b, err := q931.ReadTPKT(bufio.NewReader(bytes.NewReader(e.Wire)), nil)
+	if err != nil {
+		t.Fatalf("%s: %v", e.Text, err)
+	}
+	all := string(b)
+	if !strings.HasPrefix(e.Text, "H.245") {
+		m, err := parse(b)
+		if err != nil {
+			t.Fatalf("%s: %v", e.Text, err)
+		}
+		if c := m.common(); len(c.crypto) > 0 {
+			t.Errorf("%s has %d tokens by which a password could be sought", e.Text, len(c.crypto))
+		}
+		all += string(jsonOf(&m.u))
+		for _, h := range controlTexts(m.pdu().H245Control) {
+			all += string(h)
+		}
+		for _, h := range m.pdu().H245Control {
+			if name, _ := controlText(h); name == "userInput" {
+				t.Errorf("a key pressed is in %s", e.Text)
+			}
+		}
+	}
+	wide := strings.Join(strings.Split(passcode, ""), "\x00")
+	if strings.Contains(all, passcode) || strings.Contains(all, wide) {
+		t.Errorf("the passcode is in the packet of %s", e.Text)
+	}
+	for _, k := range keys {
+		if bytes.Contains(b, k) {
+			t.Errorf("a media key is in the packet of %s", e.Text)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,7 @@ func (l *leg) traceMessage(k edge.TraceKind, m *message) {
 		return
 	}
 	t := l.event(edge.TraceEvent{Kind: k, Text: describe(m)})
-	t.Message = masked(m)
+	t.Message, t.Wire = masked(m)
 	l.e.trace(t)
 }
 
@@ -66,6 +67,9 @@ func (l *leg) traceControl(k edge.TraceKind, b []byte, flow edge.FlowInfo) {
 	text, body := controlText(b)
 	t := l.event(edge.TraceEvent{Kind: k, Text: "H.245 " + text})
 	t.Flow, t.Message = flow, body
+	if body != nil {
+		t.Wire = framed(b)
+	}
 	l.e.trace(t)
 }
 
@@ -96,15 +100,88 @@ func describe(m *message) string {
 	return text
 }
 
-// masked is the message as JSON; keys pressed and passcodes are not in it.
-func masked(m *message) []byte {
-	u := m.u
-	u.H323UuPdu.H245Control = nil
-	out := jsonOf(struct {
+// masked is the message as JSON, and as it goes over the wire. Keys pressed and
+// passcodes are not in it, nor that by which a password could be sought.
+func masked(m *message) (text, wire []byte) {
+	c := &message{q: hiddenQ931(m.q)}
+	user, err := per.Encode(&m.u)
+	if err == nil {
+		_, err = per.Decode(user, &c.u)
+	}
+	if err != nil {
+		return nil, nil
+	}
+	hide(reflect.ValueOf(&c.u))
+	control := &c.pdu().H245Control
+	*control = slices.DeleteFunc(*control, func(b per.OctetString) bool { _, body := controlText(b); return body == nil })
+	if b, err := c.encode(); err == nil {
+		wire = framed(b)
+	}
+	texts := controlTexts(*control)
+	*control = nil
+	return edge.MaskPasscodes(jsonOf(struct {
 		*h225.H323UserInformation
 		H245 []json.RawMessage `json:"h245,omitempty"`
-	}{&u, controlTexts(m.pdu().H245Control)})
-	return edge.MaskPasscodes(out)
+	}{&c.u, texts})), wire
+}
+
+// framed is a message in its TPKT; nil if it has no room there.
+func framed(b []byte) []byte {
+	out, err := q931.AppendTPKT(nil, b)
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+// hiddenQ931 is a message without passcodes and keys in its elements, and without
+// the user-user part, which is written anew.
+func hiddenQ931(m *q931.Message) *q931.Message {
+	c := *m
+	c.IEs = nil
+	for _, ie := range m.IEs {
+		if ie.ID == q931.Keypad || ie.ID == q931.UserUser {
+			continue
+		}
+		ie.Value = edge.MaskPasscodes(ie.Value)
+		c.IEs = append(c.IEs, ie)
+	}
+	return &c
+}
+
+// secret are the components that are left out: passwords, hashes made with one, and
+// supplementary services, whose numbers may have a passcode in them.
+var secret = map[string]bool{"Password": true, "CryptoTokens": true, "H4501SupplementaryService": true}
+
+// hide takes secrets out of a decoded message.
+func hide(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			hide(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Field(i)
+			switch {
+			case !f.CanSet():
+			case secret[v.Type().Field(i).Name]:
+				f.SetZero()
+			default:
+				hide(f)
+			}
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() != reflect.Uint8 {
+			for i := range v.Len() {
+				hide(v.Index(i))
+			}
+		}
+	case reflect.String:
+		if s := v.String(); strings.Contains(s, "**") {
+			v.SetString(string(edge.MaskPasscodes([]byte(s))))
+		}
+	}
 }
 
 func controlTexts(list []per.OctetString) (out []json.RawMessage) {

@@ -34,12 +34,15 @@ type TraceEvent struct {
 	// the whole of it with secrets masked.
 	Text    string
 	Message []byte
-	Status  int // of the final response, where there was one
-	Reason  core.Reason
-	Trunk   string
-	From    string // calling and called, as shown
-	To      string
-	Info    core.Info // Started, Answered, Ended
+	// Wire is the message as it is in a capture, masked, where Message is not:
+	// a TPKT of H.323.
+	Wire   []byte
+	Status int // of the final response, where there was one
+	Reason core.Reason
+	Trunk  string
+	From   string // calling and called, as shown
+	To     string
+	Info   core.Info // Started, Answered, Ended
 }
 
 // FlowInfo tells the way a message took.

@@ -1,6 +1,6 @@
 // Package capture makes a capture of a call's signalling that Wireshark opens:
 // a pcap file with the addresses and the times that its messages had. They were
-// masked when they were recorded, and what came by TCP or TLS stands in UDP
+// masked when they were recorded, and SIP that came by TCP or TLS stands in UDP
 // datagrams, so that every message is one packet. And it makes the packets of
 // HEPv3, by which a Homer is told of them.
 package capture
@@ -15,7 +15,7 @@ import (
 )
 
 // mostPayload is what an IP packet has room for, with its headers.
-const mostPayload = 65535 - 40 - 8
+const mostPayload = 65535 - 40 - 20
 
 // PCAP is the messages of a ladder as a capture of raw IP packets.
 func PCAP(steps []store.Step) []byte {
@@ -29,12 +29,20 @@ func PCAP(steps []store.Step) []byte {
 	head = le.AppendUint32(head, 65535)
 	head = le.AppendUint32(head, rawIP)
 	out.Write(head)
+	sent := map[[2]netip.AddrPort]uint32{}
 	for _, s := range steps {
 		from, to, ok := ends(s)
-		if !ok || s.Text == "" {
+		if !ok || s.Text == "" && s.Wire == nil {
 			continue
 		}
-		p := packet(from, to, []byte(s.Text))
+		var p []byte
+		if s.Wire == nil {
+			p = packet(from, to, udp, datagram(from, to, []byte(s.Text)))
+		} else {
+			way, back := [2]netip.AddrPort{from, to}, [2]netip.AddrPort{to, from}
+			p = packet(from, to, tcp, segment(from, to, 1+sent[way], 1+sent[back], s.Wire))
+			sent[way] += uint32(min(len(s.Wire), mostPayload))
+		}
 		b := le.AppendUint32(nil, uint32(s.At.Unix()))
 		b = le.AppendUint32(b, uint32(s.At.Nanosecond()))
 		b = le.AppendUint32(b, uint32(len(p)))
@@ -58,33 +66,58 @@ func ends(s store.Step) (from, to netip.AddrPort, ok bool) {
 	return from, to, from.Addr().Is4() == to.Addr().Is4()
 }
 
-// packet is a UDP datagram in its IP packet (RFC 791, RFC 8200, RFC 768).
-func packet(from, to netip.AddrPort, payload []byte) []byte {
+// The protocols of packets, and where their checksums are.
+const (
+	tcp, udp       = 6, 17
+	tcpSum, udpSum = 16, 6
+)
+
+// datagram is one of UDP (RFC 768), without its checksum.
+func datagram(from, to netip.AddrPort, payload []byte) []byte {
 	payload = payload[:min(len(payload), mostPayload)]
 	be := binary.BigEndian
-	udp := be.AppendUint16(nil, from.Port())
-	udp = be.AppendUint16(udp, to.Port())
-	udp = be.AppendUint16(udp, uint16(8+len(payload)))
-	udp = append(be.AppendUint16(udp, 0), payload...)
+	b := be.AppendUint16(be.AppendUint16(nil, from.Port()), to.Port())
+	b = be.AppendUint16(b, uint16(8+len(payload)))
+	return append(be.AppendUint16(b, 0), payload...)
+}
+
+// segment is one of TCP (RFC 9293) in the middle of a connection, without its
+// checksum.
+func segment(from, to netip.AddrPort, seq, ack uint32, payload []byte) []byte {
+	payload = payload[:min(len(payload), mostPayload)]
+	be := binary.BigEndian
+	b := be.AppendUint16(be.AppendUint16(nil, from.Port()), to.Port())
+	b = be.AppendUint32(be.AppendUint32(b, seq), ack)
+	const push, acknowledges = 1 << 3, 1 << 4
+	b = append(b, 5<<4, push|acknowledges, 0xff, 0xff, 0, 0, 0, 0)
+	return append(b, payload...)
+}
+
+// packet is an IP packet (RFC 791, RFC 8200); the checksum of what is in it is
+// filled in.
+func packet(from, to netip.AddrPort, protocol byte, b []byte) []byte {
+	be := binary.BigEndian
 	src, dst := from.Addr().AsSlice(), to.Addr().AsSlice()
-	const protocol, hops = 17, 64
 	pseudo := append(append(bytes.Clone(src), dst...), 0, protocol)
-	pseudo = be.AppendUint16(pseudo, uint16(len(udp)))
-	sum := checksum(append(pseudo, udp...))
-	if sum == 0 {
-		sum = 0xffff
+	sum := checksum(append(be.AppendUint16(pseudo, uint16(len(b))), b...))
+	if protocol == tcp {
+		be.PutUint16(b[tcpSum:], sum)
+	} else {
+		if sum == 0 { // which would say that there is none
+			sum = 0xffff
+		}
+		be.PutUint16(b[udpSum:], sum)
 	}
-	be.PutUint16(udp[6:], sum)
+	const hops = 64
 	if !from.Addr().Is4() {
-		head := be.AppendUint16([]byte{6 << 4, 0, 0, 0}, uint16(len(udp)))
-		head = append(append(append(head, protocol, hops), src...), dst...)
-		return append(head, udp...)
+		head := be.AppendUint16([]byte{6 << 4, 0, 0, 0}, uint16(len(b)))
+		return append(append(append(append(head, protocol, hops), src...), dst...), b...)
 	}
-	head := be.AppendUint16([]byte{4<<4 | 5, 0}, uint16(20+len(udp)))
+	head := be.AppendUint16([]byte{4<<4 | 5, 0}, uint16(20+len(b)))
 	head = append(head, 0, 0, 0, 0, hops, protocol, 0, 0)
 	head = append(append(head, src...), dst...)
 	be.PutUint16(head[10:], checksum(head))
-	return append(head, udp...)
+	return append(head, b...)
 }
 
 // checksum is the Internet's (RFC 1071).
@@ -115,10 +148,5 @@ type Meta struct {
 // Kind of payload, as HEP numbers them.
 type Kind uint8
 
-// The kinds that are sent.
-const (
-	SIP  Kind = 1
-	RTCP Kind = 5 // as JSON
-	H225 Kind = 3
-	Log  Kind = 100
-)
+// SIP is the only one that is sent.
+const SIP Kind = 1

@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"log/slog"
 	"maps"
 	"net"
@@ -41,7 +42,7 @@ func shark(t *testing.T, pcap []byte, args ...string) string {
 	if err := os.WriteFile(file, pcap, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, append([]string{"-r", file, "-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-T", "fields", "-E", "separator=|"}, args...)...)
+	cmd := exec.Command(program, append([]string{"-r", file, "-o", "udp.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-T", "fields", "-E", "separator=|"}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -58,6 +59,27 @@ func TestWiresharkReadsACall(t *testing.T) {
 		"1772712001.123456789||2001:db8::1|5061||SIP/2.0 100 Trying|one@example.org|1|\n"
 	if got != want {
 		t.Errorf("Wireshark reads\n%swant\n%s", got, want)
+	}
+}
+
+// A call of H.323 as it was recorded: its messages are TPKTs in a TCP stream.
+func TestWiresharkReadsAnH323Call(t *testing.T) {
+	b, err := os.ReadFile("../../testdata/calls/H.323-without-encryption.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r struct{ Ladder struct{ Steps []store.Step } }
+	if err := json.Unmarshal(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(strings.TrimSpace(shark(t, PCAP(r.Ladder.Steps), "-e", "q931.message_type", "-e", "h225.h323_message_body", "-e", "h225.guid", "-e", "tcp.checksum.status", "-e", "_ws.malformed")), "\n")
+	if len(got) < 2 || !strings.HasPrefix(got[0], "0x05|0|") || !strings.HasPrefix(got[len(got)-1], "0x5a|5|") {
+		t.Errorf("Wireshark reads %q, want SETUP and, last, RELEASE COMPLETE", got)
+	}
+	for _, line := range got {
+		if f := strings.Split(line, "|"); f[4] != "" || f[2] != strings.Split(got[0], "|")[2] {
+			t.Errorf("Wireshark reads %q", line)
+		}
 	}
 }
 

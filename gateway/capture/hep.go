@@ -53,8 +53,8 @@ type Exporter struct {
 	agent uint32
 	queue chan []byte
 	// Lost counts messages that were not sent.
-	Lost atomic.Uint64
-	done chan struct{}
+	Lost       atomic.Uint64
+	stop, done chan struct{}
 }
 
 // exportQueue is how many messages may wait to be sent.
@@ -66,18 +66,29 @@ func NewExporter(to string, agent uint32, log *slog.Logger) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{conn: conn, agent: agent, queue: make(chan []byte, exportQueue), done: make(chan struct{})}
-	go func() {
-		defer close(e.done)
-		for b := range e.queue {
-			if _, err := conn.Write(b); err != nil {
-				if e.Lost.Add(1) == 1 {
-					log.Warn("a message for Homer was not sent", "to", to, "error", err)
-				}
-			}
-		}
-	}()
+	e := &Exporter{conn: conn, agent: agent, queue: make(chan []byte, exportQueue), stop: make(chan struct{}), done: make(chan struct{})}
+	go e.run(log)
 	return e, nil
+}
+
+func (e *Exporter) run(log *slog.Logger) {
+	defer close(e.done)
+	send := func(b []byte) {
+		if _, err := e.conn.Write(b); err != nil && e.Lost.Add(1) == 1 {
+			log.Warn("a message for Homer was not sent", "to", e.conn.RemoteAddr(), "error", err)
+		}
+	}
+	for {
+		select {
+		case b := <-e.queue:
+			send(b)
+		case <-e.stop:
+			for range len(e.queue) {
+				send(<-e.queue)
+			}
+			return
+		}
+	}
 }
 
 // Send queues a message.
@@ -93,9 +104,9 @@ func (e *Exporter) Send(m Meta, payload []byte) {
 	}
 }
 
-// Close sends what waits, and ends.
+// Close sends what waits, and ends; what comes later is left.
 func (e *Exporter) Close() error {
-	close(e.queue)
+	close(e.stop)
 	<-e.done
 	return e.conn.Close()
 }

@@ -198,8 +198,8 @@ func (d *dialog) final(method string) string {
 	for {
 		select {
 		case m := <-d.heard:
-			if !strings.Contains(field(m, "Call-ID"), d.id) || !strings.HasSuffix(field(m, "CSeq"), method) {
-				continue
+			if !strings.Contains(field(m, "Call-ID"), d.id) || field(m, "CSeq") != fmt.Sprintf("%d %s", d.cseq, method) {
+				continue // another's, or repeated
 			}
 			if _, body, ok := strings.Cut(m, "\r\n\r\n"); ok && strings.Contains(body, "m=audio") {
 				d.answeredWith(body)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bridgehead/core"
@@ -26,6 +27,8 @@ type Book struct {
 	// Notify is told when a call begins and ends; it must not block. Set it
 	// before the first call.
 	Notify func(store.Call)
+
+	lost atomic.Uint64
 
 	mu   sync.Mutex
 	open map[string]*store.Call // by leg ID
@@ -126,6 +129,7 @@ func (b *Book) queue(c store.Call) {
 	case b.save <- c:
 	default:
 		delete(b.unwritten, c.ID)
+		b.lost.Add(1)
 		b.log.Warn("call record lost: the disk is too slow", "call", c.ID)
 	}
 }
@@ -197,11 +201,11 @@ func climb(c *store.Call, s store.Step) {
 	c.Ladder = append(c.Ladder, s)
 	bytes := 0
 	for _, s := range c.Ladder {
-		bytes += len(s.Text)
+		bytes += len(s.Text) + len(s.Wire)
 	}
 	for len(c.Ladder) > maxSteps || bytes > maxBytes {
 		at := min(firstKept, len(c.Ladder)-2)
-		bytes -= len(c.Ladder[at].Text)
+		bytes -= len(c.Ladder[at].Text) + len(c.Ladder[at].Wire)
 		c.Ladder = slices.Delete(c.Ladder, at, at+1)
 		c.Detail.LeftOut++
 	}
@@ -299,6 +303,22 @@ func (b *Book) Refused(call core.Call, r core.Reason, status int) {
 	b.Begin(call)
 	b.Update(call.Info.ID, func(c *store.Call) { c.Detail.Status = status })
 	b.End(call.Info, r)
+}
+
+// Lost counts the records that the disk was too slow for.
+func (b *Book) Lost() uint64 { return b.lost.Load() }
+
+// Count gives the number of calls under way by protocol and direction.
+func (b *Book) Count() map[[2]string]int {
+	n := map[[2]string]int{}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.open {
+		if c.Protocol != "" {
+			n[[2]string{c.Protocol, c.Direction}]++
+		}
+	}
+	return n
 }
 
 // Open lists the calls under way, newest first.

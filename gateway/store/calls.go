@@ -110,6 +110,7 @@ type Step struct {
 	Network string    `json:"network,omitempty" doc:"udp, tcp, tls, wss"`
 	What    string    `json:"what" doc:"method or status, or what happened: routed, refused, media, alarm, end and the like"`
 	Text    string    `json:"text,omitempty" doc:"the message, secrets masked, or the rest in words"`
+	Wire    []byte    `json:"wire,omitempty" doc:"the message in octets, masked, where it is no text: a TPKT of H.323"`
 }
 
 // SaveCall writes a record, or overwrites it by its ID.

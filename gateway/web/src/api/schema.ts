@@ -2792,6 +2792,8 @@ export interface components {
             to?: string;
             /** @description method or status, or what happened: routed, refused, media, alarm, end and the like */
             what: string;
+            /** @description the message in octets, masked, where it is no text: a TPKT of H.323 */
+            wire?: string;
         };
         Template: {
             asks: string[];

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"bridgehead/config"
+	"bridgehead/core"
+	"bridgehead/core/edge"
+	"bridgehead/sip"
+)
+
+// loopback is a gateway on free ports of this machine, not yet serving.
+func loopback(t *testing.T, flags ...string) *gateway {
+	t.Helper()
+	set := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	config.Flags(set)
+	args := append([]string{"--data", t.TempDir(), "--rtp.bind", "127.0.0.1", "--rtp.advertise", "127.0.0.1", "--listen.turns", ""}, flags...)
+	for _, l := range []string{"https", "webrtc", "webrtc_tcp", "sips", "sip", "turn", "h323", "h323_tls", "ras", "bfcp"} {
+		args = append(args, "--listen."+l, "127.0.0.1:0")
+	}
+	if err := set.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load("", set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := newGateway(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.close)
+	return g
+}
+
+// line gives the gateway a trunk to this machine.
+func (g *gateway) line(t *testing.T) {
+	t.Helper()
+	c := sip.TrunkConfig{Name: "line", Enabled: true, Mode: sip.Static, Transport: "udp", Host: "127.0.0.1", Port: 9, Sources: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Check: -1}
+	if err := g.sip.SetTrunks([]sip.TrunkConfig{c}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dashboard is what the test needs of docs/grafana/bridgehead.json.
+type dashboard struct {
+	Panels []struct {
+		Title   string
+		Targets []struct{ Expr string }
+	}
+}
+
+// Every metric that the dashboard asks for is there, with the labels that it
+// groups by; and those of calls have few values.
+func TestDashboardAsksForWhatThereIs(t *testing.T) {
+	g := loopback(t)
+	g.line(t)
+	who := core.Info{ID: "a", Protocol: core.PSTN, Direction: core.In}
+	g.book.Begin(core.Call{Info: core.Info{ID: "b", Protocol: core.SIP, Direction: core.In}, To: "7001"})
+	g.book.Begin(core.Call{Info: who, To: "+15550100", Trunk: "line"})
+	g.trace(edge.TraceEvent{Kind: edge.Answered, Protocol: core.SIP, Leg: "a", Time: time.Now()})
+	who.AudioStats = core.Stats{Codec: "PCMA", PacketsReceived: 1000}
+	g.book.End(who, core.Reason{Code: core.Normal})
+	families, err := g.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{}
+	for _, f := range families {
+		var names []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			names = append(names, l.GetName())
+		}
+		for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
+			labels[f.GetName()+suffix] = strings.Join(append(names, "le"), " ")
+		}
+	}
+	b, err := os.ReadFile("../docs/grafana/bridgehead.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d dashboard
+	if err := json.Unmarshal(b, &d); err != nil || len(d.Panels) < 10 {
+		t.Fatalf("%d panels, %v", len(d.Panels), err)
+	}
+	metric, by := regexp.MustCompile(`bridgehead_\w+`), regexp.MustCompile(`by \(([^)]*)\)`)
+	for _, p := range d.Panels {
+		for _, target := range p.Targets {
+			names := metric.FindAllString(target.Expr, -1)
+			if len(names) == 0 {
+				t.Errorf("%s asks for nothing of ours: %s", p.Title, target.Expr)
+			}
+			for _, name := range names {
+				if _, there := labels[name]; !there {
+					t.Errorf("%s asks for %s, which there is not", p.Title, name)
+				}
+			}
+			for _, group := range by.FindAllStringSubmatch(target.Expr, -1) {
+				for _, l := range strings.Split(group[1], ", ") {
+					if len(names) > 0 && !strings.Contains(" "+labels[names[0]]+" ", " "+l+" ") {
+						t.Errorf("%s groups %s by %s, which has %s", p.Title, names[0], l, labels[names[0]])
+					}
+				}
+			}
+		}
+	}
+}
+
+// Homer gets every SIP message, masked as in ladders.
+func TestHomerIsTold(t *testing.T) {
+	homer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer homer.Close()
+	g := loopback(t, "--homer.server", homer.LocalAddr().String())
+	peer, err := net.Dial("udp", g.addresses()["sip_udp"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	g.line(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { _ = g.sip.Serve(ctx, g.plan) }()
+	const options = "OPTIONS sip:7001**13579@x SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK1;rport\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:7001@x>\r\nCall-ID: told\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+	if _, err := peer.Write([]byte(options)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 65536)
+	for _, want := range []string{"OPTIONS sip:7001*****@x SIP/2.0", "SIP/2.0 200 OK"} {
+		_ = homer.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, err := homer.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(b[:n]); !strings.HasPrefix(got, "HEP3") || !strings.Contains(got, want) || !strings.Contains(got, "told") || strings.Contains(got, "13579") {
+			t.Errorf("Homer got %q, want %s", got, want)
+		}
+	}
+}
