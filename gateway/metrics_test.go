@@ -47,7 +47,7 @@ func loopback(t *testing.T, flags ...string) *gateway {
 // line gives the gateway a trunk to this machine.
 func (g *gateway) line(t *testing.T) {
 	t.Helper()
-	c := sip.TrunkConfig{Name: "line", Enabled: true, Mode: sip.Static, Transport: "udp", Host: "127.0.0.1", Port: 9, Sources: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Check: -1}
+	c := sip.TrunkConfig{Name: "line", Enabled: true, Mode: sip.Static, Transport: "udp", Host: "127.0.0.1", Port: 9, Sources: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, CheckEvery: -1}
 	if err := g.sip.SetTrunks([]sip.TrunkConfig{c}); err != nil {
 		t.Fatal(err)
 	}
