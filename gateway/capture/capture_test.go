@@ -129,6 +129,26 @@ func TestHomerReadsAMessage(t *testing.T) {
 	}
 }
 
+// What Kamailio's siptrace sent of a message is, to the octet, what we send of it.
+func TestHEPIsKamailios(t *testing.T) {
+	theirs, err := os.ReadFile("../../testdata/hep/kamailio-5.6.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunks, be := map[uint16][]byte{}, binary.BigEndian
+	for at := 6; at < len(theirs); at += int(be.Uint16(theirs[at+4:])) {
+		chunks[be.Uint16(theirs[at+2:])] = theirs[at+6 : at+int(be.Uint16(theirs[at+4:]))]
+	}
+	place := func(ip, port uint16) netip.AddrPort {
+		a, _ := netip.AddrFromSlice(chunks[ip])
+		return netip.AddrPortFrom(a, be.Uint16(chunks[port]))
+	}
+	m := Meta{At: time.Unix(int64(be.Uint32(chunks[9])), int64(be.Uint32(chunks[10]))*1000), From: place(3, 7), To: place(4, 8), Network: "udp", Kind: SIP, Agent: 2026}
+	if ours := HEP(m, chunks[15]); !bytes.Equal(ours, theirs) {
+		t.Errorf("ours   %q\ntheirs %q", ours, theirs)
+	}
+}
+
 // A Homer that is away holds nobody up.
 func TestExportNeverWaits(t *testing.T) {
 	e := &Exporter{queue: make(chan []byte, 1)}
