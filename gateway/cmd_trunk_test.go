@@ -48,7 +48,7 @@ func TestTrunksAreMadeAndChangedFromTheShell(t *testing.T) {
 	if out, err := shell(t, dir, "add", "other", "--host", "127.0.0.1:1", "--check"); err == nil {
 		t.Error(out)
 	}
-	for _, bad := range [][]string{{"--ptime", "7"}, {"--template", "none"}, {"--tls-ca", "/does/not/exist"}, {"--rates", "x"}} {
+	for _, bad := range [][]string{{"--ptime", "7"}, {"--tls-min", "1.1"}, {"--number-format", "roman"}, {"--strip-in", "-1"}, {"--digest", "ROT13"}, {"--prack", "maybe"}, {"--expires", "5"}, {"--template", "none"}, {"--tls-ca", "/does/not/exist"}, {"--rates", "x"}} {
 		if out, err := shell(t, dir, append([]string{"add", "bad", "--host", "x"}, bad...)...); err == nil {
 			t.Errorf("%v passed: %s", bad, out)
 		}

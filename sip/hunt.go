@@ -98,11 +98,16 @@ func (l *leg) unheeded() {
 // server has all the time of RFC 3261.
 func (l *leg) hunt(ctx context.Context, targets []target) news {
 	n := news{err: core.Reason{Code: core.Unreachable, Detail: "no server"}}
+	until := time.Now().Add(dialTime)
 	for i := 0; i < max(len(targets), 1); i++ {
 		patience := time.Duration(0)
 		switch {
 		case l.trunk != nil && len(targets) > 0:
-			patience = max(dialTime/time.Duration(len(targets)), time.Second)
+			left := time.Until(until)
+			if left <= 0 {
+				return n
+			}
+			patience = max(left/time.Duration(len(targets)-i), time.Second)
 		case i+1 < len(targets):
 			patience = dialTime
 		}

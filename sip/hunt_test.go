@@ -78,6 +78,28 @@ func TestConnectionClosesWhileItRings(t *testing.T) {
 	})
 }
 
+// However many servers a trunk has, they do not keep its caller for longer.
+func TestManySilentServersAreLeftTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r := newWorld(t), &testRoom{}
+		z := memDNS{}
+		for i := range 12 {
+			host := "s" + itoa(i)
+			z["_sip._udp.carrier.example SRV"] = append(z["_sip._udp.carrier.example SRV"], itoa(i)+" 0 5060 "+host+".")
+			z[host+" A"] = []string{"10.0.1." + itoa(i+1)}
+		}
+		e := w.edge(bIP, Options{Resolver: z}, r, "udp")
+		defer e.stop()
+		if err := e.SetTrunks([]TrunkConfig{{Name: "peer", Enabled: true, Mode: Static, Transport: "udp", Host: "carrier.example", CheckEvery: -1}}); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if d := <-dialScripted(e, r); core.ReasonOf(d.err).Code != core.Unreachable || time.Since(begun) != dialTime {
+			t.Error(d.err, time.Since(begun))
+		}
+	})
+}
+
 // The end of the caller's patience ends a call that rings.
 func TestCallThatNobodyAnswersIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

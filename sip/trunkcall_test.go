@@ -269,3 +269,20 @@ func TestCallersNumberIsLookedForInOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestNothingIsHeardBeforeTheAnswer(t *testing.T) {
+	for _, off := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w, r := newWorld(t), &testRoom{hold: true} // seated, not answered
+			e, p := trunkWith(w, r, func(c *TrunkConfig) { c.NoEarlyMedia = off })
+			defer e.stop()
+			p.send(inviteText{branch: "i1", body: sdpBody("30000", "sendrecv")}.String())
+			p.expect("SIP/2.0 100")
+			if early := strings.HasPrefix(p.read(), "SIP/2.0 183"); early == off {
+				t.Errorf("early media %v", early)
+			}
+			p.send(inviteText{method: "CANCEL", branch: "i1"}.String())
+			p.expect("SIP/2.0 487")
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,7 +52,10 @@ func Config(t store.Trunk, country string) (sip.TrunkConfig, error) {
 	}
 	f := format(t, country)
 	c.NumberIn, c.NumberOut, c.Version = f.In, f.Out, fmt.Sprint(f)
-	return c, errors.Join(check(t), c.Check())
+	if err := check(t); err != nil {
+		return c, err
+	}
+	return c, c.Check()
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
@@ -75,8 +79,15 @@ func hostPort(at string) (string, int) {
 
 // check looks at what the SIP edge does not see.
 func check(t store.Trunk) error {
+	one := func(v string, of ...string) bool { return v == "" || slices.Contains(of, v) }
 	switch {
-	case t.Expires != 0 && t.Expires < 60:
+	case min(t.Strip, t.StripIn, t.Ptime, t.MinSE, t.MediaTimeout, t.HoldTimeout, t.MaxDuration, t.DailyMinutes, t.MaxChannels, t.CallsPerSecond, t.Priority, t.Weight) < 0:
+		return errors.New("a number is below 0 that can't be")
+	case !one(t.TLSMin, "1.2", "1.3"):
+		return errors.New("tls_min must be 1.2 or 1.3")
+	case !one(t.NumberFormat, "e164", "digits", "international", "national"):
+		return errors.New("number_format must be e164, digits, international or national")
+	case t.Expires != 0 && (t.Expires < 60 || t.Expires > 7200):
 		return errors.New("expires must be 60 to 7200 seconds")
 	case t.InUsername != "" && t.InPassword == "":
 		return errors.New("in_password is missing: calls in are to prove it")

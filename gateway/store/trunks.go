@@ -51,12 +51,12 @@ type TrunkSettings struct {
 type TrunkOptions struct {
 	OutboundProxy string `json:"outbound_proxy,omitempty" maxLength:"255" doc:"host, with :port, that requests are sent to in place of the trunk's host"`
 	AuthUser      string `json:"auth_user,omitempty" maxLength:"255" doc:"user name for digest, where it is not username"`
-	Digest        string `json:"digest,omitempty" enum:"MD5,SHA-256" doc:"the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5"`
+	Digest        string `json:"digest,omitempty" pattern:"^(MD5|SHA-256)?$" doc:"the only algorithm of digest, both ways, MD5 or SHA-256; both when empty. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5"`
 	InUsername    string `json:"in_username,omitempty" maxLength:"64" doc:"user name that calls in must prove by digest, besides coming from source; empty: none"`
 	Expires       int    `json:"expires,omitempty" minimum:"0" maximum:"7200" doc:"seconds that a registration is asked for, 60 to 7200; 0: 3600"`
 	Check         int    `json:"options_interval,omitempty" minimum:"-1" maximum:"3600" doc:"seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none"`
 
-	TLSMin         string   `json:"tls_min,omitempty" enum:"1.2,1.3" doc:"lowest version of TLS; 1.2 when missing"`
+	TLSMin         string   `json:"tls_min,omitempty" pattern:"^(1[.][23])?$" doc:"lowest version of TLS, 1.2 or 1.3; 1.2 when empty"`
 	TLSServerName  string   `json:"tls_server_name,omitempty" maxLength:"255" doc:"name that the certificate must have, where it is not the host"`
 	TLSALPN        []string `json:"tls_alpn,omitempty" maxItems:"4" doc:"protocols offered in the handshake (ALPN)"`
 	TLSCA          string   `json:"tls_ca,omitempty" maxLength:"65536" doc:"PEM certificates that vouch for the far end; empty: the system's"`
@@ -66,7 +66,7 @@ type TrunkOptions struct {
 	Ptime          int      `json:"ptime,omitempty" minimum:"0" maximum:"60" doc:"milliseconds of sound in a packet, 10 to 60; 0: 20"`
 	DTMF           []string `json:"dtmf,omitempty" maxItems:"3" doc:"ways in which keys are taken: rfc4733, info, inband; empty: all"`
 	NoEarlyMedia   bool     `json:"no_early_media,omitempty" doc:"nothing is spoken before the answer"`
-	Prack          string   `json:"prack,omitempty" enum:"auto,required,never" doc:"acknowledgement of provisional responses (RFC 3262); auto when missing"`
+	Prack          string   `json:"prack,omitempty" pattern:"^(auto|required|never)?$" doc:"acknowledgement of provisional responses (RFC 3262): auto, required or never; auto when empty"`
 	SessionExpires int      `json:"session_expires,omitempty" minimum:"-1" maximum:"86400" doc:"seconds of the session timer (RFC 4028); 0: 1800, -1: none"`
 	MinSE          int      `json:"min_se,omitempty" minimum:"0" maximum:"86400" doc:"least seconds of it agreed to; 0: 90"`
 	MediaTimeout   int      `json:"rtp_timeout,omitempty" minimum:"0" maximum:"3600" doc:"seconds without sound after which a call is ended; 0: as configured"`
@@ -74,7 +74,7 @@ type TrunkOptions struct {
 	Advertise      string   `json:"advertise,omitempty" maxLength:"45" doc:"address told to this trunk; empty: as configured, or that of the interface"`
 	DSCP           int      `json:"dscp,omitempty" minimum:"0" maximum:"63" doc:"mark of media packets; 0: 46, expedited forwarding"`
 
-	NumberFormat  string            `json:"number_format,omitempty" enum:"e164,digits,international,national" doc:"how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing"`
+	NumberFormat  string            `json:"number_format,omitempty" pattern:"^(e164|digits|international|national)?$" doc:"how numbers are written to the trunk: e164 (+4930…), digits (4930…), international (004930…) or national (030…); e164 when empty"`
 	StripIn       int               `json:"strip_in,omitempty" minimum:"0" maximum:"16" doc:"characters cut off numbers that come in"`
 	PrefixIn      string            `json:"prefix_in,omitempty" maxLength:"16" doc:"put before numbers that come in"`
 	CallerSources []string          `json:"caller_id_sources,omitempty" maxItems:"3" doc:"where a caller's number is looked for: pai, rpid, from; empty: in that order"`

@@ -2645,11 +2645,8 @@ export interface components {
              * @description minutes of calls out on one day of UTC; 0: no limit
              */
             daily_minutes?: number;
-            /**
-             * @description the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5
-             * @enum {string}
-             */
-            digest?: "MD5" | "SHA-256";
+            /** @description the only algorithm of digest, both ways, MD5 or SHA-256; both when empty. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5 */
+            digest?: string;
             /**
              * Format: int64
              * @description mark of media packets; 0: 46, expedited forwarding
@@ -2704,11 +2701,8 @@ export interface components {
             name?: string;
             /** @description nothing is spoken before the answer */
             no_early_media?: boolean;
-            /**
-             * @description how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing
-             * @enum {string}
-             */
-            number_format?: "e164" | "digits" | "international" | "national";
+            /** @description how numbers are written to the trunk: e164 (+4930…), digits (4930…), international (004930…) or national (030…); e164 when empty */
+            number_format?: string;
             /**
              * Format: int64
              * @description seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none
@@ -2719,11 +2713,8 @@ export interface components {
             /** @description enable although the check has not passed */
             override_check?: boolean;
             password?: string;
-            /**
-             * @description acknowledgement of provisional responses (RFC 3262); auto when missing
-             * @enum {string}
-             */
-            prack?: "auto" | "required" | "never";
+            /** @description acknowledgement of provisional responses (RFC 3262): auto, required or never; auto when empty */
+            prack?: string;
             prefix?: string;
             /** @description put before numbers that come in */
             prefix_in?: string;
@@ -2772,11 +2763,8 @@ export interface components {
             tls_certificate?: string;
             /** @description PEM private key of tls_certificate */
             tls_key?: string;
-            /**
-             * @description lowest version of TLS; 1.2 when missing
-             * @enum {string}
-             */
-            tls_min?: "1.2" | "1.3";
+            /** @description lowest version of TLS, 1.2 or 1.3; 1.2 when empty */
+            tls_min?: string;
             /** @description name that the certificate must have, where it is not the host */
             tls_server_name?: string;
             /** @enum {string} */
@@ -2802,11 +2790,8 @@ export interface components {
              * @description minutes of calls out on one day of UTC; 0: no limit
              */
             daily_minutes?: number;
-            /**
-             * @description the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5
-             * @enum {string}
-             */
-            digest?: "MD5" | "SHA-256";
+            /** @description the only algorithm of digest, both ways, MD5 or SHA-256; both when empty. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5 */
+            digest?: string;
             /**
              * Format: int64
              * @description mark of media packets; 0: 46, expedited forwarding
@@ -2851,11 +2836,8 @@ export interface components {
             mode: string;
             /** @description nothing is spoken before the answer */
             no_early_media?: boolean;
-            /**
-             * @description how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing
-             * @enum {string}
-             */
-            number_format?: "e164" | "digits" | "international" | "national";
+            /** @description how numbers are written to the trunk: e164 (+4930…), digits (4930…), international (004930…) or national (030…); e164 when empty */
+            number_format?: string;
             /**
              * Format: int64
              * @description seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none
@@ -2864,11 +2846,8 @@ export interface components {
             /** @description host, with :port, that requests are sent to in place of the trunk's host */
             outbound_proxy?: string;
             override_check: boolean;
-            /**
-             * @description acknowledgement of provisional responses (RFC 3262); auto when missing
-             * @enum {string}
-             */
-            prack?: "auto" | "required" | "never";
+            /** @description acknowledgement of provisional responses (RFC 3262): auto, required or never; auto when empty */
+            prack?: string;
             prefix?: string;
             /** @description put before numbers that come in */
             prefix_in?: string;
@@ -2914,11 +2893,8 @@ export interface components {
             tls_ca?: string;
             /** @description PEM chain of the certificate shown to the far end; its key is tls_key */
             tls_certificate?: string;
-            /**
-             * @description lowest version of TLS; 1.2 when missing
-             * @enum {string}
-             */
-            tls_min?: "1.2" | "1.3";
+            /** @description lowest version of TLS, 1.2 or 1.3; 1.2 when empty */
+            tls_min?: string;
             /** @description name that the certificate must have, where it is not the host */
             tls_server_name?: string;
             transport: string;
@@ -2946,11 +2922,8 @@ export interface components {
              */
             daily_minutes?: number;
             detail?: string;
-            /**
-             * @description the only algorithm of digest, both ways; both when missing. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5
-             * @enum {string}
-             */
-            digest?: "MD5" | "SHA-256";
+            /** @description the only algorithm of digest, both ways, MD5 or SHA-256; both when empty. Some peers, Kamailio among them, give up on a challenge that offers SHA-256 beside MD5 */
+            digest?: string;
             /**
              * Format: int64
              * @description mark of media packets; 0: 46, expedited forwarding
@@ -3000,11 +2973,8 @@ export interface components {
             name: string;
             /** @description nothing is spoken before the answer */
             no_early_media?: boolean;
-            /**
-             * @description how numbers are written to the trunk: +4930…, 4930…, 004930…, 030…; e164 when missing
-             * @enum {string}
-             */
-            number_format?: "e164" | "digits" | "international" | "national";
+            /** @description how numbers are written to the trunk: e164 (+4930…), digits (4930…), international (004930…) or national (030…); e164 when empty */
+            number_format?: string;
             /**
              * Format: int64
              * @description seconds between two OPTIONS, by which a trunk is found up or down; 0: 30, -1: none
@@ -3013,11 +2983,8 @@ export interface components {
             /** @description host, with :port, that requests are sent to in place of the trunk's host */
             outbound_proxy?: string;
             override_check: boolean;
-            /**
-             * @description acknowledgement of provisional responses (RFC 3262); auto when missing
-             * @enum {string}
-             */
-            prack?: "auto" | "required" | "never";
+            /** @description acknowledgement of provisional responses (RFC 3262): auto, required or never; auto when empty */
+            prack?: string;
             prefix?: string;
             /** @description put before numbers that come in */
             prefix_in?: string;
@@ -3064,11 +3031,8 @@ export interface components {
             tls_ca?: string;
             /** @description PEM chain of the certificate shown to the far end; its key is tls_key */
             tls_certificate?: string;
-            /**
-             * @description lowest version of TLS; 1.2 when missing
-             * @enum {string}
-             */
-            tls_min?: "1.2" | "1.3";
+            /** @description lowest version of TLS, 1.2 or 1.3; 1.2 when empty */
+            tls_min?: string;
             /** @description name that the certificate must have, where it is not the host */
             tls_server_name?: string;
             transport: string;

@@ -76,6 +76,8 @@ function EditMeeting({ number, name, saved }: { number: string; name: string; sa
 
 const transports: [string, string][] = [["tls", "TLS"], ["udp", "UDP"], ["tcp", "TCP"]];
 
+const formats: [string, string][] = [["e164", "+4930…"], ["digits", "4930…"], ["international", "004930…"], ["national", "030…"]];
+
 const trunkInputs: Input[] = [
   { name: "name", label: f.name, required: true },
   { name: "mode", label: f.mode, type: "select", options: Object.entries(t.console.modes) },
@@ -84,8 +86,15 @@ const trunkInputs: Input[] = [
   { name: "source", label: f.source, type: "list", hint: t.hints.source },
   { name: "username", label: f.username },
   { name: "password", label: f.password, type: "password" },
+  { name: "auth_user", label: f.auth_user, hint: t.hints.authUser },
+  { name: "realm", label: f.realm, hint: t.hints.realm },
+  { name: "outbound_proxy", label: f.outbound_proxy, hint: t.hints.proxy },
   { name: "country", label: f.country, pattern: "[A-Z]{2}" },
+  { name: "number_format", label: f.number_format, type: "select", options: formats },
+  { name: "caller_id", label: f.caller_id, hint: t.hints.e164 },
+  { name: "priority", label: f.priority, type: "number", hint: t.hints.priority },
   { name: "max_channels", label: f.max_channels, type: "number", hint: t.hints.max },
+  { name: "daily_minutes", label: f.daily_minutes, type: "number", hint: t.hints.max },
   { name: "enabled", label: f.enabled, type: "checkbox", value: true },
   { name: "override_check", label: f.override_check, type: "checkbox" },
 ];
