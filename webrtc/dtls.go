@@ -85,7 +85,7 @@ func dtlsOptions(cert tls.Certificate, logs logFactory) []dtls.ServerOption {
 	return []dtls.ServerOption{
 		dtls.WithCertificates(cert), dtls.WithClientAuth(dtls.RequireAnyClientCert), dtls.WithInsecureSkipVerify(true),
 		dtls.WithSRTPProtectionProfiles(profiles...), dtls.WithInsecureSkipVerifyHello(true),
-		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret), dtls.WithLoggerFactory(logs),
+		dtls.WithLoggerFactory(logs),
 	}
 }
 
@@ -195,7 +195,7 @@ func (p *peer) secured(k *keys, conn *dtls.Conn) {
 	p.taking.Lock()
 	p.keys.Store(k)
 	early := p.early
-	p.early = nil
+	p.early, p.begun = nil, true
 	p.taking.Unlock()
 	for _, b := range early {
 		p.take(b, core.Now())
@@ -207,7 +207,7 @@ func (p *peer) secured(k *keys, conn *dtls.Conn) {
 // keep holds a packet that has come before the keys: the client has them first.
 // taking is held.
 func (p *peer) keep(b []byte) {
-	if len(p.early) < maxEarly && p.records != nil {
+	if len(p.early) < maxEarly && p.records != nil && !p.begun {
 		p.early = append(p.early, append(make([]byte, 0, udp.MaxPacket), b...))
 	}
 }

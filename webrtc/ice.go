@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -93,6 +94,8 @@ func (c *checker) answer(b []byte, from netip.AddrPort, find func(user string) *
 	if a = find(ours); a == nil || a.key.Check(m) != nil {
 		return nil, nil
 	}
+	// What is not authentic is not there (RFC 8489, section 14.5).
+	m.Attributes = m.Attributes[:slices.IndexFunc(m.Attributes, func(x stun.RawAttribute) bool { return x.Type == stun.AttrMessageIntegrity })]
 	body := []stun.Setter{
 		stun.BindingSuccess, stun.NewTransactionIDSetter(m.TransactionID),
 		&stun.XORMappedAddress{IP: net.IP(from.Addr().AsSlice()), Port: int(from.Port())}, a.key, stun.Fingerprint,
@@ -115,17 +118,14 @@ func (c *checker) wish() (nominated bool, priority uint32) {
 	return c.in.Contains(stun.AttrUseCandidate), priority
 }
 
-// checked notes a check that was answered and takes its way if that is the best:
-// any until one is nominated, and then the one nominated last unless its
-// priority is lower (RFC 8445, section 8.1.1), the present one works and is of
-// the same generation.
+// checked notes a check that was answered, and takes its way if that is better.
 func (p *peer) checked(w *way, a *agent, nominated bool, priority uint32) {
 	now := core.Now()
 	w.heard.Store(int64(now))
 	p.waysMu.Lock()
 	w.agent, w.priority, w.nominated = a, priority, w.nominated || nominated
 	best := p.way.Load()
-	chosen := best == nil || nominated && w != best && (!best.nominated || best.agent != a || priority >= best.priority || best.silent(now) > wayTimeout)
+	chosen := best == nil || nominated && w != best && w.better(best, a == p.ice[0], now)
 	if chosen {
 		p.way.Store(w)
 	}
@@ -134,6 +134,19 @@ func (p *peer) checked(w *way, a *agent, nominated bool, priority uint32) {
 		p.leg.noted("ICE connected: %s over %s", w.from, w.network())
 	}
 	p.judge()
+}
+
+// better tells whether a way that was nominated takes the place of another (RFC
+// 8445, section 8.1.1): of one that is of a generation before, was not nominated,
+// is of no higher priority, or is silent.
+func (w *way) better(than *way, current bool, now time.Duration) bool {
+	switch {
+	case than.silent(now) > wayTimeout:
+		return true
+	case than.agent != w.agent:
+		return current
+	}
+	return !than.nominated || w.priority >= than.priority
 }
 
 // addWay remembers one more, and forgets the one silent for longest if they are

@@ -144,7 +144,8 @@ func (c *sharedContext) Open(b []byte, _ int) ([]byte, error) {
 func (c *sharedContext) sealRTCP(b []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ctx.EncryptRTCP(nil, b, nil)
+	sealed, err := c.ctx.EncryptRTCP(nil, b, nil)
+	return append(b[:0], sealed...), err
 }
 
 func (c *sharedContext) openRTCP(b []byte) ([]byte, error) {

@@ -45,6 +45,7 @@ type peer struct {
 	taking   sync.Mutex
 	records  *records
 	early    [][]byte // came before the keys
+	begun    bool     // there have been keys
 	streams  map[uint32]bound
 	declared map[uint32]string
 	contact  opener // of SSRCs not known yet
@@ -307,11 +308,6 @@ func (p *peer) close() {
 	}
 	p.leg.edge.port.forget(p)
 	p.way.Store(nil)
-	for _, w := range p.allWays() {
-		if w.tcp != nil {
-			w.tcp.close()
-		}
-	}
 }
 
 // writeRTCP sends reports and feedback.
@@ -324,16 +320,18 @@ func (p *peer) writeRTCP(packets []rtcp.Packet) {
 	if err != nil || len(plain) > udp.MaxPacket-srtp.TagLen-8 {
 		return
 	}
-	b, err := k.sealRTCP(append(make([]byte, 0, udp.MaxPacket), plain...))
-	if err != nil {
-		return
-	}
 	if w.tcp != nil {
-		w.tcp.write(b)
+		if b, err := k.sealRTCP(append(make([]byte, 0, len(plain)+srtp.TagLen+8), plain...)); err == nil {
+			w.tcp.write(b)
+		}
 		return
 	}
 	port := p.leg.edge.port
-	port.End(copy(port.Begin()[:udp.MaxPacket], b), &w.udp)
+	b, err := k.sealRTCP(append(port.Begin(), plain...))
+	if err != nil {
+		b = nil
+	}
+	port.End(len(b), &w.udp)
 }
 
 // send encrypts and sends a packet of the slot, whose lock is held: in its place

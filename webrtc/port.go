@@ -84,17 +84,29 @@ func (t *port) agent(user string) *agent {
 // peer has closed meanwhile.
 func (t *port) add(p *peer, from netip.AddrPort) *way {
 	w := &way{peer: p, from: from, udp: t.Address(from)}
-	old := p.addWay(w)
+	t.drop(p.addWay(w))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.agents[p.agent().user] == nil {
 		return nil
 	}
 	t.ways[from] = w
-	if old != nil && t.ways[old.from] == old {
-		delete(t.ways, old.from)
-	}
 	return w
+}
+
+// drop ends a way, unless it is nil.
+func (t *port) drop(w *way) {
+	if w == nil {
+		return
+	}
+	if w.tcp != nil {
+		w.tcp.close()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ways[w.from] == w {
+		delete(t.ways, w.from)
+	}
 }
 
 // listen has the checks of an agent answered.
@@ -106,15 +118,14 @@ func (t *port) listen(a *agent) {
 
 // forget ends all that came for a peer.
 func (t *port) forget(p *peer) {
+	agents := p.agents()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, a := range p.agents() {
+	for _, a := range agents {
 		delete(t.agents, a.user)
 	}
+	t.mu.Unlock()
 	for _, w := range p.allWays() {
-		if t.ways[w.from] == w {
-			delete(t.ways, w.from)
-		}
+		t.drop(w)
 	}
 }
 

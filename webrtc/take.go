@@ -84,19 +84,20 @@ func (p *peer) meet(k *keys, ssrc uint32, b []byte, head int) (to bound, plain [
 	if err != nil {
 		return to, nil, err
 	}
-	seq := binary.BigEndian.Uint16(plain[2:])
-	to = p.whose(ssrc, plain)
-	if to.in != nil {
-		err = to.in.follow(k, ssrc, seq)
-	}
 	if p.streams == nil {
 		p.streams = map[uint32]bound{}
 	}
-	if to.in != nil && !to.rtx {
-		to.in.bind(ssrc, p.streams)
+	to = p.whose(ssrc, plain)
+	if to.in != nil {
+		if err := to.in.follow(k, ssrc, binary.BigEndian.Uint16(plain[2:])); err != nil {
+			return to, nil, err
+		}
+		if !to.rtx {
+			to.in.bind(ssrc, p.streams)
+		}
 	}
 	p.streams[ssrc] = to
-	return to, plain, err
+	return to, plain, nil
 }
 
 // follow makes the context for the packets of an SSRC, of which one has come.

@@ -87,9 +87,7 @@ func (t *port) checkStream(c *checker, w *way, b []byte) {
 	}
 	if w.peer == nil {
 		w.peer = a.peer
-		if old := a.peer.addWay(w); old != nil && old.tcp != nil {
-			old.tcp.close()
-		}
+		t.drop(a.peer.addWay(w))
 		if a.peer.isClosed() {
 			w.tcp.close()
 		}
