@@ -45,7 +45,7 @@ function Desk({ section, id }: { section: string; id?: string }) {
       <header className="border-b border-line bg-surface">
         <div className="mx-auto flex w-full max-w-7xl flex-wrap items-center justify-between gap-x-6 gap-y-1 px-4 py-2 sm:px-6">
           <Brand short />
-          <nav aria-label={t.console.nav} className="order-last -mx-2 flex w-full gap-1 overflow-x-auto p-1 lg:order-none lg:w-auto">
+          <nav aria-label={t.console.nav} className="order-last -mx-2 flex w-full gap-1 overflow-x-auto p-1">
             {mine.map((s) => (
               <a
                 key={s}
