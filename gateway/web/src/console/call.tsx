@@ -11,7 +11,7 @@ import { useData } from "./api";
 import { duration, Take, tone } from "./calls";
 
 const when = new Intl.DateTimeFormat(t.locale, { dateStyle: "medium", timeStyle: "medium" });
-const exact = new Intl.DateTimeFormat(t.locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+const exact = new Intl.DateTimeFormat(t.locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
 
 /** every is how often a call under way is looked at, in ms: as often as it is sampled. */
 const every = 5000;
@@ -222,8 +222,10 @@ function Message({ step: s, sent }: { step: Step; sent: boolean }) {
 function Happening({ step: s }: { step: Step }) {
   const look = s.what === "alarm" || s.what === "refused" ? "bg-warn-tint text-warn" : s.what === "media" ? "bg-tint" : "bg-raised";
   return (
-    <p className={cx("min-w-0 rounded-md px-2 py-1 break-words", look)}>
-      <strong className="font-medium">{t.console.steps[s.what] ?? s.what}</strong> {s.text}
+    <p className={cx("min-w-0 rounded-md px-2 py-1 break-words whitespace-pre-line", look)}>
+      {s.what !== "media" && <strong className="font-medium">{t.console.steps[s.what] ?? s.what} </strong>}
+      {s.text?.includes("\n") && "\n"}
+      {s.text}
     </p>
   );
 }
