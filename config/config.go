@@ -99,6 +99,8 @@ type PSTN struct {
 	Country   string   `key:"country" default:"" check:"country" help:"ISO code of the country whose numbers are dialled without prefix, such as DE"`
 	Countries []string `key:"countries" check:"country" help:"ISO codes of the countries that hosts may dial out to; none when empty"`
 	Enum      []string `key:"enum" help:"DNS suffixes under which the SIP address of a number that is called is looked up before any trunk is tried (ENUM, RFC 6116), such as e164.arpa; none when empty"`
+	PerHour   int      `key:"calls_per_hour" default:"60" check:"0-100000" help:"calls to telephones that one account may place in an hour; 0: any number"`
+	ToCountry int      `key:"country_calls_per_hour" default:"1000" check:"0-1000000" help:"calls to the telephones of one country in an hour; 0: any number"`
 }
 
 // WebRTC is the browsers' edge.

@@ -53,6 +53,7 @@ type gateway struct {
 	store    *store.Store
 	lock     *os.File                                 // of the data directory
 	mail     func(context.Context, mail.Letter) error // nil: none is sent
+	tolls    *dialplan.Tolls
 	absent   alerts.Watch
 	clock    *clock.Clock
 	effort   *effort
@@ -124,6 +125,7 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	g.effort = newEffort(cfg.Limits.CPU, g.log)
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
 	g.blocks = edge.NewBlocks(g.blocking(cfg))
+	g.tolls = dialplan.NewTolls(cfg.PSTN.PerHour, cfg.PSTN.ToCountry, g.tollAlarm)
 	g.book = records.New(g.store, g.log)
 	g.metrics = prometheus.NewRegistry()
 	ended := g.newCallMetrics(g.metrics)
@@ -143,7 +145,7 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	}
 	g.composer = newComposer(cfg, g.log)
 	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Composer: g.composer, Layout: compose.Layout(cfg.Video.Layout),
-		Voices: g.voices(cfg), Home: g.home, Guard: g.guard, Blocks: g.blocks, Book: g.book, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
+		Voices: g.voices(cfg), Home: g.home, Guard: g.guard, Blocks: g.blocks, Book: g.book, Tolls: g.tolls, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
 	return nil
 }
 
@@ -415,16 +417,35 @@ func (g *gateway) alert(ctx context.Context) {
 	for _, a := range g.absent.Step(time.Now(), g.registeredDevices(), exists) {
 		g.log.Warn("device "+a.What, "device", a.Device)
 		g.hub.Send(api.Event{Topic: "device", Data: a})
-		set := alerts.Recipients{}
-		if err := g.store.Setting(ctx, alerts.Key, &set); err != nil || len(set.Mail) == 0 || g.mail == nil {
-			continue
-		}
-		go func() { // a slow server of mail holds up nothing else
-			if err := g.mail(ctx, mail.Letter{To: set.Mail, Subject: "Device " + a.Device + ": " + a.What, Text: a.Text() + "\n"}); err != nil {
-				g.log.Error("alert not sent", "device", a.Device, "error", err)
-			}
-		}()
+		g.write(ctx, "Device "+a.Device+": "+a.What, a.Text())
 	}
+}
+
+// tollAlarm tells operators of a limit of calls to telephones, likewise.
+func (g *gateway) tollAlarm(a dialplan.TollAlarm) {
+	go func() { // the call that is refused does not wait for it
+		ctx := context.Background()
+		if u, err := g.store.User(ctx, a.Account); err == nil {
+			a.Account = u.Email
+		}
+		g.log.Warn("calls to telephones are refused", "account", a.Account, "country", a.Country, "calls", a.Calls)
+		g.hub.Send(api.Event{Topic: "toll", Data: a})
+		g.write(ctx, "Calls to telephones are refused", a.Text())
+	}()
+}
+
+// write sends a letter to whom the settings name. A slow server of mail holds up
+// nothing else.
+func (g *gateway) write(ctx context.Context, subject, text string) {
+	set := alerts.Recipients{}
+	if err := g.store.Setting(ctx, alerts.Key, &set); err != nil || len(set.Mail) == 0 || g.mail == nil {
+		return
+	}
+	go func() {
+		if err := g.mail(ctx, mail.Letter{To: set.Mail, Subject: subject, Text: text + "\n"}); err != nil {
+			g.log.Error("alert not sent", "subject", subject, "error", err)
+		}
+	}()
 }
 
 // What is kept for how many days: the audit log, and sign-ups that nobody
@@ -504,6 +525,7 @@ func (g *gateway) reload(_ context.Context, cfg *config.Config) error {
 	}
 	g.cfg.Store(cfg)
 	g.guard.Set(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
+	g.tolls.Set(cfg.PSTN.PerHour, cfg.PSTN.ToCountry)
 	g.blocks.Set(g.blocking(cfg))
 	g.trunks.load()
 	if keys := needRestart(old, cfg); len(keys) > 0 {

@@ -68,9 +68,21 @@ func (p *Plan) telephoned(d Decision, by *core.Info, into core.Room) (core.Leg, 
 	if p.telephone == nil {
 		return nil, core.Reason{Code: core.Unreachable, Say: "There is no line for this call.", Detail: "no edge to the telephone network"}
 	}
+	if err := p.opt.Tolls.Admit(caller(by), d.Number); err != nil {
+		p.unplaced(d.Number, by, core.ReasonOf(err))
+		return nil, err
+	}
 	return p.place(d, by, into, func(ctx context.Context, into core.Room) (core.Leg, error) {
 		return p.telephone.Place(ctx, d.exit.Request, into)
 	})
+}
+
+// caller is whose calls are counted together.
+func caller(by *core.Info) string {
+	if by == nil {
+		return ""
+	}
+	return cmp.Or(by.User, by.Address)
 }
 
 // ring calls a device by user or extension, or that of an account.

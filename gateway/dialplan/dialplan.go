@@ -40,6 +40,8 @@ type Options struct {
 	// Blocks are told of those who guess numbers and passcodes over SIP and H.323;
 	// nil: nobody is.
 	Blocks *edge.Blocks
+	// Tolls bound calls to telephones; nil: nothing does.
+	Tolls *Tolls
 	// Admit refuses a new call when there is no room for it; nil: there always
 	// is.
 	Admit func() error

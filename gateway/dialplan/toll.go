@@ -1,0 +1,99 @@
+package dialplan
+
+import (
+	"cmp"
+	"fmt"
+	"sync"
+	"time"
+
+	"bridgehead/core"
+	"bridgehead/pstn"
+)
+
+// Tolls bounds what a stolen password can cost: how many calls to telephones one
+// account may place in an hour, and how many may go to one country.
+type Tolls struct {
+	mu        sync.Mutex
+	accounts  tally
+	countries tally
+	told      map[string]time.Time
+	alarm     func(TollAlarm)
+	now       func() time.Time
+}
+
+// TollAlarm says that calls are refused, and why. There is one in an hour for
+// each account and country.
+type TollAlarm struct {
+	Account string    `json:"account,omitempty"`
+	Country string    `json:"country,omitempty"`
+	Calls   int       `json:"calls" doc:"within the last hour"`
+	At      time.Time `json:"at"`
+}
+
+// Text is the alarm in plain words.
+func (a TollAlarm) Text() string {
+	who := "to " + a.Country
+	if a.Account != "" {
+		who = "by " + a.Account
+	}
+	return fmt.Sprintf("%d calls to telephones within an hour %s: no more are let out until an hour after the first of them. "+
+		"Is the password in the wrong hands? If all is well, raise pstn.calls_per_hour or pstn.country_calls_per_hour.", a.Calls, who)
+}
+
+// tollWindow is that of all limits.
+const tollWindow = time.Hour
+
+// NewTolls lets so many calls in an hour out, 0: any number. alarm is told when
+// a limit is reached; it must not block.
+func NewTolls(perAccount, perCountry int, alarm func(TollAlarm)) *Tolls {
+	t := &Tolls{alarm: alarm, now: time.Now, told: map[string]time.Time{}}
+	t.accounts, t.countries = tally{when: map[string][]time.Time{}, window: tollWindow}, tally{when: map[string][]time.Time{}, window: tollWindow}
+	t.Set(perAccount, perCountry)
+	return t
+}
+
+// Set changes the limits.
+func (t *Tolls) Set(perAccount, perCountry int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.accounts.tries, t.countries.tries = perAccount, perCountry
+}
+
+// Admit counts a call of an account, or refuses it.
+func (t *Tolls) Admit(account, number string) error {
+	if t == nil {
+		return nil
+	}
+	country := cmp.Or(pstn.Country(number), "an unknown country")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	switch {
+	case t.accounts.tries > 0 && t.accounts.full(account, now):
+		return t.refuse(TollAlarm{Account: account, Calls: t.accounts.tries, At: now}, "account "+account)
+	case t.countries.tries > 0 && t.countries.full(country, now):
+		return t.refuse(TollAlarm{Country: country, Calls: t.countries.tries, At: now}, "calls to "+country)
+	}
+	if t.accounts.tries > 0 {
+		t.accounts.add(account, now)
+	}
+	if t.countries.tries > 0 {
+		t.countries.add(country, now)
+	}
+	return nil
+}
+
+// refuse tells of a limit once in its window.
+func (t *Tolls) refuse(a TollAlarm, what string) error {
+	for key, at := range t.told {
+		if a.At.Sub(at) > tollWindow {
+			delete(t.told, key)
+		}
+	}
+	if _, told := t.told[what]; !told && len(t.told) < maxTracked {
+		t.told[what] = a.At
+		t.alarm(a)
+	}
+	return core.Reason{Code: core.Throttled, Say: "Too many calls to telephones. Please try again later.",
+		Detail: fmt.Sprintf("toll limit: %s, %d calls within an hour", what, a.Calls)}
+}
