@@ -26,14 +26,21 @@ func TestTollsStopAndAlarmOnce(t *testing.T) {
 			t.Fatalf("call %d was refused", i)
 		}
 	}
-	if call("ann", "+441632960000") || call("ann", "+441632960000") {
-		t.Error("a fourth call of one account was let out")
+	for range 2 {
+		if call("ann", "+441632960000") {
+			t.Error("a fourth call of one account was let out")
+		}
 	}
 	if len(told) != 1 || told[0].Account != "ann" || !strings.Contains(told[0].Text(), "3 calls to telephones within an hour by ann") {
 		t.Errorf("told %+v", told)
 	}
-	if !call("bob", "+4930123456") || !call("bob", "+4930123456") || call("cyd", "+4930123456") {
-		t.Error("five calls to one country are not the limit")
+	for range 2 {
+		if !call("bob", "+4930123456") {
+			t.Error("fewer than five calls to one country are refused")
+		}
+	}
+	if call("cyd", "+4930123456") {
+		t.Error("a sixth call to one country was let out")
 	}
 	if !call("cyd", "+441632960000") {
 		t.Error("another country has to suffer for it")
