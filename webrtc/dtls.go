@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,7 +63,7 @@ func (p *peer) dtls(b []byte) {
 // certificate that was offered. The association stays open behind it, for records that
 // are sent again and the client's close_notify.
 func (p *peer) handshake(r *records) {
-	conn, err := dtls.ServerWithOptions(r, r.RemoteAddr(), append(p.leg.edge.dtls, dtls.WithVerifyPeerCertificate(p.verify))...)
+	conn, err := dtls.ServerWithOptions(r, r.RemoteAddr(), slices.Concat(p.leg.edge.dtls, []dtls.ServerOption{dtls.WithVerifyPeerCertificate(p.verify)})...)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
 		err = conn.HandshakeContext(ctx)
@@ -184,7 +185,7 @@ func (p *peer) refused(err error) {
 // secured takes up the keys, and the packets that came before them.
 func (p *peer) secured(k *keys, conn *dtls.Conn) {
 	p.leg.mu.Lock()
-	p.suite = k.suite
+	p.suite = k.suite.Name
 	p.conn = conn
 	closed := p.closed
 	p.leg.mu.Unlock()
@@ -200,7 +201,7 @@ func (p *peer) secured(k *keys, conn *dtls.Conn) {
 	for _, b := range early {
 		p.take(b, core.Now())
 	}
-	p.leg.noted("DTLS connected, %s", k.suite)
+	p.leg.noted("DTLS connected, %s", k.suite.Name)
 	p.judge()
 }
 

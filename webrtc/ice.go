@@ -40,7 +40,7 @@ type way struct {
 	tcp   *stream      // nil: by UDP
 	heard atomic.Int64 // [core.Now] of the last authentic packet
 
-	// Guarded by peer.ways.
+	// Guarded by peer.waysMu.
 	agent     *agent // of the last check
 	priority  uint32
 	nominated bool
@@ -96,16 +96,16 @@ func (c *checker) answer(b []byte, from netip.AddrPort, find func(user string) *
 	}
 	// What is not authentic is not there (RFC 8489, section 14.5).
 	m.Attributes = m.Attributes[:slices.IndexFunc(m.Attributes, func(x stun.RawAttribute) bool { return x.Type == stun.AttrMessageIntegrity })]
-	body := []stun.Setter{
-		stun.BindingSuccess, stun.NewTransactionIDSetter(m.TransactionID),
-		&stun.XORMappedAddress{IP: net.IP(from.Addr().AsSlice()), Port: int(from.Port())}, a.key, stun.Fingerprint,
+	kind, what := stun.BindingSuccess, stun.Setter(&stun.XORMappedAddress{IP: net.IP(from.Addr().AsSlice()), Port: int(from.Port())})
+	conflict := m.Contains(stun.AttrICEControlled) // which is what this side is
+	if conflict {
+		kind, what = stun.BindingError, stun.CodeRoleConflict
 	}
-	if m.Contains(stun.AttrICEControlled) { // which is what this side is
-		body[0], body[2] = stun.BindingError, stun.CodeRoleConflict
-		defer func() { a = nil }()
-	}
-	if c.out.Build(body...) != nil {
+	if c.out.Build(kind, stun.NewTransactionIDSetter(m.TransactionID), what, a.key, stun.Fingerprint) != nil {
 		return nil, nil
+	}
+	if conflict {
+		a = nil // it will check again, in the other role
 	}
 	return a, c.out.Raw
 }

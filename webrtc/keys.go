@@ -7,18 +7,16 @@ import (
 	"bridgehead/core/srtp"
 
 	"github.com/pion/dtls/v3"
-	"github.com/pion/rtp"
-	general "github.com/pion/srtp/v3"
 )
 
 // keys are the SRTP keys of a handshake: ours, toward the client, and theirs;
 // each a master key with its salt behind.
 type keys struct {
-	suite        string
+	suite        srtp.Suite
 	ours, theirs []byte
 
-	// Of the suite without AES-GCM, which has one context for all streams.
-	out, in *sharedContext
+	// Of a suite that is not lean, which has one context for all streams.
+	out, in *srtp.Context
 
 	mu      sync.Mutex
 	control *srtp.RTCP // toward the client; guarded by mu
@@ -36,16 +34,11 @@ type (
 	}
 )
 
-// suite is what there is to know of an SRTP profile (RFC 5764, RFC 7714).
-type suite struct {
-	name      string
-	key, salt int // octets
-}
-
-var suites = map[dtls.SRTPProtectionProfile]suite{
-	dtls.SRTP_AEAD_AES_256_GCM:       {"AEAD_AES_256_GCM", 32, 12},
-	dtls.SRTP_AEAD_AES_128_GCM:       {"AEAD_AES_128_GCM", 16, 12},
-	dtls.SRTP_AES128_CM_HMAC_SHA1_80: {"AES_CM_128_HMAC_SHA1_80", 16, 14},
+// suites by the profile of DTLS-SRTP (RFC 5764, RFC 7714).
+var suites = map[dtls.SRTPProtectionProfile]string{
+	dtls.SRTP_AEAD_AES_256_GCM:       "AEAD_AES_256_GCM",
+	dtls.SRTP_AEAD_AES_128_GCM:       "AEAD_AES_128_GCM",
+	dtls.SRTP_AES128_CM_HMAC_SHA1_80: "AES_CM_128_HMAC_SHA1_80",
 }
 
 // newKeys exports them from a handshake in which this side was the server (RFC
@@ -53,27 +46,31 @@ var suites = map[dtls.SRTPProtectionProfile]suite{
 func newKeys(conn *dtls.Conn) (*keys, error) {
 	profile, ok := conn.SelectedSRTPProtectionProfile()
 	state, ok2 := conn.ConnectionState()
-	s, known := suites[profile]
+	s, known := srtp.SuiteNamed(suites[profile])
 	if !ok || !ok2 || !known {
 		return nil, errors.New("no SRTP profile was agreed on")
 	}
-	m, err := state.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, 2*(s.key+s.salt))
+	m, err := state.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, 2*s.KeyLen)
 	if err != nil {
 		return nil, err
 	}
+	cut := s.KeyLen - s.Salt
 	part := func(i int) []byte { // client's key, server's key, client's salt, server's salt
-		salt := m[2*s.key+i*s.salt:][:s.salt]
-		return append(append(make([]byte, 0, s.key+s.salt), m[i*s.key:][:s.key]...), salt...)
+		return append(append(make([]byte, 0, s.KeyLen), m[i*cut:][:cut]...), m[2*cut+i*s.Salt:][:s.Salt]...)
 	}
-	k := &keys{suite: s.name, theirs: part(0), ours: part(1)}
-	if s.salt != srtp.SaltLen {
-		if k.in, err = newShared(k.theirs, s.key); err == nil {
-			k.out, err = newShared(k.ours, s.key)
+	return keysOf(s, part(1), part(0))
+}
+
+func keysOf(s srtp.Suite, ours, theirs []byte) (k *keys, err error) {
+	k = &keys{suite: s, ours: ours, theirs: theirs}
+	if !s.Lean() {
+		if k.in, err = s.Context(theirs); err == nil {
+			k.out, err = s.Context(ours)
 		}
 		return k, err
 	}
-	if k.listen, err = srtp.NewRTCP(k.theirs); err == nil {
-		k.control, err = srtp.NewRTCP(k.ours)
+	if k.listen, err = srtp.NewRTCP(theirs); err == nil {
+		k.control, err = srtp.NewRTCP(ours)
 	}
 	return k, err
 }
@@ -97,7 +94,8 @@ func (k *keys) opener() (opener, error) {
 // sealRTCP encrypts a packet in its place, behind which there is room.
 func (k *keys) sealRTCP(b []byte) ([]byte, error) {
 	if k.out != nil {
-		return k.out.sealRTCP(b)
+		sealed, err := k.out.SealRTCP(b)
+		return append(b[:0], sealed...), err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -106,50 +104,7 @@ func (k *keys) sealRTCP(b []byte) ([]byte, error) {
 
 func (k *keys) openRTCP(b []byte) ([]byte, error) {
 	if k.in != nil {
-		return k.in.openRTCP(b)
+		return k.in.OpenRTCP(b)
 	}
 	return k.listen.Open(b)
-}
-
-// sharedContext is the library's, for all streams of one direction.
-type sharedContext struct {
-	mu     sync.Mutex
-	ctx    *general.Context
-	header rtp.Header
-}
-
-// replayWindow in packets (RFC 3711, section 3.3.2).
-const replayWindow = 128
-
-func newShared(master []byte, key int) (*sharedContext, error) {
-	ctx, err := general.CreateContext(master[:key], master[key:], general.ProtectionProfileAes128CmHmacSha1_80,
-		general.SRTPReplayProtection(replayWindow), general.SRTCPReplayProtection(replayWindow))
-	return &sharedContext{ctx: ctx}, err
-}
-
-// Seal implements sealer.
-func (c *sharedContext) Seal(b []byte, _ int) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ctx.EncryptRTP(b[:0], b, &c.header)
-}
-
-// Open implements opener.
-func (c *sharedContext) Open(b []byte, _ int) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ctx.DecryptRTP(b[:0], b, &c.header)
-}
-
-func (c *sharedContext) sealRTCP(b []byte) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	sealed, err := c.ctx.EncryptRTCP(nil, b, nil)
-	return append(b[:0], sealed...), err
-}
-
-func (c *sharedContext) openRTCP(b []byte) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ctx.DecryptRTCP(nil, b, nil)
 }

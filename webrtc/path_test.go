@@ -54,8 +54,9 @@ func connected(t *testing.T) core.Sink {
 	}
 	master := make([]byte, 44)
 	_, _ = rand.Read(master)
-	k := &keys{theirs: master, ours: master}
-	if k.control, err = srtp.NewRTCP(master); err != nil {
+	suite, _ := srtp.SuiteNamed("AEAD_AES_256_GCM")
+	k, err := keysOf(suite, master, master)
+	if err != nil {
 		t.Fatal(err)
 	}
 	p.keys.Store(k)

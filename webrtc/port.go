@@ -143,9 +143,10 @@ func (w *way) take(b []byte) (picture bool) {
 	case b[0] >= 20 && b[0] < 64:
 		p.dtls(b)
 	case b[0]>>6 == 2:
-		in, ok := p.take(b, core.Now())
+		now := core.Now()
+		in, ok := p.take(b, now)
 		if ok {
-			w.heard.Store(int64(core.Now()))
+			w.heard.Store(int64(now))
 		}
 		return in != nil && in.source.Kind() == core.Video
 	}

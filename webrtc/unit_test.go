@@ -619,9 +619,11 @@ func FuzzTake(f *testing.F) {
 		f.Fatal(err)
 	}
 	master := make([]byte, 44)
-	k := &keys{theirs: master, ours: master}
-	k.control, _ = srtp.NewRTCP(master)
-	k.listen, _ = srtp.NewRTCP(master)
+	suite, _ := srtp.SuiteNamed("AEAD_AES_256_GCM")
+	k, err := keysOf(suite, master, master)
+	if err != nil {
+		f.Fatal(err)
+	}
 	p.keys.Store(k)
 	f.Add([]byte{0x90, 111, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xc0, 0xde, 0, 1, 0x40, 0x30, 0, 0, 1, 2, 3}, true)
 	f.Add([]byte{0x91, 97, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0xbe, 0xde, 0, 1, 0x40, 0x31, 0, 0, 1, 2, 3}, true)

@@ -481,7 +481,7 @@ func TestBlockedUDP(t *testing.T) {
 // TestCiphers: AES-GCM with either length of key, and what older clients have.
 func TestCiphers(t *testing.T) {
 	for cipher, suite := range suites {
-		t.Run(suite.name, func(t *testing.T) {
+		t.Run(suite, func(t *testing.T) {
 			w := newWorld(t, nil)
 			ann, bob := w.enter(), w.connect()
 			bob.cipher = cipher
@@ -491,7 +491,7 @@ func TestCiphers(t *testing.T) {
 			bob.until("sound", sound(20))
 			<-w.m.legs
 			leg := (<-w.m.legs).(*Leg)
-			if got := leg.Info().Security.Suite; got != suite.name {
+			if got := leg.Info().Security.Suite; got != suite {
 				t.Errorf("%s was agreed on", got)
 			}
 		})

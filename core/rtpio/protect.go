@@ -2,23 +2,16 @@ package rtpio
 
 import (
 	"bytes"
-	"sync"
 
-	"github.com/pion/rtp"
-	"github.com/pion/srtp/v3"
-
-	lean "bridgehead/core/srtp"
+	"bridgehead/core/srtp"
 )
 
 // protection is one direction of SRTP and SRTCP.
 type protection struct {
-	gcm    *lean.GCM // for RTP; nil: the suite is another
+	gcm    *srtp.GCM // for RTP; nil: the suite is another
+	ctx    *srtp.Context
 	master []byte
 	suite  string
-	// mu is held for one packet: RTCP, and RTP without gcm, share the context.
-	mu     sync.Mutex
-	ctx    *srtp.Context
-	header rtp.Header // of what is encrypted
 }
 
 // protect makes both directions ready. A direction whose key stays the same
@@ -42,13 +35,13 @@ func protect(k *Keys, old *flow) (in, out *protection, err error) {
 }
 
 func newProtection(s Suite, master []byte) (*protection, error) {
-	ctx, err := s.context(master)
+	ctx, err := s.Context(master)
 	if err != nil {
 		return nil, err
 	}
 	p := &protection{master: bytes.Clone(master), suite: s.Name, ctx: ctx}
-	if s.saltLen == lean.SaltLen {
-		p.gcm, err = lean.NewGCM(master)
+	if s.Lean() {
+		p.gcm, err = srtp.NewGCM(master)
 	}
 	return p, err
 }
@@ -64,35 +57,19 @@ func (p *protection) keep(s Suite, master []byte) *protection {
 // room for the tag. One goroutine sends.
 func (p *protection) rtp(plain []byte) ([]byte, error) {
 	if p.gcm != nil {
-		return p.gcm.Seal(plain, 12)
+		return p.gcm.Seal(plain, fixedHeader)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, err := p.header.Unmarshal(plain); err != nil {
-		return nil, err
-	}
-	return p.ctx.EncryptRTP(plain[:0], plain, &p.header)
+	return p.ctx.Seal(plain, fixedHeader)
 }
 
+// fixedHeader is the length of a header without CSRCs and extension.
+const fixedHeader = 12
+
 // openRTP authenticates and decrypts b in its place, of which n octets are the
-// header h; on an error, what is in b is lost. One goroutine receives.
-func (p *protection) openRTP(b []byte, n int, h *rtp.Header) ([]byte, error) {
+// header; on an error, what is in b is lost. One goroutine receives.
+func (p *protection) openRTP(b []byte, n int) ([]byte, error) {
 	if p.gcm != nil {
 		return p.gcm.Open(b, n)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.ctx.DecryptRTP(b[:0], b, h)
-}
-
-func (p *protection) rtcp(plain []byte) ([]byte, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.ctx.EncryptRTCP(nil, plain, nil)
-}
-
-func (p *protection) openRTCP(b []byte) ([]byte, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.ctx.DecryptRTCP(nil, b, nil)
+	return p.ctx.Open(b, n)
 }

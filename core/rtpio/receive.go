@@ -138,7 +138,7 @@ func (s *Session) datagram(in *intake, f *flow, b []byte, from netip.AddrPort, a
 		return false
 	}
 	if f.srtpIn != nil {
-		if b, err = f.srtpIn.openRTP(b, n, h); err != nil {
+		if b, err = f.srtpIn.openRTP(b, n); err != nil {
 			s.counters.forged()
 			return false
 		}

@@ -232,7 +232,7 @@ func (s *Session) sendRTCP(packets []rtcp.Packet) {
 		return
 	}
 	if f.srtpOut != nil {
-		if wire, err = f.srtpOut.rtcp(wire); err != nil {
+		if wire, err = f.srtpOut.ctx.SealRTCP(wire); err != nil {
 			return
 		}
 	}
@@ -283,7 +283,7 @@ func (s *Session) control(f *flow, b []byte, from netip.AddrPort, at time.Durati
 	}
 	var err error
 	if f.srtpIn != nil {
-		b, err = f.srtpIn.openRTCP(b)
+		b, err = f.srtpIn.ctx.OpenRTCP(b)
 	} else if f.Traversal && !f.reportsFrom(s, from) || !f.Traversal && from.Addr() != f.Remote.Addr() && from.Addr() != f.latch.to.Addr() {
 		s.counters.refused.Add(1)
 		return

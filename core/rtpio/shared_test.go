@@ -184,7 +184,7 @@ func TestStrangersToASharedPair(t *testing.T) {
 // that changes.
 func TestKeysTellWhoseAPacketIs(t *testing.T) {
 	p := sharingPorts(t)
-	suite := suites[0]
+	suite := Suites()[0]
 	keys := func(b byte) []byte {
 		k := make([]byte, suite.KeyLen)
 		k[0] = b

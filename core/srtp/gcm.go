@@ -1,6 +1,7 @@
-// Package srtp encrypts RTP with AES-GCM (RFC 7714, over RFC 3711) so that as
-// little memory as can be is touched for a packet: with hundreds of callers,
-// fetching what is scattered costs more than the encryption.
+// Package srtp has the crypto-suites of SRTP (RFC 3711). With AES-GCM (RFC 7714)
+// as little memory as can be is touched for a packet: with hundreds of callers,
+// fetching what is scattered costs more than the encryption. The others are a
+// library's.
 package srtp
 
 import (
