@@ -36,7 +36,7 @@ var walls = map[string][]string{
 	"sip":                 {"core", "core/rtpio", "core/audio", "core/edge", "core/h264", "sip"},
 	"webrtc":              {"core", "core/srtp", "core/udp", "core/rtpio", "core/audio", "core/edge", "webrtc"},
 	"h323":                {"core", "core/cache", "core/rtpio", "core/audio", "core/edge", "h323"},
-	"pstn":                {"core", "core/rtpio", "core/audio", "pstn"},
+	"pstn":                {"core", "core/rtpio", "core/audio", "core/edge", "pstn"},
 	"gateway/store":       {},
 	"gateway/doctor":      {"core/...", "gateway/store"},
 	"gateway/records":     {"core/...", "gateway/doctor", "gateway/store"},

@@ -1,6 +1,7 @@
 package pstn
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 )
 
 // Line carries calls to the telephone network; a SIP trunk is one.
@@ -74,13 +76,8 @@ type Edge struct {
 
 	mu      sync.Mutex
 	rules   Rules
-	buckets map[string]*bucket
+	rates   edge.Keyed[string]
 	penalty map[string]penalty // by line
-}
-
-type bucket struct {
-	tokens float64
-	at     time.Time
 }
 
 var _ core.Edge = (*Edge)(nil)
@@ -90,7 +87,7 @@ func New(opt Options) *Edge {
 	if opt.Log == nil {
 		opt.Log = slog.Default()
 	}
-	return &Edge{opt: opt, buckets: map[string]*bucket{}, penalty: map[string]penalty{}}
+	return &Edge{opt: opt, rates: edge.Keyed[string]{}, penalty: map[string]penalty{}}
 }
 
 // Name implements [core.Edge].
@@ -139,8 +136,14 @@ func (e *Edge) Rules() Rules {
 }
 
 func refuse(code core.Code, say, detail string) error {
-	return core.Reason{Code: code, Say: say, Detail: "pstn: " + detail}
+	return Refusal{core.Reason{Code: code, Say: say, Detail: "pstn: " + detail}}
 }
+
+// Refusal is an error of this edge's own: no line was asked to carry the call.
+type Refusal struct{ core.Reason }
+
+// Unwrap gives the Reason.
+func (r Refusal) Unwrap() error { return r.Reason }
 
 // Check tells whether a number may be called, and gives it in E.164. The error
 // is a [core.Reason].
@@ -209,10 +212,8 @@ func (e *Edge) Place(ctx context.Context, q Request, into core.Room) (core.Leg, 
 	if err != nil {
 		return nil, err
 	}
-	if q.Lines == nil { // else it is to go over those
-		if leg, err := e.direct(ctx, number, r, into); leg != nil || err != nil {
-			return leg, err
-		}
+	if leg, err := e.direct(ctx, number, r, into); leg != nil || err != nil {
+		return leg, err
 	}
 	routes := r.serving(number)
 	last := refuse(core.Unreachable, "There is no line for this call.", "no route for "+number)
@@ -235,28 +236,10 @@ func (r *Rules) shown(from string, rt Route) string {
 
 // spend charges a call to the route's rate.
 func (e *Edge) spend(rt Route) bool {
-	rate := rt.CallsPerSecond
-	if rate == 0 {
-		rate = 5
-	}
-	now := time.Now()
+	rate := cmp.Or(rt.CallsPerSecond, 5)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	b := e.buckets[rt.Line]
-	if b == nil {
-		if len(e.buckets) > 1000 {
-			clear(e.buckets)
-		}
-		b = &bucket{tokens: max(rate, 1), at: now}
-		e.buckets[rt.Line] = b
-	}
-	b.tokens = min(max(rate, 1), b.tokens+rate*now.Sub(b.at).Seconds())
-	b.at = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
+	return e.rates.At(time.Now(), rt.Line, rate, max(rate, 1)).Take()
 }
 
 // room is where the calls of one route lead. It ends those that have used up

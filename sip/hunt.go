@@ -53,7 +53,7 @@ func (e *Edge) place(ctx context.Context, s *spec, into core.Room) (core.Leg, er
 		}
 		if s.trunk == nil {
 			if err := e.notTrunks(ctx, targets); err != nil {
-				return nil, err
+				return nil, e.unplaced(s, core.ReasonOf(err))
 			}
 		}
 	}

@@ -365,12 +365,12 @@ func (l *Line) Dial(ctx context.Context, number, from string, into core.Room) (c
 	if t == nil {
 		return nil, core.Reason{Code: core.Unreachable, Say: "The telephone line is out of order.", Detail: "trunk " + l.name + " is not enabled"}
 	}
-	if s := t.snapshot(); !s.Up || t.config.Mode == Register && !s.Registered {
-		return nil, core.Reason{Code: core.Unreachable, Say: "The telephone line is out of order.", Detail: "trunk " + l.name + " is down: " + s.Error}
-	}
 	s, err := t.spec(number, from)
 	if err != nil {
 		return nil, err
+	}
+	if now := t.snapshot(); !now.Up || t.config.Mode == Register && !now.Registered {
+		return nil, l.e.unplaced(s, core.Reason{Code: core.Unreachable, Say: "The telephone line is out of order.", Detail: "trunk " + l.name + " is down: " + now.Error})
 	}
 	leg, err := l.e.place(ctx, s, into)
 	if busy := (*Busy)(nil); errors.As(err, &busy) {

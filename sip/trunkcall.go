@@ -104,9 +104,14 @@ func (e *Edge) mayCall(t *trunk, req *request, in *flow) *refusal {
 // owns tells whether an address is the other side's: one that may call in, or
 // one that its host has resolved to.
 func (t *trunk) owns(a netip.Addr) bool {
+	return t.met(a) || t.lists(a)
+}
+
+// met tells whether the trunk's host has resolved to an address.
+func (t *trunk) met(a netip.Addr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.peers[a] || t.lists(a)
+	return t.peers[a]
 }
 
 // mayLogin tells whether a challenge that came over f is answered: only the

@@ -70,12 +70,20 @@ func (o *outgoing) release() {
 func (e *Edge) unplaced(s *spec, r core.Reason) error {
 	info := s.info
 	info.ID, info.Protocol, info.Direction = newID(), s.protocol, core.Out
-	t := edge.TraceEvent{Kind: edge.Refused, Leg: info.ID, From: s.from.uri.User, To: edge.MaskPasscode(hostPortUser(s.uri)), Reason: r, Info: info}
+	t := edge.TraceEvent{Kind: edge.Refused, Leg: info.ID, From: s.from.uri.User, To: s.called(), Reason: r, Info: info}
 	if s.trunk != nil {
 		t.Trunk = s.trunk.config.Name
 	}
 	e.trace(t)
 	return r
+}
+
+// called is whom a call is for, as records show it.
+func (s *spec) called() string {
+	if s.trunk != nil {
+		return edge.MaskPasscode(s.uri.User)
+	}
+	return edge.MaskPasscode(hostPortUser(s.uri))
 }
 
 // caller builds the leg of a call out.
@@ -86,7 +94,7 @@ func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 	i := &l.info
 	i.Name, i.Address, i.Phone, i.User, i.Protocol = s.info.Name, s.info.Address, s.info.Phone, s.info.User, s.protocol
 	if l.trunk != nil && !l.trunk.enter() {
-		return nil, core.Reason{Code: core.Overload, Detail: "trunk " + l.trunk.config.Name + ": all channels are in use"}
+		return nil, e.unplaced(s, core.Reason{Code: core.Overload, Detail: "trunk " + l.trunk.config.Name + ": all channels are in use"})
 	}
 	if err := e.enlist(l); err != nil {
 		if l.trunk != nil {
@@ -95,11 +103,7 @@ func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 		return nil, err
 	}
 	l.log.Info("SIP call out", "to", l.to, "trunk", l.trunkName())
-	to := l.to
-	if l.trunk == nil {
-		to = edge.MaskPasscode(hostPortUser(s.uri))
-	}
-	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: to, Info: *i})
+	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: i.ID, Trunk: l.trunkName(), From: s.from.uri.User, To: s.called(), Info: *i})
 	return l, nil
 }
 

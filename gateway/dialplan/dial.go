@@ -136,8 +136,8 @@ func (p *Plan) place(d Decision, by *core.Info, into core.Room, dial func(contex
 	leg, err := dial(ctx, outgoing{entered{into, p.opt.Book}, p.opt.Book, into})
 	if err != nil {
 		cancel()
-		if why := core.ReasonOf(err); strings.HasPrefix(why.Detail, "pstn: ") || strings.HasPrefix(why.Detail, "trunk ") {
-			p.unplaced(d.Number, by, why) // no line was tried; those tried have records of their own
+		if r := (pstn.Refusal{}); errors.As(err, &r) {
+			p.unplaced(d.Number, by, r.Reason) // lines that were tried have records of their own
 		}
 		return nil, err
 	}

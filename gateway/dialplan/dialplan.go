@@ -185,7 +185,7 @@ func (p *Plan) follow(ctx context.Context, d Decision, passcode string, call cor
 	case toDevice, toUser:
 		return &direct{p, d.kind, d.value, func(into core.Room) (core.Leg, error) { return p.ring(d.value, into) }}, nil
 	case toTrunk:
-		return &direct{p, "telephone", d.Number, func(into core.Room) (core.Leg, error) { return p.telephoned(d, nil, into) }}, nil
+		return &direct{p, "telephone", d.Number, func(into core.Room) (core.Leg, error) { return p.telephoned(d, &call.Info, into) }}, nil
 	case toRefuse:
 		if call.Trunk != "" && d.reason.Code == core.NotFound {
 			return nil, d.reason

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/gateway/store"
+	"bridgehead/pstn"
 )
 
 func TestTollsStopAndAlarmOnce(t *testing.T) {
@@ -60,5 +62,34 @@ func TestTollsStopAndAlarmOnce(t *testing.T) {
 	}
 	if (*Tolls)(nil).Admit("ann", "+49") != nil {
 		t.Error("no tolls refuse")
+	}
+}
+
+// Each device that calls telephones by a rule has its own count.
+func TestTollsCountEachDeviceAlone(t *testing.T) {
+	b := newBench(t)
+	network := &exchange{}
+	b.Telephone(network)
+	b.opt.Tolls = NewTolls(2, 0, func(TollAlarm) {})
+	out := compile(store.Rule{RuleSettings: store.RuleSettings{Name: "out", Enabled: true, Direction: "in", Source: "device", Class: "member", Pattern: "+49", Target: "trunk", Countries: []string{"DE"}}})
+	if out.fault != nil {
+		t.Fatal(out.fault)
+	}
+	b.table.Store(&Table{rules: []*rule{out}, out: pstn.Rules{Routes: []pstn.Route{{Line: "carrier"}}}})
+	for _, device := range []string{"room1", "room1", "room1", "room2"} {
+		who := info(core.SIP, "192.0.2.1")
+		who.User = device
+		d, err := b.Decide(t.Context(), store.Attempt{Direction: "in", To: "+4930123456", Class: "device"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		room, err := b.follow(t.Context(), d, "", core.Call{To: "+4930123456", Info: who})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = room.(*direct).dial(room) // nobody answers there
+	}
+	if n := len(network.calls()); n != 3 {
+		t.Errorf("%d calls were let out, want two of one device and one of the other", n)
 	}
 }
