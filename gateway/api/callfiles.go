@@ -29,7 +29,11 @@ func (s *server) callFiles(api huma.API) {
 		if err != nil {
 			return nil, fail(err)
 		}
-		return attached(pcapType, "call-"+c.ID+".pcap", capture.PCAP(c.Ladder)), nil
+		b, err := capture.PCAP(c.Ladder)
+		if err != nil {
+			return nil, fail(err)
+		}
+		return attached(pcapType, "call-"+c.ID+".pcap", b), nil
 	})
 	huma.Register(api, download("/calls/{id}/bundle", "get-bundle", "All that is known of a call as text, without secrets", textType), func(ctx context.Context, in *ByID) (*file, error) {
 		c, err := s.Book.Find(ctx, in.ID)

@@ -31,12 +31,21 @@ var (
 	}
 )
 
-// shark dissects a capture; the test is left out where there is none.
+func pcap(t *testing.T, steps []store.Step) []byte {
+	t.Helper()
+	b, err := PCAP(steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// shark dissects a capture.
 func shark(t *testing.T, pcap []byte, args ...string) string {
 	t.Helper()
 	program, err := exec.LookPath("tshark")
 	if err != nil {
-		t.Skip("no tshark: make setup-test installs it")
+		t.Fatal("no tshark: make setup-test installs it")
 	}
 	file := filepath.Join(t.TempDir(), "call.pcap")
 	if err := os.WriteFile(file, pcap, 0o600); err != nil {
@@ -53,7 +62,7 @@ func shark(t *testing.T, pcap []byte, args ...string) string {
 }
 
 func TestWiresharkReadsACall(t *testing.T) {
-	got := shark(t, PCAP(ladder), "-e", "frame.time_epoch", "-e", "ip.src", "-e", "ipv6.src", "-e", "udp.srcport", "-e", "sip.Request-Line", "-e", "sip.Status-Line", "-e", "sip.Call-ID",
+	got := shark(t, pcap(t, ladder), "-e", "frame.time_epoch", "-e", "ip.src", "-e", "ipv6.src", "-e", "udp.srcport", "-e", "sip.Request-Line", "-e", "sip.Status-Line", "-e", "sip.Call-ID",
 		"-e", "udp.checksum.status", "-e", "ip.checksum.status")
 	want := "1772712000.123456789|203.0.113.7||40122|INVITE sip:7001@meet.example.org SIP/2.0||one@example.org|1|1\n" +
 		"1772712001.123456789||2001:db8::1|5061||SIP/2.0 100 Trying|one@example.org|1|\n"
@@ -72,7 +81,7 @@ func TestWiresharkReadsAnH323Call(t *testing.T) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		t.Fatal(err)
 	}
-	got := strings.Split(strings.TrimSpace(shark(t, PCAP(r.Ladder.Steps), "-e", "q931.message_type", "-e", "h225.h323_message_body", "-e", "h225.guid", "-e", "tcp.checksum.status", "-e", "_ws.malformed")), "\n")
+	got := strings.Split(strings.TrimSpace(shark(t, pcap(t, r.Ladder.Steps), "-e", "q931.message_type", "-e", "h225.h323_message_body", "-e", "h225.guid", "-e", "tcp.checksum.status", "-e", "_ws.malformed")), "\n")
 	if len(got) < 2 || !strings.HasPrefix(got[0], "0x05|0|") || !strings.HasPrefix(got[len(got)-1], "0x5a|5|") {
 		t.Errorf("Wireshark reads %q, want SETUP and, last, RELEASE COMPLETE", got)
 	}
@@ -84,12 +93,16 @@ func TestWiresharkReadsAnH323Call(t *testing.T) {
 }
 
 func TestLongMessagesAndNoneMakeACapture(t *testing.T) {
-	if b := PCAP(nil); len(b) != 24 {
+	if b := pcap(t, nil); len(b) != 24 {
 		t.Errorf("an empty capture has %d octets", len(b))
 	}
-	b := PCAP([]store.Step{{From: "192.0.2.1:1", To: "192.0.2.2:2", Text: strings.Repeat("x", 100_000)}})
-	if len(b) > 24+16+65535 {
-		t.Errorf("a packet of %d octets", len(b))
+	for _, s := range []store.Step{{Text: strings.Repeat("x", 100_000)}, {Wire: make([]byte, 100_000)}} {
+		for _, ends := range [][2]string{{"192.0.2.1:1", "192.0.2.2:2"}, {"[2001:db8::1]:1", "[2001:db8::2]:2"}} {
+			s.From, s.To = ends[0], ends[1]
+			if n := len(pcap(t, []store.Step{s})); n < 24+16+65000 || n > 24+16+65535 {
+				t.Errorf("a packet of %d octets", n-24-16)
+			}
+		}
 	}
 }
 
