@@ -15,13 +15,15 @@ import (
 // nameserver answers on loopback by UDP and TCP.
 func nameserver(t *testing.T, answer func(network string, q dns.Question, r *dns.Msg)) string {
 	t.Helper()
-	p, err := net.ListenPacket("udp", "127.0.0.1:0")
+	l, p, err := bothAt("127.0.0.1:0")
+	for range 10 { // the UDP port of the same number may be taken
+		if err == nil {
+			break
+		}
+		l, p, err = bothAt("127.0.0.1:0")
+	}
 	if err != nil {
 		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", p.LocalAddr().String())
-	if err != nil {
-		t.Skip("the TCP port of the same number is taken:", err)
 	}
 	for network, s := range map[string]*dns.Server{"udp": {PacketConn: p}, "tcp": {Listener: l}} {
 		up := make(chan struct{})
@@ -36,6 +38,18 @@ func nameserver(t *testing.T, answer func(network string, q dns.Question, r *dns
 		t.Cleanup(func() { _ = s.Shutdown() })
 	}
 	return p.LocalAddr().String()
+}
+
+func bothAt(addr string) (net.Listener, net.PacketConn, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := net.ListenPacket("udp", l.Addr().String())
+	if err != nil {
+		l.Close()
+	}
+	return l, p, err
 }
 
 func record(t *testing.T, text string) dns.RR {
