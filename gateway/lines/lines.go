@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"bridgehead/gateway/dialplan"
@@ -47,11 +46,15 @@ func Config(t store.Trunk, country string) (sip.TrunkConfig, error) {
 		}
 		c.Sources = append(c.Sources, p)
 	}
-	if err := errors.Join(advertise(&c, t.Advertise), profile(&c, t)); err != nil {
+	var err error
+	if c.TLS, err = profile(t); err != nil {
+		return c, err
+	}
+	if err := advertise(&c, t.Advertise); err != nil {
 		return c, err
 	}
 	f := format(t, country)
-	c.NumberIn, c.NumberOut, c.Version = f.In, f.Out, fmt.Sprint(f)
+	c.NumberIn, c.NumberOut, c.Version = f.In, f.Out, version(f, t)
 	if err := check(t); err != nil {
 		return c, err
 	}
@@ -112,38 +115,18 @@ func format(t store.Trunk, country string) pstn.Format {
 	return pstn.Format{Country: cmp.Or(t.Country, country), Style: style, StripIn: t.StripIn, PrependIn: t.PrefixIn, StripOut: t.Strip, PrependOut: t.Prefix}
 }
 
-// profiles has one TLS profile for each set of settings, so that the edge sees
-// that a trunk has not changed.
-var profiles struct {
-	sync.Mutex
-	of map[[sha256.Size]byte]*tls.Config
+// version tells settings apart that the edge can't compare: those of numbers and
+// of TLS, whose key is in it by its hash.
+func version(f pstn.Format, t store.Trunk) string {
+	settings, _ := json.Marshal([]any{f, t.Insecure, t.TLSMin, t.TLSServerName, t.TLSALPN, t.TLSCA, t.TLSCertificate, t.TLSKey})
+	return fmt.Sprintf("%x", sha256.Sum256(settings))
 }
 
-// profile gives a trunk its TLS settings; nil: it has none of its own.
-func profile(c *sip.TrunkConfig, t store.Trunk) error {
-	settings, _ := json.Marshal([]any{t.Insecure, t.TLSMin, t.TLSServerName, t.TLSALPN, t.TLSCA, t.TLSCertificate, t.TLSKey})
-	if none, _ := json.Marshal([]any{false, "", "", []string(nil), "", "", ""}); string(none) == string(settings) {
-		return nil
+// profile makes a trunk's TLS settings; nil: it has none of its own.
+func profile(t store.Trunk) (*tls.Config, error) {
+	if t.TLSCA+t.TLSCertificate+t.TLSKey+t.TLSMin+t.TLSServerName == "" && t.TLSALPN == nil && !t.Insecure {
+		return nil, nil
 	}
-	key := sha256.Sum256(settings)
-	profiles.Lock()
-	defer profiles.Unlock()
-	if p := profiles.of[key]; p != nil {
-		c.TLS = p
-		return nil
-	}
-	p, err := newProfile(t)
-	if err != nil {
-		return err
-	}
-	if profiles.of == nil || len(profiles.of) > 1000 {
-		profiles.of = map[[sha256.Size]byte]*tls.Config{}
-	}
-	profiles.of[key], c.TLS = p, p
-	return nil
-}
-
-func newProfile(t store.Trunk) (*tls.Config, error) {
 	p := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.Insecure, ServerName: t.TLSServerName, NextProtos: t.TLSALPN}
 	if t.TLSMin == "1.3" {
 		p.MinVersion = tls.VersionTLS13

@@ -217,7 +217,7 @@ func TestTemplatesAreSound(t *testing.T) {
 	}
 }
 
-// Settings reach the edge, and equal ones give the same profile, so that a
+// Settings reach the edge, and equal ones have the same version, so that a
 // reload changes nothing.
 func TestSettingsReachTheEdge(t *testing.T) {
 	tr := store.Trunk{Name: "t", TrunkSettings: store.TrunkSettings{Mode: "static", Transport: "tls", Host: "[2001:db8::1]:5071", Strip: 1, Prefix: "9", TrunkOptions: store.TrunkOptions{
@@ -238,8 +238,18 @@ func TestSettingsReachTheEdge(t *testing.T) {
 	if c.TLS.MinVersion != tls.VersionTLS13 || len(c.TLS.NextProtos) != 1 {
 		t.Errorf("%+v", c.TLS)
 	}
-	if again, _ := Config(tr, "DE"); again.TLS != c.TLS {
-		t.Error("another profile for the same settings")
+	if again, _ := Config(tr, "DE"); again.Version != c.Version {
+		t.Error("another version of the same settings")
+	}
+	for what, change := range map[string]func(*store.Trunk){
+		"a check of the certificate": func(t *store.Trunk) { t.Insecure = !t.Insecure }, "an ALPN": func(t *store.Trunk) { t.TLSALPN = nil },
+		"a server name": func(t *store.Trunk) { t.TLSServerName = "other.example" }, "a digit to strip": func(t *store.Trunk) { t.StripIn++ },
+	} {
+		other := tr
+		change(&other)
+		if d, err := Config(other, "DE"); err != nil || d.Version == c.Version {
+			t.Errorf("%s more or less is not told apart: %v", what, err)
+		}
 	}
 	if dialplan.Route(tr).Rates["+49"] != 1 {
 		t.Error("no rates")
