@@ -45,16 +45,6 @@ type caller struct {
 	codecs []core.Codec
 }
 
-// refusal ends an INVITE that has no leg yet.
-type refusal struct {
-	status int
-	reason core.Reason
-	set    [][2]string
-	auth   *authenticator // challenge; nil: none
-	stale  bool
-	wrong  bool // the credentials were
-}
-
 // invite begins a call (RFC 3261 13.3.1).
 func (e *Edge) invite(tx *serverTx, in *flow) {
 	tx.respond(reply(tx.req, 100, ""))
@@ -279,21 +269,6 @@ func (l *leg) takeOffer(offer *sdp.Session) *refusal {
 	l.incall.answer = answer.Marshal()
 	l.agree(agreed)
 	return nil
-}
-
-// unacceptable makes a 488 that says why of a *sdp.Refusal.
-func (e *Edge) unacceptable(err error) *refusal {
-	no := refused(err)
-	if r, ok := err.(*sdp.Refusal); ok {
-		no = &refusal{status: 488, reason: core.Reason{Code: r.Code, Detail: r.Text}}
-		no.set = [][2]string{{"Warning", warning(r.Warn, e.domain(), r.Text)}}
-	}
-	return no
-}
-
-func refused(err error) *refusal {
-	r := core.ReasonOf(err)
-	return &refusal{status: outcomeOf(r.Code).status, reason: r}
 }
 
 // register enters the leg in the tables: not twice for one INVITE that came by
@@ -530,45 +505,11 @@ func (l *leg) cancelled(c *request) {
 	l.drop(r)
 }
 
-// refuseCall gives the INVITE its final response.
-func (l *leg) refuseCall(r core.Reason) {
-	if l.state != proceeding || l.out {
-		return
-	}
-	o := outcomeOf(r.Code)
-	res := reply(l.incall.tx.req, o.status, l.localTag)
-	set(res, "Reason", reasonHeader(r))
-	switch {
-	case o.status == 503:
-		set(res, "Retry-After", "10")
-	case o.status == 488:
-		text := r.Say
-		if text == "" {
-			text = string(r.Code)
-		}
-		set(res, "Warning", warning(399, l.e.domain(), text))
-	}
-	l.incall.status = o.status
-	l.incall.tx.respond(res)
-	l.e.counters.Refused.Add(1)
-	l.drop(r)
-}
-
 func (l *leg) drop(r core.Reason) {
 	if l.incall.cancel != nil {
 		l.incall.cancel()
 	}
 	l.ended(r)
-}
-
-// refuseRequest answers a request within the call; the call goes on.
-func (l *leg) refuseRequest(tx *serverTx, no *refusal) {
-	res := reply(tx.req, no.status, l.localTag)
-	for _, h := range no.set {
-		set(res, h[0], h[1])
-	}
-	tx.respond(res)
-	l.log.Info("SIP request refused within the call", "method", tx.req.Method, "status", no.status, "reason", no.reason.Error())
 }
 
 // dialogOf takes the dialog's state from the INVITE (RFC 3261 12.1.1).
