@@ -56,7 +56,7 @@ func checkCommand() *cobra.Command {
 		say("certificate", checkCertificate(cfg, file))
 		say("name "+cmp.Or(cfg.Domain, "(none set)"), checkDomain(cmd.Context(), cfg, file))
 		for _, t := range trunksIn(cmd.Context(), cfg, say) {
-			say("trunk "+t.Name, checkLine(cmd.Context(), cfg, t, running))
+			say("trunk "+t.Name, checkLine(cmd.Context(), t, running))
 		}
 		return errors.Join(faults...)
 	}
@@ -156,8 +156,8 @@ func trunksIn(ctx context.Context, cfg *config.Config, say func(string, error)) 
 }
 
 // checkLine tries a trunk from this process.
-func checkLine(ctx context.Context, cfg *config.Config, t store.Trunk, running bool) error {
-	list, err := tryTrunk(ctx, cfg.PSTN.Country, t, running)
+func checkLine(ctx context.Context, t store.Trunk, running bool) error {
+	list, err := tryTrunk(ctx, t, running)
 	for _, l := range list {
 		if !l.OK {
 			err = errors.Join(err, fmt.Errorf("trunk %s: %s: %s. %s", t.Name, l.What, l.Detail, l.Remedy))

@@ -141,7 +141,7 @@ func written(list []lines.CheckLine) any {
 	return rows
 }
 
-// tryAlone checks a trunk from the shell, which knows no configuration.
+// tryAlone checks a trunk from the shell, whether a gateway runs or not.
 func tryAlone(ctx context.Context, c *cobra.Command, t store.Trunk) ([]lines.CheckLine, error) {
 	dir, _ := c.Flags().GetString("data")
 	lock, err := lockData(dir)
@@ -151,17 +151,17 @@ func tryAlone(ctx context.Context, c *cobra.Command, t store.Trunk) ([]lines.Che
 	} else if !running {
 		return nil, err
 	}
-	return tryTrunk(ctx, "", t, running)
+	return tryTrunk(ctx, t, running)
 }
 
 // tryTrunk checks a trunk from this process; running says that a gateway has it.
-func tryTrunk(ctx context.Context, country string, t store.Trunk, running bool) ([]lines.CheckLine, error) {
+func tryTrunk(ctx context.Context, t store.Trunk, running bool) ([]lines.CheckLine, error) {
 	edge, err := sip.New(sip.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
 	defer edge.Close()
-	return lines.Checker{Edge: edge, Country: country, Foreign: running}.Check(ctx, t), nil
+	return lines.Checker{Edge: edge, Foreign: running}.Check(ctx, t), nil
 }
 
 func listTemplates() *cobra.Command {

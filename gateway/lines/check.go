@@ -25,8 +25,7 @@ type CheckLine struct {
 
 // Checker tries trunks.
 type Checker struct {
-	Edge    *sip.Edge
-	Country string // as in [Config]
+	Edge *sip.Edge
 	// Foreign says that another process has the trunks, whose registrations are
 	// not to be disturbed.
 	Foreign bool
@@ -40,7 +39,7 @@ const maxSkew = time.Minute
 // and changes nothing.
 func (c Checker) Check(ctx context.Context, t store.Trunk) []CheckLine {
 	r := &report{}
-	config, err := Config(t, c.Country)
+	config, err := Config(t, "") // no number is called, so no country matters
 	if !r.note("settings", err, "are complete", "Correct the setting that is named.") {
 		return r.lines
 	}
