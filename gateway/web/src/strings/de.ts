@@ -560,7 +560,7 @@ export const de: Strings = {
     received: "Empfangen:",
     leftOut: (n) => `${plural(n, "Schritt", "Schritte")} aus der Mitte hatten hier keinen Platz.`,
     noLadder: "Die Signalisierung wird nicht mehr aufbewahrt.",
-    steps: { "dial plan": "Wählplan:", routed: "Geführt zu", refused: "Abgelehnt", room: "Betritt", media: "Ton", alarm: "Alarm", end: "Ende", ringing: "Läutet", picture: "Bild" },
+    steps: { "dial plan": "Wählplan:", routed: "Geführt zu", refused: "Abgelehnt", room: "Betritt", alarm: "Alarm", end: "Ende", ringing: "Läutet", picture: "Bild" },
     check: "Prüfen",
     checkOf: (name) => `Prüfung von ${name}`,
     underWay: "läuft",

@@ -557,7 +557,7 @@ export const en = {
     received: "Received:",
     leftOut: (n: number) => `${plural(n, "step", "steps")} of the middle had no room here.`,
     noLadder: "The signalling is not kept any more.",
-    steps: { "dial plan": "Dial plan:", routed: "Led to", refused: "Refused", room: "Enters", media: "Sound", alarm: "Alert", end: "End", ringing: "Rings", picture: "Picture" } as Record<string, string>,
+    steps: { "dial plan": "Dial plan:", routed: "Led to", refused: "Refused", room: "Enters", alarm: "Alert", end: "End", ringing: "Rings", picture: "Picture" } as Record<string, string>,
     check: "Check",
     checkOf: (name: string) => `Check of ${name}`,
     underWay: "under way",
