@@ -145,7 +145,7 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	}
 	g.composer = newComposer(cfg, g.log)
 	g.plan = dialplan.New(dialplan.Options{Store: g.store, Clock: g.clock, Voice: voice, Composer: g.composer, Layout: compose.Layout(cfg.Video.Layout),
-		Voices: g.voices(cfg), Home: g.home, Guard: g.guard, Blocks: g.blocks, Book: g.book, Tolls: g.tolls, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Log: g.log})
+		Voices: g.voices(cfg), Home: g.home, Guard: g.guard, Blocks: g.blocks, Book: g.book, Tolls: g.tolls, Admit: g.effort.admit, Chat: g.chat, Notify: g.changed, Typed: g.typed, Log: g.log})
 	return nil
 }
 
@@ -388,6 +388,11 @@ func (g *gateway) changed(c meet.Change) {
 	g.hub.Send(api.Event{Topic: topic, Owner: c.Owner, Data: c})
 	g.people.Changed(c)
 	g.chat.Changed(c)
+}
+
+// typed tells superusers what a caller types at the reception.
+func (g *gateway) typed(leg core.Leg, question, answer, via string) {
+	g.hub.Send(api.Event{Topic: "typed", Data: api.Typed{Call: leg.Info().ID, Question: question, Answer: answer, Via: via}})
 }
 
 // cameOrWent tells of who can be called: everybody, or one account alone.

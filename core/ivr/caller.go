@@ -3,6 +3,7 @@ package ivr
 import (
 	"context"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ type caller struct {
 	unclock func()
 	unseat  func()
 	screen  *screen // nil: nothing is shown
-	keys    chan byte
+	keys    chan core.Digit
 	gone    chan struct{}
 	echo    bool // it hears itself
 
@@ -32,7 +33,7 @@ type caller struct {
 func (d *Desk) seat(leg core.Leg) *caller { return d.place(leg, false) }
 
 func (d *Desk) place(leg core.Leg, echo bool) *caller {
-	c := &caller{desk: d, leg: leg, echo: echo, mixer: mix.New(mix.Options{Log: d.Log}), keys: make(chan byte, 32), gone: make(chan struct{})}
+	c := &caller{desk: d, leg: leg, echo: echo, mixer: mix.New(mix.Options{Log: d.Log}), keys: make(chan core.Digit, 32), gone: make(chan struct{})}
 	if d.Seated != nil {
 		c.unseat = d.Seated(leg)
 	}
@@ -70,7 +71,7 @@ func (c *caller) Publish(t core.Track) (core.Sink, error) {
 	if t.Source != core.Microphone || !info.InbandDigits && !c.echo {
 		return core.Discard, nil
 	}
-	opt := mix.InputOptions{Party: info.ID, Codec: t.Codec, DetectDigits: info.InbandDigits, OnDigit: c.key}
+	opt := mix.InputOptions{Party: info.ID, Codec: t.Codec, DetectDigits: info.InbandDigits, OnDigit: func(k byte) { c.key(core.Digit{Key: k, Via: "inband"}) }}
 	if c.echo {
 		opt.Party = "echo of " + opt.Party // a party does not hear its own
 	}
@@ -88,7 +89,7 @@ func (c *caller) Publish(t core.Track) (core.Sink, error) {
 	return in, nil
 }
 
-func (c *caller) key(k byte) {
+func (c *caller) key(k core.Digit) {
 	select {
 	case c.keys <- k:
 	default: // faster than anybody types
@@ -99,7 +100,7 @@ func (c *caller) key(k byte) {
 func (c *caller) Signal(e core.Event) {
 	switch e := e.(type) {
 	case core.Digit:
-		c.key(e.Key)
+		c.key(e)
 	case core.Changed:
 		if !e.Video {
 			c.listen()
@@ -169,7 +170,7 @@ func (c *caller) hush() {
 func (c *caller) ask(ctx context.Context, question string) (string, bool) {
 	for range tries {
 		done := c.play(question)
-		typed, ok := c.collect(ctx, done, func(typed []byte) { c.screen.ask(question, typed) })
+		typed, ok := c.collect(ctx, done, func(typed []byte, via string) { c.show(question, masked(question, typed), via) })
 		if !ok {
 			return "", false
 		}
@@ -181,13 +182,34 @@ func (c *caller) ask(ctx context.Context, question string) (string, bool) {
 	return "", false
 }
 
+// show tells the caller's screen, and whom else it concerns, what is typed.
+func (c *caller) show(question, answer, via string) {
+	c.screen.ask(question, answer)
+	if c.desk.Typed != nil && answer != "" {
+		c.desk.Typed(c.leg, question, answer, via)
+	}
+}
+
+// masked is what may be seen of what is typed: a passcode as dots.
+func masked(question string, typed []byte) string {
+	number, passcode, both := strings.Cut(string(typed), "**")
+	switch {
+	case question == "enter-passcode":
+		return strings.Repeat("●", len(typed))
+	case both:
+		return number + "**" + strings.Repeat("●", len(passcode))
+	}
+	return string(typed)
+}
+
 // collect keys; show is told what there is so far.
-func (c *caller) collect(ctx context.Context, played <-chan struct{}, show func([]byte)) (string, bool) {
+func (c *caller) collect(ctx context.Context, played <-chan struct{}, show func(typed []byte, via string)) (string, bool) {
 	wait := time.NewTimer(time.Minute) // begins to run when the prompt is over
 	defer wait.Stop()
 	var typed []byte
+	via := ""
 	for {
-		show(typed)
+		show(typed, via)
 		select {
 		case <-c.gone:
 			return "", false
@@ -201,11 +223,12 @@ func (c *caller) collect(ctx context.Context, played <-chan struct{}, show func(
 			return string(typed), true
 		case k := <-c.keys:
 			c.hush()
-			if k == '#' && len(typed) > 0 {
+			via = k.Via
+			if k.Key == '#' && len(typed) > 0 {
 				return string(typed), true
 			}
-			if k != '#' && len(typed) < maxDigits {
-				typed = append(typed, k)
+			if k.Key != '#' && len(typed) < maxDigits {
+				typed = append(typed, k.Key)
 			}
 			played = nil
 			wait.Reset(nextKey)

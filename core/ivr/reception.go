@@ -19,6 +19,10 @@ type Desk struct {
 	// Composer writes on the screens of those who have one; nil: nothing is shown.
 	Composer *compose.Composer
 	Log      *slog.Logger
+	// Typed is told what a caller has typed so far in answer to a question, a
+	// passcode as dots, and the way in which its last key came; may be nil. It
+	// must not block.
+	Typed func(leg core.Leg, question, answer, via string)
 	// Seated is told of callers who come to a desk, and by the function it
 	// returns, that they have left it; may be nil.
 	Seated func(core.Leg) (left func())

@@ -2,6 +2,7 @@ package ivr
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -94,6 +95,31 @@ func TestNumberAndPasscodeLeadToTheMeeting(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhatIsTypedIsToldAndPasscodesAsDots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := desk(t, &room{})
+		var told []string
+		r.Typed = func(_ core.Leg, question, answer, via string) {
+			told = append(told, question+" "+answer+" "+via)
+		}
+		l := coretest.New(0, nil)
+		_ = r.Join(t.Context(), l)
+		time.Sleep(500 * time.Millisecond)
+		press(l, "70#7001**5#12#")
+		time.Sleep(20 * time.Second)
+		stop()
+		synctest.Wait()
+		want := []string{"enter-number 7", "enter-number 70", "enter-number 7", "enter-number 70", "enter-number 700", "enter-number 7001", "enter-number 7001*",
+			"enter-number 7001**", "enter-number 7001**●", "enter-passcode ●", "enter-passcode ●●"}
+		for i := range want {
+			want[i] += " rfc4733"
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
 }
 
 func TestThreeWrongAnswersEndTheCall(t *testing.T) {

@@ -1,7 +1,7 @@
 package ivr
 
 import (
-	"strings"
+	"cmp"
 	"sync/atomic"
 	"time"
 
@@ -59,21 +59,16 @@ func (s *screen) signal(e core.Event) {
 	}
 }
 
-// ask shows a question and what is typed: a passcode as dots.
-func (s *screen) ask(question string, typed []byte) {
+// ask shows a question and what may be seen of the answer.
+func (s *screen) ask(question, answer string) {
 	if s == nil {
 		return
 	}
-	title, answer := "Enter the meeting number and press #", string(typed)
+	title := "Enter the meeting number and press #"
 	if question == "enter-passcode" {
-		title, answer = "Enter the passcode and press #", strings.Repeat("●", len(typed))
-	} else if number, passcode, both := strings.Cut(answer, "**"); both {
-		answer = number + "**" + strings.Repeat("●", len(passcode))
+		title = "Enter the passcode and press #"
 	}
-	if answer == "" {
-		answer = "_"
-	}
-	s.sub.Writing(title, answer)
+	s.sub.Writing(title, cmp.Or(answer, "_"))
 }
 
 // close takes the picture from the caller; the clock clears up. It may be called

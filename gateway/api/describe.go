@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"bridgehead/core/meet"
 	"bridgehead/gateway/store"
 )
 
@@ -93,6 +94,8 @@ func textual() *huma.MediaType { return &huma.MediaType{Schema: &huma.Schema{Typ
 func describeBeside(api huma.API) {
 	o := api.OpenAPI()
 	o.Components.Schemas.Schema(reflect.TypeFor[ringEvent](), true, "")
+	o.Components.Schemas.Schema(reflect.TypeFor[Typed](), true, "")
+	o.Components.Schemas.Schema(reflect.TypeFor[meet.Change](), true, "")
 	problem := func(status string) *huma.Response {
 		return &huma.Response{Ref: "#/components/responses/problem-" + status}
 	}

@@ -26,7 +26,7 @@ type Hub struct {
 
 // Event is something that has changed.
 type Event struct {
-	Topic string // meeting, participant, call, configured, device, registrations, message, ring, declined, block, toll
+	Topic string // meeting, participant, call, configured, device, registrations, message, ring, declined, block, toll, typed
 	// Owner is the account whose meeting it is of, told beside superusers;
 	// empty: they alone.
 	Owner string
@@ -46,6 +46,14 @@ func (e Event) concerns(u store.User) bool {
 		return slices.Contains(e.To, u.ID)
 	}
 	return allowed(u.Role, store.RoleSuperuser) || e.Owner != "" && e.Owner == u.ID
+}
+
+// Typed is what a caller has typed so far at the reception.
+type Typed struct {
+	Call     string `json:"call"`
+	Question string `json:"question"` // enter-number or enter-passcode
+	Answer   string `json:"answer"`   // a passcode as dots
+	Via      string `json:"via"`      // rfc4733, info, inband or uii
 }
 
 const (

@@ -176,8 +176,16 @@ func (s *server) trunks(api huma.API) {
 		t, err := s.Store.Trunk(ctx, in.ID)
 		return answer(s.viewTrunk(t), err)
 	})
-	huma.Register(api, operation("POST", "/trunks", "add-trunk", "Make a trunk", admin, tag), func(ctx context.Context, in *trunkInput) (*body[trunkView], error) {
+	huma.Register(api, operation("POST", "/trunks", "add-trunk", "Make a trunk", admin, tag), func(ctx context.Context, in *struct {
+		Template string `query:"template" maxLength:"64" doc:"carrier whose settings it begins with: list-trunk-templates names them"`
+		trunkInput
+	}) (*body[trunkView], error) {
 		t := NewTrunk()
+		if in.Template != "" {
+			if err := lines.Apply(in.Template, &t); err != nil {
+				return nil, huma.Error422UnprocessableEntity(err.Error())
+			}
+		}
 		if err := in.apply(&t); err != nil {
 			return nil, err
 		}

@@ -49,7 +49,9 @@ type Options struct {
 	Chat meet.Chat
 	// Notify is told of every change in any meeting.
 	Notify func(meet.Change)
-	Log    *slog.Logger
+	// Typed is told what callers type at the reception: see [ivr.Desk]. May be nil.
+	Typed func(leg core.Leg, question, answer, via string)
+	Log   *slog.Logger
 }
 
 // Plan implements core.Dialplan.
@@ -72,7 +74,7 @@ type Plan struct {
 
 // New makes a plan; [Plan.Dialers] must follow before anybody dials out.
 func New(o Options) *Plan {
-	p := &Plan{opt: o, desk: ivr.Desk{Clock: o.Clock, Voice: o.Voice, Composer: o.Composer, Log: o.Log}}
+	p := &Plan{opt: o, desk: ivr.Desk{Clock: o.Clock, Voice: o.Voice, Composer: o.Composer, Typed: o.Typed, Log: o.Log}}
 	p.Live = &Live{store: o.Store, clock: o.Clock, voice: o.Voice, composer: o.Composer, layout: o.Layout, log: o.Log, dial: p.DialOut, chat: o.Chat, notify: o.Notify, meetings: map[string]*meet.Meeting{}, pairs: map[string]int{}}
 	return p
 }

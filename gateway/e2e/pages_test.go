@@ -92,7 +92,7 @@ func (b *browser) memberPages(g *gateway) {
 	for _, p := range []struct{ path, says, page string }{
 		{"/", "Weekly planning", "home"}, {"/directory", "Ann Example", "directory"}, {"/chat", "Ann Example", "chat"}, {"/history", "History", "history"},
 		{"/account", "Signed-in browsers", "account"}, {"/console/live", "Live", "console-live"}, {"/console/meetings", "Weekly planning", "console-meetings"},
-		{"/console/calls", "7001", "console-calls"}, {"/console/trunks", "carrier", "console-trunks"}, {"/console/numbers", "+4930123456", "console-numbers"}, {"/console/dialplan", "London is called", "console-dialplan"}, {"/console/protection", "Nobody is blocked", "console-protection"},
+		{"/console/calls", "7001", "console-calls"}, {"/console/setup", "Your carrier", "console-setup"}, {"/console/trunks", "carrier", "console-trunks"}, {"/console/numbers", "+4930123456", "console-numbers"}, {"/console/dialplan", "London is called", "console-dialplan"}, {"/console/protection", "Nobody is blocked", "console-protection"},
 		{"/console/devices", "room1", "console-devices"}, {"/console/users", "ann@example.org", "console-users"}, {"/console/audit", "add-meeting", "console-audit"},
 		{"/console/settings", "Chat", "console-settings"},
 	} {

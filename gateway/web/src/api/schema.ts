@@ -577,7 +577,7 @@ export interface paths {
         };
         /**
          * Every change of meetings, participants and calls, as server-sent events
-         * @description Topics: meeting, participant, call; block, a source that attacks is blocked, or no more, to superusers; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.
+         * @description Topics: meeting, participant, call; block, a source that attacks is blocked, or no more, to superusers; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; typed, what a caller keys in at the reception, a passcode as dots, to superusers; toll, calls to telephones are refused, to superusers; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.
          */
         get: operations["events"];
         put?: never;
@@ -1922,6 +1922,12 @@ export interface components {
             signalling: string;
             suite?: string;
         };
+        Change: {
+            meeting: string;
+            party: components["schemas"]["Party"];
+            reason: components["schemas"]["Reason"];
+            what: string;
+        };
         ChatPatch: {
             /** @description people may write, in meetings and outside */
             enabled?: boolean;
@@ -2402,6 +2408,25 @@ export interface components {
             video: components["schemas"]["Stats"];
             video_muted: boolean;
         };
+        Party: {
+            address: string;
+            audio_muted: boolean;
+            awaits?: string;
+            direction: string;
+            hand_raised: boolean;
+            id: string;
+            /** Format: date-time */
+            joined?: string;
+            muted_by_host: boolean;
+            name: string;
+            phone: boolean;
+            protocol: string;
+            role: string;
+            security: components["schemas"]["Security"];
+            sources: string[];
+            state: string;
+            video_muted: boolean;
+        };
         Passkey: {
             /** Format: date-time */
             created: string;
@@ -2443,6 +2468,11 @@ export interface components {
              * @description the newest that was read
              */
             message: number;
+        };
+        Reason: {
+            code: string;
+            detail?: string;
+            say?: string;
         };
         Recipients: {
             /** @description addresses that are written to when a registered device goes, and when it is back */
@@ -3273,6 +3303,12 @@ export interface components {
             /** Format: int64 */
             weight: number;
         };
+        Typed: {
+            answer: string;
+            call: string;
+            question: string;
+            via: string;
+        };
         Usage: {
             /**
              * Format: int64
@@ -3516,6 +3552,7 @@ export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
 export type CallSecurity = components['schemas']['CallSecurity'];
+export type Change = components['schemas']['Change'];
 export type ChatPatch = components['schemas']['ChatPatch'];
 export type CheckLine = components['schemas']['CheckLine'];
 export type Conversation = components['schemas']['Conversation'];
@@ -3555,11 +3592,13 @@ export type Number = components['schemas']['Number'];
 export type NumberBody = components['schemas']['NumberBody'];
 export type NumberPatch = components['schemas']['NumberPatch'];
 export type ParticipantView = components['schemas']['ParticipantView'];
+export type Party = components['schemas']['Party'];
 export type Passkey = components['schemas']['Passkey'];
 export type PasswordBody = components['schemas']['PasswordBody'];
 export type Plan = components['schemas']['Plan'];
 export type Question = components['schemas']['Question'];
 export type ReadBody = components['schemas']['ReadBody'];
+export type Reason = components['schemas']['Reason'];
 export type Recipients = components['schemas']['Recipients'];
 export type Registration = components['schemas']['Registration'];
 export type ResourceRecord = components['schemas']['ResourceRecord'];
@@ -3592,6 +3631,7 @@ export type Tried = components['schemas']['Tried'];
 export type TrunkBody = components['schemas']['TrunkBody'];
 export type TrunkSettings = components['schemas']['TrunkSettings'];
 export type TrunkView = components['schemas']['TrunkView'];
+export type Typed = components['schemas']['Typed'];
 export type Usage = components['schemas']['Usage'];
 export type User = components['schemas']['User'];
 export type UserBody = components['schemas']['UserBody'];
@@ -7758,7 +7798,10 @@ export interface operations {
     };
     "add-trunk": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description carrier whose settings it begins with: list-trunk-templates names them */
+                template?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;

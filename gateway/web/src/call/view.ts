@@ -107,7 +107,7 @@ export const encrypted = (s: Security) =>
   s.media === "h235" || [s.signalling, s.media].every((x) => x !== "" && x !== "clear");
 
 /** protection is a party's encryption badge. */
-export function protection(p: Party): { encrypted: boolean; parts: string[] } {
+export function protection(p: { phone: boolean; protocol: string; security: Security }): { encrypted: boolean; parts: string[] } {
   const name = (!p.phone && protocols[p.protocol]) || words.roster.phone;
   if (!encrypted(p.security)) return { encrypted: false, parts: [name] };
   const parts = [name];

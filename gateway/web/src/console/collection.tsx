@@ -3,7 +3,7 @@
 import { Pencil, Plus, Trash2, Undo2 } from "lucide-react";
 import { useState, type FormEvent, type ReactNode } from "react";
 import { t } from "../strings";
-import { Button, Checkbox, Confirm, Dialog, Fault, Field, Select } from "../ui/kit";
+import { Button, Checkbox, Confirm, Dialog, Fault, Field, Lines, Select } from "../ui/kit";
 import { send, useAnswer, type Answer, type Path, type Problem } from "./api";
 import { Table, type Column } from "./table";
 
@@ -12,7 +12,7 @@ export interface Input {
   name: string;
   label: string;
   hint?: string;
-  type?: "text" | "password" | "number" | "checkbox" | "select" | "list";
+  type?: "text" | "password" | "number" | "checkbox" | "select" | "list" | "lines";
   options?: [string, string][];
   required?: boolean;
   value?: string | boolean;
@@ -140,7 +140,7 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
 }
 
 /** filled are inputs that hold what a row has; secrets stay empty. */
-function filled(inputs: Input[], row: Record<string, unknown>): Input[] {
+export function filled(inputs: Input[], row: Record<string, unknown>): Input[] {
   return inputs.map((i) => {
     const v = row[i.name];
     if (i.type === "password") return { ...i, required: false, hint: t.hints.keepPassword };
@@ -169,36 +169,61 @@ export function bodyOf(inputs: Input[], form: FormData, whole = false): Record<s
   return body;
 }
 
-function Form({ inputs, whole, save }: { inputs: Input[]; whole?: boolean; save(body: Record<string, unknown>): Promise<void> }) {
+interface FormProps {
+  inputs: Input[];
+  /** more are asked for only when they are wanted. */
+  more?: Input[];
+  whole?: boolean;
+  action?: string;
+  save(body: Record<string, unknown>): Promise<void>;
+}
+
+export function Form({ inputs, more = [], whole, action = t.console.save, save }: FormProps) {
   const [fault, setFault] = useState("");
   const [busy, setBusy] = useState(false);
   const submit = async (e: FormEvent<HTMLFormElement>) => {
     e.preventDefault();
     setBusy(true);
     try {
-      await save(bodyOf(inputs, new FormData(e.currentTarget), whole));
+      await save(bodyOf([...inputs, ...more], new FormData(e.currentTarget), whole));
     } catch (err) {
       setFault((err as Problem).message);
-      setBusy(false);
     }
+    setBusy(false);
   };
   return (
     <form onSubmit={(e) => void submit(e)} className="flex flex-col gap-4">
       {fault && <Fault>{fault}</Fault>}
-      {inputs.map((i) => {
-        if (i.type === "checkbox") return <Checkbox key={i.name} name={i.name} label={i.label} defaultChecked={!!i.value} />;
-        if (i.type === "select") return <Select key={i.name} name={i.name} label={i.label} hint={i.hint} options={i.options ?? []} defaultValue={i.value as string} />;
-        return (
-          <Field
-            key={i.name} name={i.name} label={i.label} hint={i.hint} required={i.required} defaultValue={i.value as string} pattern={i.pattern}
-            type={i.type === "password" ? "password" : "text"} inputMode={i.type === "number" ? "numeric" : undefined}
-            autoComplete={i.type === "password" ? "new-password" : "off"}
-          />
-        );
-      })}
+      {inputs.map((i) => (
+        <Control key={i.name} input={i} />
+      ))}
+      {more.length > 0 && (
+        <details>
+          <summary className="min-h-6 rounded-md text-sm font-medium text-accent hover:underline">{t.console.moreSettings}</summary>
+          <div className="mt-4 flex flex-col gap-4">
+            {more.map((i) => (
+              <Control key={i.name} input={i} />
+            ))}
+          </div>
+        </details>
+      )}
       <Button type="submit" look="primary" disabled={busy}>
-        {t.console.save}
+        {action}
       </Button>
     </form>
+  );
+}
+
+function Control({ input: i }: { input: Input }) {
+  const value = i.value as string;
+  if (i.type === "checkbox") return <Checkbox name={i.name} label={i.label} defaultChecked={!!i.value} />;
+  if (i.type === "select") return <Select name={i.name} label={i.label} hint={i.hint} options={i.options ?? []} defaultValue={value} />;
+  if (i.type === "lines") return <Lines name={i.name} label={i.label} hint={i.hint} required={i.required} defaultValue={value} />;
+  return (
+    <Field
+      name={i.name} label={i.label} hint={i.hint} required={i.required} defaultValue={value} pattern={i.pattern}
+      type={i.type === "password" ? "password" : "text"} inputMode={i.type === "number" ? "numeric" : undefined}
+      autoComplete={i.type === "password" ? "new-password" : "off"}
+    />
   );
 }

@@ -14,15 +14,16 @@ import { Live } from "./live";
 import { Collection } from "./collection";
 import { Settings } from "./settings";
 import { Protection } from "./protection";
+import { Setup } from "./setup";
 import { devices, meetings, numbers, trunks, users } from "./resources";
 
 const rank = { user: 0, superuser: 1, administrator: 2 };
 
-export type Section = "live" | "meetings" | "calls" | "trunks" | "numbers" | "dialplan" | "protection" | "devices" | "users" | "audit" | "settings";
+export type Section = "live" | "meetings" | "calls" | "setup" | "trunks" | "numbers" | "dialplan" | "protection" | "devices" | "users" | "audit" | "settings";
 
 /** sections with the least role that may use them. */
 const sections: [Section, keyof typeof rank][] = [
-  ["live", "user"], ["meetings", "user"], ["calls", "superuser"], ["trunks", "administrator"], ["numbers", "administrator"],
+  ["live", "user"], ["meetings", "user"], ["calls", "superuser"], ["setup", "administrator"], ["trunks", "administrator"], ["numbers", "administrator"],
   ["dialplan", "administrator"], ["protection", "administrator"], ["devices", "administrator"], ["users", "superuser"], ["audit", "superuser"], ["settings", "superuser"],
 ];
 
@@ -80,6 +81,7 @@ function Desk({ section, id }: { section: string; id?: string }) {
         {at === "live" && <Live tick={tick} />}
         {at === "calls" && <Calls tick={tick} id={id} />}
         {at === "meetings" && <Collection key={at} resource={meetings} tick={tick} />}
+        {at === "setup" && <Setup />}
         {at === "trunks" && <Collection key={at} resource={trunks} tick={tick} />}
         {at === "numbers" && <Collection key={at} resource={numbers} tick={tick} />}
         {at === "dialplan" && <DialPlan tick={tick} />}

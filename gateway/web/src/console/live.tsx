@@ -29,7 +29,7 @@ const columns: Column<ParticipantView>[] = [
   { title: t.fields.state, cell: (p) => [t.roster.states[p.state], p.role === "host" && t.fields.host, p.audio_muted && t.meeting.muted].filter(Boolean).join(", ") },
   {
     title: t.fields.security,
-    cell: (p) => <SecurityBadge {...protection({ ...p, phone: p.protocol === "pstn" && !encrypted(p.security) } as never)} />,
+    cell: (p) => <SecurityBadge {...protection({ ...p, phone: p.protocol === "pstn" && !encrypted(p.security) })} />,
   },
   { title: t.fields.codec, cell: (p) => p.audio.codec || "–" },
   { title: t.fields.loss, cell: (p) => percent((100 * p.audio.packets_lost) / Math.max(1, p.audio.packets_received + p.audio.packets_lost)) },

@@ -1,14 +1,15 @@
 // What is set up in the console, as lists and forms.
 
-import { Pencil, Stethoscope } from "lucide-react";
+import { Pencil } from "lucide-react";
 import { useState } from "react";
-import type { CheckLine, DeviceView, MeetingView, Number as PhoneNumber, TrunkView, User } from "../api/schema";
+import type { DeviceView, MeetingView, Number as PhoneNumber, TrunkView, User } from "../api/schema";
 import { Edit } from "../home/edit";
 import { t } from "../strings";
-import { Button, cx, Dialog, Spinner } from "../ui/kit";
+import { Button, cx } from "../ui/kit";
 import { Problem, request } from "./api";
 import { readHours, showHours } from "./hours";
 import type { Input, Resource } from "./collection";
+import { CheckTrunk } from "./trunkcheck";
 import { stateOf, UserActions } from "./users";
 
 const f = t.fields;
@@ -78,7 +79,9 @@ const transports: [string, string][] = [["tls", "TLS"], ["udp", "UDP"], ["tcp", 
 
 const formats: [string, string][] = [["e164", "+4930…"], ["digits", "4930…"], ["international", "004930…"], ["national", "030…"]];
 
-const trunkInputs: Input[] = [
+const encryptions: [string, string][] = [["", f.byTransport], ["required", f.required], ["optional", f.optional], ["none", f.none]];
+
+export const trunkInputs: Input[] = [
   { name: "name", label: f.name, required: true },
   { name: "mode", label: f.mode, type: "select", options: Object.entries(t.console.modes) },
   { name: "transport", label: f.transport, type: "select", options: transports },
@@ -89,6 +92,8 @@ const trunkInputs: Input[] = [
   { name: "auth_user", label: f.auth_user, hint: t.hints.authUser },
   { name: "realm", label: f.realm, hint: t.hints.realm },
   { name: "outbound_proxy", label: f.outbound_proxy, hint: t.hints.proxy },
+  { name: "media_encryption", label: f.media_encryption, type: "select", options: encryptions },
+  { name: "tls_ca", label: f.tls_ca, type: "lines", hint: t.hints.tlsCA },
   { name: "country", label: f.country, pattern: "[A-Z]{2}" },
   { name: "number_format", label: f.number_format, type: "select", options: formats },
   { name: "caller_id", label: f.caller_id, hint: t.hints.e164 },
@@ -123,48 +128,6 @@ function State({ state, detail }: { state: string; detail?: string }) {
     <span title={detail} className={cx("rounded-full px-2 py-0.5 text-xs font-medium", good ? "bg-good-tint text-good" : state === "down" ? "bg-bad-tint text-bad" : "bg-raised text-soft")}>
       {t.console.states[state] ?? state}
     </span>
-  );
-}
-
-function CheckTrunk({ trunk }: { trunk: TrunkView }) {
-  const [lines, setLines] = useState<CheckLine[]>();
-  const [open, setOpen] = useState(false);
-  const check = async () => {
-    setLines(undefined);
-    setOpen(true);
-    setLines(
-      await request("post", "/trunks/{id}/check", { path: { id: trunk.id } }).catch((err: Problem) => [{ what: err.message, ok: false }]),
-    );
-  };
-  return (
-    <>
-      <Button small look="plain" icon={Stethoscope} onClick={() => void check()}>
-        {t.console.check}
-      </Button>
-      <Dialog open={open} onClose={() => setOpen(false)} title={t.console.checkOf(trunk.name)}>
-        {lines ? (
-          <ul className="flex flex-col gap-3">
-            {lines.map((l) => (
-              <li key={l.what} className="flex gap-3">
-                <span aria-hidden className={cx("font-bold", l.ok ? "text-good" : "text-bad")}>
-                  {l.ok ? "✓" : "✗"}
-                </span>
-                <div>
-                  <p className="font-medium">{l.what}</p>
-                  {[l.detail, l.remedy].filter(Boolean).map((s) => (
-                    <p key={s} className="text-sm text-soft">
-                      {s}
-                    </p>
-                  ))}
-                </div>
-              </li>
-            ))}
-          </ul>
-        ) : (
-          <Spinner />
-        )}
-      </Dialog>
-    </>
   );
 }
 

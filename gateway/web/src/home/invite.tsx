@@ -12,12 +12,21 @@ const i = t.invite;
 const countries = new Intl.DisplayNames(t.locale, { type: "region" });
 
 export function Invite({ meeting, onClose }: { meeting: Pick<Meeting, "number" | "name">; onClose(): void }) {
-  const { data, fault } = useData("/meetings/{number}/invitation", { path: { number: meeting.number } });
   return (
     <Dialog wide open onClose={onClose} title={i.title(meeting.name || meeting.number)} text={i.lead}>
-      {fault && <Fault>{fault.message}</Fault>}
-      {data ? <Ways invitation={data} number={meeting.number} /> : !fault && <Spinner />}
+      <Invitation number={meeting.number} />
     </Dialog>
+  );
+}
+
+/** Invitation shows all ways into a meeting, to be passed on. */
+export function Invitation({ number }: { number: string }) {
+  const { data, fault } = useData("/meetings/{number}/invitation", { path: { number } });
+  return (
+    <>
+      {fault && <Fault>{fault.message}</Fault>}
+      {data ? <Ways invitation={data} number={number} /> : !fault && <Spinner />}
+    </>
   );
 }
 

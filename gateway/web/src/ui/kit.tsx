@@ -2,7 +2,7 @@
 
 import { CircleAlert, LoaderCircle, Lock, LockOpen, X, type LucideIcon } from "lucide-react";
 import { Dialog as RadixDialog } from "radix-ui";
-import { useId, type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode, type SelectHTMLAttributes } from "react";
+import { useId, type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode, type SelectHTMLAttributes, type TextareaHTMLAttributes } from "react";
 import { t } from "../strings";
 import { LanguageChoice } from "./language";
 
@@ -73,6 +73,16 @@ export function Field({ label, hint, fault, className, ...rest }: FieldProps) {
   return (
     <Labelled id={id} label={label} hint={hint} fault={fault}>
       <input id={id} className={cx("input", className)} aria-invalid={!!fault} aria-describedby={hint || fault ? `${id}-hint` : undefined} {...rest} />
+    </Labelled>
+  );
+}
+
+/** Lines is a field of several lines, such as a certificate. */
+export function Lines({ label, hint, ...rest }: TextareaHTMLAttributes<HTMLTextAreaElement> & { label: string; hint?: string }) {
+  const id = useId();
+  return (
+    <Labelled id={id} label={label} hint={hint}>
+      <textarea id={id} rows={4} className="input font-mono text-sm" aria-describedby={hint ? `${id}-hint` : undefined} autoComplete="off" spellCheck={false} {...rest} />
     </Labelled>
   );
 }
