@@ -47,7 +47,7 @@ var walls = map[string][]string{
 	"gateway/web":         {},
 	"gateway/mail":        {},
 	"gateway/backup":      {"gateway/store"},
-	"gateway/alerts":      {},
+	"gateway/alerts":      {"gateway/mail", "gateway/store"},
 	"gateway/api":         {"core/...", "gateway/alerts", "gateway/capture", "gateway/chat", "gateway/dialplan", "gateway/directory", "gateway/doctor", "gateway/invite", "gateway/lines", "gateway/mail", "gateway/network", "gateway/records", "gateway/store"},
 	"gateway/dialplan":    {"core/...", "gateway/records", "gateway/store", "pstn"},
 	"gateway/lines":       {"core/...", "gateway/dialplan", "gateway/store", "pstn", "sip"},

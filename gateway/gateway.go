@@ -53,8 +53,10 @@ type gateway struct {
 	store    *store.Store
 	lock     *os.File                                 // of the data directory
 	mail     func(context.Context, mail.Letter) error // nil: none is sent
+	alerts   *alerts.Teller
 	tolls    *dialplan.Tolls
-	absent   alerts.Watch
+	absent   alerts.Watch // devices
+	down     alerts.Watch // trunks
 	clock    *clock.Clock
 	effort   *effort
 	ports    *rtpio.Ports
@@ -128,6 +130,13 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	g.tolls = dialplan.NewTolls(cfg.PSTN.PerHour, cfg.PSTN.ToCountry, g.tollAlarm)
 	g.book = records.New(g.store, g.log)
 	g.metrics = prometheus.NewRegistry()
+	letters, err := mail.New(mail.Options{Server: cfg.Mail.Server, Security: cfg.Mail.Security, User: cfg.Mail.User, Password: cfg.Mail.Password, From: cfg.Mail.From, Host: cfg.Domain})
+	if err != nil {
+		return err
+	}
+	g.mail = letters.Func()
+	g.alerts = alerts.New(alerts.Options{Settings: func(ctx context.Context) (alerts.Settings, error) { return alerts.Load(ctx, g.store) },
+		Event: func(a alerts.Alert) { g.hub.Send(api.Event{Topic: a.Kind, Data: a}) }, Mail: g.mail, Metrics: g.metrics, Log: g.log})
 	ended := g.newCallMetrics(g.metrics)
 	g.book.Notify = func(c store.Call) {
 		ended.take(c)
@@ -263,14 +272,9 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 		signalling = g.webrtc.Handler()
 	}
 	g.register(g.metrics)
-	letters, err := mail.New(mail.Options{Server: cfg.Mail.Server, Security: cfg.Mail.Security, User: cfg.Mail.User, Password: cfg.Mail.Password, From: cfg.Mail.From, Host: cfg.Domain})
-	if err != nil {
-		return err
-	}
-	g.mail = letters.Func()
 	g.handler = api.New(api.Options{
 		Store: g.store, Plan: g.plan, Guard: g.guard, Blocks: g.blocks, Book: g.book, Hub: g.hub, Directory: g.people, Chat: g.chat, Health: g.health, Registrations: g.registrations,
-		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Network: g.network, Mail: g.mail, Domain: func() string { return g.cfg.Load().Domain },
+		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Network: g.network, Mail: g.mail, Alerts: g.alerts, Domain: func() string { return g.cfg.Load().Domain },
 		SignUp: func() api.Addresses { return g.cfg.Load().SignUp }, MetricsOpenTo: func() []netip.Prefix { return g.cfg.Load().Metrics.Prefixes() },
 		Signalling: signalling, Web: web.Files(), Metrics: g.metrics, Log: g.log,
 	})
@@ -330,6 +334,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	behind.Go(func() { g.effort.watch(late) })
 	behind.Go(func() { g.people.Run(late) })
 	behind.Go(func() { g.chat.Run(late) })
+	behind.Go(func() { g.alerts.Run(late) })
 	if g.composer != nil {
 		behind.Go(func() { g.composer.Run(late) })
 	}

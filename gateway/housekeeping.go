@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"bridgehead/gateway/alerts"
 	"bridgehead/gateway/api"
 	"bridgehead/gateway/dialplan"
-	"bridgehead/gateway/mail"
 	"bridgehead/gateway/store"
 )
 
@@ -36,7 +36,7 @@ func (g *gateway) housekeep(ctx context.Context) error {
 		case <-long.C:
 			g.plan.Live.EndLong(time.Duration(g.cfg.Load().Limits.MaxCallMinute) * time.Minute)
 			g.book.Sweep(2 * time.Minute) // longer than anybody is let ring
-			g.alert(ctx)
+			g.lookAround(ctx, time.Now())
 			g.blocks.List() // those that are over end
 		case <-purge.C:
 			g.purge(ctx, time.Now())
@@ -44,41 +44,32 @@ func (g *gateway) housekeep(ctx context.Context) error {
 	}
 }
 
-// alert tells operators of devices that have gone or come back: superusers by an
-// event, and whom the settings name by mail.
-func (g *gateway) alert(ctx context.Context) {
+// lookAround tells operators of devices and trunks that have gone or come back.
+func (g *gateway) lookAround(ctx context.Context, now time.Time) {
 	exists := func(user string) bool { _, err := g.store.Device(ctx, user); return err == nil }
-	for _, a := range g.absent.Step(time.Now(), g.registeredDevices(), exists) {
-		g.log.Warn("device "+a.What, "device", a.Device)
-		g.hub.Send(api.Event{Topic: "device", Data: a})
-		g.write(ctx, "Device "+a.Device+": "+a.What, a.Text())
+	for _, c := range g.absent.Step(now, g.registeredDevices(), exists) {
+		g.alerts.Tell(alerts.OfDevice(c))
+	}
+	enabled, working := map[string]string{}, []string{}
+	for _, t := range g.sip.Trunks() {
+		enabled[t.Name] = t.Error
+		g.down.Expect(now, t.Name)
+		if t.Working {
+			working = append(working, t.Name)
+		}
+	}
+	for _, c := range g.down.Step(now, working, func(name string) bool { _, is := enabled[name]; return is }) {
+		g.alerts.Tell(alerts.OfTrunk(c, enabled[c.Name]))
 	}
 }
 
-// tollAlarm tells operators of a limit of calls to telephones, likewise.
+// tollAlarm tells operators of a limit of calls to telephones.
 func (g *gateway) tollAlarm(a dialplan.TollAlarm) {
-	go func() { // the call that is refused does not wait for it
-		ctx := context.Background()
-		if u, err := g.store.User(ctx, a.Account); err == nil {
+	go func() { // the call that is refused does not wait for the database
+		if u, err := g.store.User(context.Background(), a.Account); err == nil {
 			a.Account = u.Email
 		}
-		g.log.Warn("calls to telephones are refused", "account", a.Account, "country", a.Country, "calls", a.Calls)
-		g.hub.Send(api.Event{Topic: "toll", Data: a})
-		g.write(ctx, "Calls to telephones are refused", a.Text())
-	}()
-}
-
-// write sends a letter to whom the settings name. A slow server of mail holds up
-// nothing else.
-func (g *gateway) write(ctx context.Context, subject, text string) {
-	set := alerts.Recipients{}
-	if err := g.store.Setting(ctx, alerts.Key, &set); err != nil || len(set.Mail) == 0 || g.mail == nil {
-		return
-	}
-	go func() {
-		if err := g.mail(ctx, mail.Letter{To: set.Mail, Subject: subject, Text: text + "\n"}); err != nil {
-			g.log.Error("alert not sent", "subject", subject, "error", err)
-		}
+		g.alerts.Tell(alerts.Alert{Kind: alerts.Toll, What: "limit", Name: cmp.Or(a.Account, a.Country), Title: "Calls to telephones are refused", Text: a.Text(), At: a.At})
 	}()
 }
 

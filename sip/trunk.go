@@ -98,6 +98,7 @@ type TrunkStatus struct {
 	Name       string        `json:"name"`
 	Up         bool          `json:"up"`
 	Registered bool          `json:"registered"`
+	Working    bool          `json:"working"` // calls out may go by it
 	Calls      int           `json:"calls"`
 	RTT        time.Duration `json:"rtt"`
 	Status     int           `json:"status,omitempty"` // of the last answer
@@ -261,6 +262,7 @@ func (t *trunk) snapshot() TrunkStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.status
+	s.Working = s.Up && (t.config.Mode != Register || s.Registered)
 	s.Calls = int(t.calls.Load())
 	return s
 }
@@ -365,7 +367,7 @@ func (l *Line) Dial(ctx context.Context, number, from string, into core.Room) (c
 	if err != nil {
 		return nil, err
 	}
-	if now := t.snapshot(); !now.Up || t.config.Mode == Register && !now.Registered {
+	if now := t.snapshot(); !now.Working {
 		return nil, l.e.unplaced(s, core.Reason{Code: core.Unreachable, Say: "The telephone line is out of order.", Detail: "trunk " + l.name + " is down: " + now.Error})
 	}
 	leg, err := l.e.place(ctx, s, into)

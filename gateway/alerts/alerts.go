@@ -1,5 +1,7 @@
-// Package alerts watches the devices that register, and tells operators when one
-// has gone and when it is back.
+// Package alerts tells operators what needs them: a device or a trunk that has
+// gone and is back, a limit that was reached. All alerts leave the house by
+// [Teller.Tell], and by it alone: to the log, as an event, by mail, by a webhook,
+// and as a count for Prometheus.
 package alerts
 
 import (
@@ -7,69 +9,112 @@ import (
 	"time"
 )
 
-// Alert is what has happened to a device.
+// Alert is something that operators are told of.
 type Alert struct {
-	Device string    `json:"device"` // its user name
-	What   string    `json:"what"`   // gone or back
-	At     time.Time `json:"at"`     // since when
+	Kind  string    `json:"kind"`           // what it is about: one of the kinds below, which label its count
+	What  string    `json:"what"`           // what has happened: gone, back, down, up, limit, test
+	Name  string    `json:"name,omitempty"` // of the device, the trunk, the account or the country
+	Title string    `json:"title"`          // in a few words
+	Text  string    `json:"text"`           // in plain words, with what may help
+	At    time.Time `json:"at"`             // since when
 }
 
-// Recipients are set by operators at run time, and kept under [Key].
-type Recipients struct {
-	Mail []string `json:"mail" doc:"addresses that are written to when a registered device goes, and when it is back"`
-}
+// Kinds of alerts; events have them for their topics.
+const (
+	Device = "device"
+	Trunk  = "trunk"
+	Toll   = "toll"
+	Test   = "test"
+)
 
-// Key is that of the setting.
-const Key = "alerts"
-
-// Text is the alert in plain words.
-func (a Alert) Text() string {
-	if a.What == "back" {
-		return fmt.Sprintf("Device %s is registered again since %s.", a.Device, a.At.Format(time.RFC1123))
+// OfDevice is about a device that has gone or is back.
+func OfDevice(c Change) Alert {
+	a := Alert{Kind: Device, What: "gone", Name: c.Name, At: c.At,
+		Text: fmt.Sprintf("Device %s is not registered any more since %s. Is it switched off, or has its network or password changed?", c.Name, when(c.At))}
+	if c.Back {
+		a.What, a.Text = "back", fmt.Sprintf("Device %s is registered again since %s.", c.Name, when(c.At))
 	}
-	return fmt.Sprintf("Device %s is not registered any more since %s. Is it switched off, or has its network or password changed?", a.Device, a.At.Format(time.RFC1123))
+	a.Title = "Device " + c.Name + ": " + a.What
+	return a
 }
 
-// Grace is how long a device may be away, to start anew for example, before that
+// OfTrunk is about a trunk that is down or up again; why is its last error.
+func OfTrunk(c Change, why string) Alert {
+	a := Alert{Kind: Trunk, What: "down", Name: c.Name, At: c.At,
+		Text: fmt.Sprintf("Trunk %s is down since %s: no calls go out by it. %s", c.Name, when(c.At), sentence(why, "The check of the trunk says more."))}
+	if c.Back {
+		a.What, a.Text = "up", fmt.Sprintf("Trunk %s is up again since %s.", c.Name, when(c.At))
+	}
+	a.Title = "Trunk " + c.Name + ": " + a.What
+	return a
+}
+
+// sentence says why, if that is known, before what helps.
+func sentence(why, helps string) string {
+	if why == "" {
+		return helps
+	}
+	return "Its last error: " + why + ". " + helps
+}
+
+func when(at time.Time) string { return at.Format(time.RFC1123) }
+
+// Grace is how long something may be away, to start anew for example, before that
 // is worth an alert.
 const Grace = time.Minute
 
-// Watch remembers who was there. The zero Watch is ready; it is used by one
-// goroutine.
+// Watch remembers what was there: devices that are registered, trunks that work.
+// The zero Watch is ready; it is used by one goroutine.
 type Watch struct {
 	known map[string]*state
 }
 
 type state struct {
-	seen time.Time // the last time it was registered
+	seen time.Time // the last time it was there
 	gone bool      // an alert has said so
 }
 
-// Step compares who is registered now with before, and gives what is to be told.
-// exists tells which devices are still configured.
-func (w *Watch) Step(now time.Time, registered []string, exists func(user string) bool) (list []Alert) {
+// Change is that something has gone, or is back.
+type Change struct {
+	Name string
+	Back bool
+	At   time.Time // since when
+}
+
+// Expect makes known what ought to be there from now on, though it was not seen
+// yet.
+func (w *Watch) Expect(now time.Time, name string) { w.of(name, now) }
+
+func (w *Watch) of(name string, now time.Time) *state {
 	if w.known == nil {
 		w.known = map[string]*state{}
 	}
-	for _, user := range registered {
-		s := w.known[user]
-		if s == nil {
-			s = &state{}
-			w.known[user] = s
-		}
+	s := w.known[name]
+	if s == nil {
+		s = &state{seen: now}
+		w.known[name] = s
+	}
+	return s
+}
+
+// Step compares what is there now with before, and gives what is to be told.
+// exists tells what is still configured.
+func (w *Watch) Step(now time.Time, there []string, exists func(name string) bool) (list []Change) {
+	for _, name := range there {
+		s := w.of(name, now)
 		if s.gone {
-			list = append(list, Alert{user, "back", now})
+			list = append(list, Change{name, true, now})
 		}
 		s.seen, s.gone = now, false
 	}
-	for user, s := range w.known {
+	for name, s := range w.known {
 		switch {
 		case s.seen.Equal(now):
-		case !exists(user):
-			delete(w.known, user)
+		case !exists(name):
+			delete(w.known, name)
 		case !s.gone && now.Sub(s.seen) >= Grace:
 			s.gone = true
-			list = append(list, Alert{user, "gone", s.seen})
+			list = append(list, Change{name, false, s.seen})
 		}
 	}
 	return list

@@ -24,6 +24,7 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/edge"
+	"bridgehead/gateway/alerts"
 	"bridgehead/gateway/chat"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
@@ -86,6 +87,8 @@ type Options struct {
 	Reached func() invite.Places
 	// Mail sends a letter; nil: there is no mail server.
 	Mail func(context.Context, mail.Letter) error
+	// Alerts tells operators what needs them.
+	Alerts *alerts.Teller
 	// Network tells what clients need.
 	Network func() network.Plan
 	// Domain is the configured host name; empty or nil: any.

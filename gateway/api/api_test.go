@@ -22,6 +22,7 @@ import (
 	"bridgehead/core/edge"
 	"bridgehead/core/ivr"
 	"bridgehead/core/meet"
+	"bridgehead/gateway/alerts"
 	"bridgehead/gateway/chat"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/directory"
@@ -48,6 +49,7 @@ type desk struct {
 	people  *directory.Book
 	chat    *chat.Keeper
 	blocks  *edge.Blocks
+	alerts  *alerts.Teller
 	// registered are the devices that the directory sees registered.
 	registered []string
 }
@@ -82,10 +84,12 @@ func newDesk(t *testing.T) *desk {
 	d.hub.Attended = d.people.Attended
 	healthy := true
 	letters := func(_ context.Context, l mail.Letter) error { d.letters = append(d.letters, l); return nil }
+	d.alerts = alerts.New(alerts.Options{Settings: func(ctx context.Context) (alerts.Settings, error) { return alerts.Load(ctx, s) },
+		Event: func(a alerts.Alert) { d.hub.Send(Event{Topic: a.Kind, Data: a}) }, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log})
 	d.blocks = edge.NewBlocks(edge.BlockOptions{})
 	d.api = newServer(Options{
-		Blocks: d.blocks,
-		Store:  s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Directory: d.people, Chat: d.chat, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log,
+		Blocks: d.blocks, Alerts: d.alerts,
+		Store: s, Plan: plan, Guard: guard, Book: book, Hub: d.hub, Directory: d.people, Chat: d.chat, Mail: letters, Metrics: prometheus.NewRegistry(), Log: log,
 		Health: func() []string {
 			if healthy {
 				return nil

@@ -26,7 +26,7 @@ type Hub struct {
 
 // Event is something that has changed.
 type Event struct {
-	Topic string // meeting, participant, call, configured, device, registrations, message, ring, declined, block, toll, typed
+	Topic string // meeting, participant, call, typed, configured, device, registrations, message, ring, declined, block, and the kinds of alerts
 	// Owner is the account whose meeting it is of, told beside superusers;
 	// empty: they alone.
 	Owner string

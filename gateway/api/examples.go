@@ -59,6 +59,7 @@ func peopleExamples() map[string]example {
 	token := store.Token{ID: anID, User: annID, Name: "report of the week", Created: started, Used: morning.Truncate(24 * time.Hour), Expires: started.AddDate(1, 0, 0)}
 	browser := store.Token{ID: anID, User: annID, Session: true, Agent: "Firefox on Linux", Created: started, Expires: started.Add(sessionTTL)}
 	kept := store.Export{"account": {{"id": annID, "email": ann.Email, "display_name": ann.DisplayName, "role": "user"}}, "meetings": {{"number": "7001", "name": "Weekly", "kind": "permanent"}}}
+	const hook = "https://alerts.example.org/bridgehead"
 	renamed := ann
 	renamed.DisplayName = "Ann E."
 	group := store.Group{ID: anID, Name: "Sales", Users: []string{annID}, Devices: []string{}, Created: started}
@@ -93,8 +94,9 @@ func peopleExamples() map[string]example {
 		"list-audit": {about: "Changes, and who looked into another's data. No values but those that tell what was done, and no secrets.",
 			out: []store.Act{{ID: 17, At: morning, Actor: annID, Name: ann.Email, Source: "192.0.2.7", Act: "change-user", Object: "users/" + benID, Detail: "disabled=true"}}},
 		"get-settings": {out: settingsView{Chat: chat.Settings{Enabled: true, History: true}, Brand: house}},
-		"change-settings": {in: settingsPatch{Chat: &chatPatch{History: new(false)}, Alerts: &alertsPatch{Mail: []string{"ops@example.org"}}, Brand: &brandPatch{Title: new(house.Title)}},
-			out: settingsView{Chat: chat.Settings{Enabled: true}, Alerts: &alerts.Recipients{Mail: []string{"ops@example.org"}}, Brand: house}},
+		"change-settings": {in: settingsPatch{Chat: &chatPatch{History: new(false)}, Alerts: &alertsPatch{Mail: []string{"ops@example.org"}, Webhook: new(hook)}, Brand: &brandPatch{Title: new(house.Title)}},
+			out: settingsView{Chat: chat.Settings{Enabled: true}, Alerts: &alertsView{Mail: []string{"ops@example.org"}, Webhook: hook}, Brand: house}},
+		"test-alerts": {about: "Each way is tried once, which takes up to half a minute when one is dead.", out: []alerts.Delivery{{Way: "mail", Sent: true}, {Way: "webhook", Error: "the webhook answers 404 Not Found"}}},
 		"brand":       {about: "For everybody: the pages of guests show it.", out: house},
 		"brand-image": {about: "For everybody. There is none until a superuser has set one.", text: map[string]string{"image/png": "(the file)", "image/jpeg": "(the file)"}, errors: []int{404}},
 	}

@@ -113,11 +113,12 @@ var matrix = map[string]right{
 
 	"GET /audit": {"", super200},
 
-	"GET /network":     {"", open200}, // P77
-	"GET /brand":       {"", open200},
-	"GET /brand/image": {"", [5]int{404, 404, 404, 404, 404}}, // none is set
-	"GET /settings":    {"", signed200},
-	"PATCH /settings":  {`{"chat":{"enabled":true}}`, super200}, // P59
+	"GET /network":               {"", open200}, // P77
+	"GET /brand":                 {"", open200},
+	"GET /brand/image":           {"", [5]int{404, 404, 404, 404, 404}}, // none is set
+	"GET /settings":              {"", signed200},
+	"PATCH /settings":            {`{"chat":{"enabled":true}}`, super200}, // P59
+	"POST /settings/alerts/test": {"", super200},
 
 	"GET /conversations":                            {"", signed200}, // P47
 	"POST /conversations":                           {`{"members":["OTHER"]}`, signed200},

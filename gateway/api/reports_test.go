@@ -2,14 +2,22 @@ package api
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/csv"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/png"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"bridgehead/gateway/alerts"
 	"bridgehead/gateway/store"
 )
 
@@ -67,6 +75,54 @@ func TestP62AlertsGoWhereSuperusersSay(t *testing.T) {
 	}
 	if _, text := d.do(store.RoleUser, "GET", "/api/v1/settings", ""); strings.Contains(text, "ops@example.org") {
 		t.Errorf("users see whom alerts go to: %s", text)
+	}
+}
+
+// What is missing stays; the secret of the webhook signs, and is never told.
+func TestAlertsGoToAWebhook(t *testing.T) {
+	d := newDesk(t)
+	const secret = "it-signs-what-is-posted"
+	var got, signature string
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		got, signature = string(b), r.Header.Get(alerts.SignatureHeader)
+	}))
+	defer hook.Close()
+	patch := func(alerts string) (int, string) {
+		return d.do(store.RoleSuperuser, "PATCH", "/api/v1/settings", `{"alerts":`+alerts+`}`)
+	}
+	patch(`{"mail":["ops@example.org"]}`)
+	if s, text := patch(`{"webhook":"http://alerts.example.org/"}`); s != 422 {
+		t.Errorf("clear HTTP to the outside: %d %s", s, text)
+	}
+	s, text := patch(`{"webhook":"` + hook.URL + `/?key=1","webhook_secret":"` + secret + `"}`)
+	if s != 200 || !strings.Contains(text, `"has_webhook_secret":true`) || !strings.Contains(text, "ops@example.org") || strings.Contains(text, secret) {
+		t.Errorf("%d %s", s, text)
+	}
+	s, text = d.do(store.RoleSuperuser, "POST", "/api/v1/settings/alerts/test", "")
+	if s != 200 || text != `[{"way":"mail","sent":true},{"way":"webhook","sent":true}]`+"\n" {
+		t.Errorf("%d %s", s, text)
+	}
+	m := hmac.New(sha256.New, []byte(secret))
+	m.Write([]byte(got))
+	if want := "sha256=" + hex.EncodeToString(m.Sum(nil)); signature != want || !strings.Contains(got, `"kind":"test"`) {
+		t.Errorf("posted %s, signed %s, want %s", got, signature, want)
+	}
+	if len(d.letters) != 1 || d.letters[0].To[0] != "ops@example.org" {
+		t.Errorf("letters %+v", d.letters)
+	}
+	if acts := ask[[]store.Act](d, store.RoleSuperuser, "GET", "/audit", ""); len(acts) == 0 || strings.Contains(fmt.Sprint(acts), secret) {
+		t.Errorf("audited: %v", acts)
+	}
+	var raw string
+	if err := d.store.Setting(t.Context(), "alerts.secret", &raw); err != nil || raw == "" || strings.Contains(raw, secret) {
+		t.Errorf("kept as %q, %v", raw, err)
+	}
+	if _, text = patch(`{"mail":[],"webhook":"","webhook_secret":""}`); !strings.Contains(text, `"alerts":{"mail":[],"webhook":"","has_webhook_secret":false}`) {
+		t.Errorf("nobody any more: %s", text)
+	}
+	if _, text = d.do(store.RoleSuperuser, "POST", "/api/v1/settings/alerts/test", ""); strings.Contains(text, "true") {
+		t.Errorf("sent to nobody: %s", text)
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 
 // settingsView is what superusers set at run time.
 type settingsView struct {
-	Chat   chat.Settings      `json:"chat"`
-	Alerts *alerts.Recipients `json:"alerts,omitempty" doc:"for superusers only"`
-	Brand  brand              `json:"brand"`
+	Chat   chat.Settings `json:"chat"`
+	Alerts *alertsView   `json:"alerts,omitempty" doc:"for superusers only"`
+	Brand  brand         `json:"brand"`
 }
 
 type settingsPatch struct {
@@ -29,8 +29,17 @@ type chatPatch struct {
 	History *bool `json:"history,omitempty" doc:"who comes into a meeting is shown what was written since it was last empty"`
 }
 
+// alertsView says where alerts go.
+type alertsView struct {
+	Mail      []string `json:"mail" doc:"addresses that are written to"`
+	Webhook   string   `json:"webhook" doc:"that alerts are posted to, as JSON; empty: none"`
+	HasSecret bool     `json:"has_webhook_secret"`
+}
+
 type alertsPatch struct {
-	Mail []string `json:"mail" maxItems:"20" doc:"addresses that are written to when a registered device goes, and when it is back"`
+	Mail    []string `json:"mail,omitempty" maxItems:"20" doc:"addresses that are written to when a device or a trunk goes, when it is back, and when a limit is reached"`
+	Webhook *string  `json:"webhook,omitempty" maxLength:"2000" doc:"https, or http to a loopback or private address; alerts are posted there, as JSON; empty: none"`
+	Secret  *string  `json:"webhook_secret,omitempty" maxLength:"200" doc:"signs what is posted: X-Bridgehead-Signature-256 is then sha256= and the HMAC-SHA256 of the body; empty: nothing is signed"`
 }
 
 // seen are the settings as the caller may see them.
@@ -40,10 +49,33 @@ func (s *server) seen(ctx context.Context) (v settingsView, err error) {
 		return v, err
 	}
 	if allowed(userOf(ctx).Role, store.RoleSuperuser) {
-		v.Alerts = &alerts.Recipients{Mail: []string{}}
-		err = s.Store.Setting(ctx, alerts.Key, v.Alerts)
+		var set alerts.Settings
+		set, err = alerts.Load(ctx, s.Store)
+		v.Alerts = &alertsView{Mail: set.Mail, Webhook: set.Webhook, HasSecret: set.Secret != ""}
 	}
 	return v, err
+}
+
+// redirectAlerts sends alerts elsewhere from now on.
+func (s *server) redirectAlerts(ctx context.Context, p alertsPatch) error {
+	for _, to := range p.Mail {
+		if a, err := mail.ParseAddress(to); err != nil || a.Address != to {
+			return huma.Error422UnprocessableEntity(to + " is no e-mail address.")
+		}
+	}
+	now, err := alerts.Load(ctx, s.Store)
+	if err != nil {
+		return fail(err)
+	}
+	if p.Mail != nil {
+		now.Mail = p.Mail
+	}
+	set(&now.Webhook, p.Webhook)
+	set(&now.Secret, p.Secret)
+	if fault := alerts.WebhookFault(now.Webhook); fault != "" {
+		return huma.Error422UnprocessableEntity(fault)
+	}
+	return fail(alerts.Save(ctx, s.Store, now))
 }
 
 // settings are switches of the whole bridge.
@@ -62,13 +94,8 @@ func (s *server) settings(api huma.API) {
 			}
 		}
 		if p := in.Body.Alerts; p != nil {
-			for _, to := range p.Mail {
-				if a, err := mail.ParseAddress(to); err != nil || a.Address != to {
-					return nil, huma.Error422UnprocessableEntity(to + " is no e-mail address.")
-				}
-			}
-			if err := s.Store.Set(ctx, alerts.Key, alerts.Recipients{Mail: p.Mail}); err != nil {
-				return nil, fail(err)
+			if err := s.redirectAlerts(ctx, *p); err != nil {
+				return nil, err
 			}
 		}
 		if p := in.Body.Brand; p != nil {
@@ -77,5 +104,8 @@ func (s *server) settings(api huma.API) {
 			}
 		}
 		return answer(s.seen(ctx))
+	})
+	huma.Register(api, operation("POST", "/settings/alerts/test", "test-alerts", "Send a test alert by every way that is set, and tell what became of it", store.RoleSuperuser, tag), func(ctx context.Context, _ *nothing) (*body[[]alerts.Delivery], error) {
+		return answer(s.Alerts.Try(ctx), nil)
 	})
 }

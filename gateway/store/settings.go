@@ -31,3 +31,17 @@ func (s *Store) Set(ctx context.Context, key string, value any) error {
 	}
 	return s.exec(ctx, `INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, b)
 }
+
+// SecretSetting reads what was set by [Store.SetSecret]; empty: nothing was.
+func (s *Store) SecretSetting(ctx context.Context, key string) (string, error) {
+	var sealed []byte
+	if err := s.Setting(ctx, key, &sealed); err != nil {
+		return "", err
+	}
+	return s.seal.openAs("setting "+key, sealed)
+}
+
+// SetSecret keeps a secret under a key, sealed.
+func (s *Store) SetSecret(ctx context.Context, key, secret string) error {
+	return s.Set(ctx, key, s.seal.sealAs("setting "+key, secret))
+}

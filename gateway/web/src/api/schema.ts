@@ -1423,6 +1423,26 @@ export interface paths {
         patch: operations["change-settings"];
         trace?: never;
     };
+    "/api/v1/settings/alerts/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test alert by every way that is set, and tell what became of it
+         * @description Each way is tried once, which takes up to half a minute when one is dead.
+         */
+        post: operations["test-alerts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/signup": {
         parameters: {
             query?: never;
@@ -1716,8 +1736,19 @@ export interface components {
             source: string;
         };
         AlertsPatch: {
-            /** @description addresses that are written to when a registered device goes, and when it is back */
+            /** @description addresses that are written to when a device or a trunk goes, when it is back, and when a limit is reached */
+            mail?: string[];
+            /** @description https, or http to a loopback or private address; alerts are posted there, as JSON; empty: none */
+            webhook?: string;
+            /** @description signs what is posted: X-Bridgehead-Signature-256 is then sha256= and the HMAC-SHA256 of the body; empty: nothing is signed */
+            webhook_secret?: string;
+        };
+        AlertsView: {
+            has_webhook_secret: boolean;
+            /** @description addresses that are written to */
             mail: string[];
+            /** @description that alerts are posted to, as JSON; empty: none */
+            webhook: string;
         };
         AnsweredBody: {
             challenge: string;
@@ -1975,6 +2006,13 @@ export interface components {
             says?: string;
             /** @description what was tried, in this order */
             steps: components["schemas"]["Tried"][];
+        };
+        Delivery: {
+            error?: string;
+            /** @description false without an error: the settings name nobody to send to, or there is no mail server */
+            sent: boolean;
+            /** @enum {string} */
+            way: "mail" | "webhook";
         };
         DeviceBody: {
             extension?: string;
@@ -2474,10 +2512,6 @@ export interface components {
             detail?: string;
             say?: string;
         };
-        Recipients: {
-            /** @description addresses that are written to when a registered device goes, and when it is back */
-            mail: string[];
-        };
         Registration: {
             contact: string;
             /** Format: date-time */
@@ -2714,7 +2748,7 @@ export interface components {
         };
         SettingsView: {
             /** @description for superusers only */
-            alerts?: components["schemas"]["Recipients"];
+            alerts?: components["schemas"]["AlertsView"];
             brand: components["schemas"]["Brand"];
             chat: components["schemas"]["Settings"];
         };
@@ -3542,6 +3576,7 @@ export interface components {
 }
 export type Act = components['schemas']['Act'];
 export type AlertsPatch = components['schemas']['AlertsPatch'];
+export type AlertsView = components['schemas']['AlertsView'];
 export type AnsweredBody = components['schemas']['AnsweredBody'];
 export type Attempt = components['schemas']['Attempt'];
 export type AudioView = components['schemas']['AudioView'];
@@ -3558,6 +3593,7 @@ export type CheckLine = components['schemas']['CheckLine'];
 export type Conversation = components['schemas']['Conversation'];
 export type ConversationBody = components['schemas']['ConversationBody'];
 export type Decision = components['schemas']['Decision'];
+export type Delivery = components['schemas']['Delivery'];
 export type DeviceBody = components['schemas']['DeviceBody'];
 export type DevicePatch = components['schemas']['DevicePatch'];
 export type DeviceView = components['schemas']['DeviceView'];
@@ -3599,7 +3635,6 @@ export type Plan = components['schemas']['Plan'];
 export type Question = components['schemas']['Question'];
 export type ReadBody = components['schemas']['ReadBody'];
 export type Reason = components['schemas']['Reason'];
-export type Recipients = components['schemas']['Recipients'];
 export type Registration = components['schemas']['Registration'];
 export type ResourceRecord = components['schemas']['ResourceRecord'];
 export type Result = components['schemas']['Result'];
@@ -7475,7 +7510,8 @@ export interface operations {
                  *       "alerts": {
                  *         "mail": [
                  *           "ops@example.org"
-                 *         ]
+                 *         ],
+                 *         "webhook": "https://alerts.example.org/bridgehead"
                  *       },
                  *       "brand": {
                  *         "title": "Example & Co"
@@ -7501,7 +7537,9 @@ export interface operations {
                      *       "alerts": {
                      *         "mail": [
                      *           "ops@example.org"
-                     *         ]
+                     *         ],
+                     *         "webhook": "https://alerts.example.org/bridgehead",
+                     *         "has_webhook_secret": false
                      *       },
                      *       "brand": {
                      *         "title": "Example & Co",
@@ -7517,6 +7555,43 @@ export interface operations {
             403: components["responses"]["problem-403"];
             409: components["responses"]["problem-409"];
             422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "test-alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "way": "mail",
+                     *         "sent": true
+                     *       },
+                     *       {
+                     *         "way": "webhook",
+                     *         "sent": false,
+                     *         "error": "the webhook answers 404 Not Found"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Delivery"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            409: components["responses"]["problem-409"];
             500: components["responses"]["problem-500"];
         };
     };

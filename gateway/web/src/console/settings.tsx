@@ -1,9 +1,9 @@
 // What is switched on or off for the whole bridge, at once.
 
-import { Undo2 } from "lucide-react";
+import { BellRing, Undo2 } from "lucide-react";
 import { useState } from "react";
 import { AskForm, text } from "../account/form";
-import type { Brand, ChatPatch } from "../api/schema";
+import type { AlertsView, Brand, ChatPatch, Delivery } from "../api/schema";
 import { t } from "../strings";
 import { Button, Checkbox, Fault, Field, Spinner } from "../ui/kit";
 import { request, useData, type Problem } from "./api";
@@ -46,7 +46,7 @@ export function Settings({ tick }: { tick: number }) {
             <Checkbox label={t.console.chatHistory} checked={data.chat.history} onChange={(e) => set({ history: e.target.checked }, t.chats.title)} />
   </fieldset>
           <House house={data.brand} saved={reload} />
-          <Alerts to={data.alerts?.mail ?? []} saved={reload} />
+          {data.alerts && <Alerts now={data.alerts} saved={reload} />}
         </>
       ) : (
         !fault && <Spinner />
@@ -55,23 +55,71 @@ export function Settings({ tick }: { tick: number }) {
   );
 }
 
-/** Alerts asks whom to write to about devices. */
-function Alerts({ to, saved }: { to: string[]; saved(): void }) {
+/** Alerts asks where alerts go, and sends one to try. */
+function Alerts({ now, saved }: { now: AlertsView; saved(): void }) {
+  const save = async (form: FormData) => {
+    const secret = text(form, "secret");
+    await request("patch", "/settings", {
+      body: {
+        alerts: {
+          mail: text(form, "mail").split(/[\s,;]+/).filter(Boolean), webhook: text(form, "webhook").trim(),
+          ...(secret && { webhook_secret: secret }), ...(form.get("unsigned") !== null && { webhook_secret: "" }),
+        },
+      },
+    });
+    saved();
+  };
   return (
     <section aria-labelledby="alerts" className="card flex flex-col gap-4 p-5">
       <h2 id="alerts" className="text-lg font-semibold">
         {t.console.alerts}
       </h2>
-      <AskForm
-        action={t.console.save} done={t.account.saved}
-        save={async (form) => {
-          await request("patch", "/settings", { body: { alerts: { mail: text(form, "mail").split(/[\s,;]+/).filter(Boolean) } } });
-          saved();
-        }}
-      >
-        <Field label={t.console.alertsTo} hint={t.console.alertsHint} name="mail" defaultValue={to.join(", ")} inputMode="email" autoComplete="off" />
+      <p className="text-soft">{t.console.alertsLead}</p>
+      <AskForm action={t.console.save} done={t.account.saved} save={save}>
+        <Field label={t.console.alertsTo} hint={t.console.alertsHint} name="mail" defaultValue={now.mail.join(", ")} inputMode="email" autoComplete="off" />
+        <Field label={t.console.webhook} hint={t.console.webhookHint} name="webhook" defaultValue={now.webhook} type="url" autoComplete="off" />
+        <Field
+          label={t.console.webhookSecret} hint={now.has_webhook_secret ? t.console.webhookSecretKept : t.console.webhookSecretHint}
+          name="secret" type="password" autoComplete="new-password" maxLength={200}
+        />
+        {now.has_webhook_secret && <Checkbox label={t.console.webhookUnsigned} name="unsigned" />}
       </AskForm>
+      <TestAlert />
     </section>
+  );
+}
+
+/** TestAlert sends a test by what is saved, and says what became of it. */
+function TestAlert() {
+  const [busy, setBusy] = useState(false);
+  const [became, setBecame] = useState<Delivery[]>([]);
+  const [trouble, setTrouble] = useState("");
+  const send = () => {
+    setBusy(true);
+    void request("post", "/settings/alerts/test", {})
+      .then(
+        (list) => {
+          setTrouble("");
+          setBecame(list);
+        },
+        (err: Problem) => setTrouble(err.message),
+      )
+      .finally(() => setBusy(false));
+  };
+  return (
+    <div className="flex flex-col gap-3">
+      <Button className="self-start" icon={BellRing} disabled={busy} onClick={send}>
+        {t.console.alertsTest}
+      </Button>
+      {trouble && <Fault>{trouble}</Fault>}
+      <ul role="status" className="text-sm">
+        {became.map((d) => (
+          <li key={d.way} className={d.sent ? "text-good" : d.error ? "text-bad" : "text-soft"}>
+            {`${t.console.ways[d.way]}: ${d.sent ? t.console.alertSent : (d.error ?? t.console.alertNowhere)}`}
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
