@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bridgehead/gateway/store"
@@ -30,7 +32,7 @@ func (g *gateway) newCallMetrics(r *prometheus.Registry) *callMetrics {
 		mos: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name("call_mos"), Help: "What was heard of answered calls, by the E-model (ITU-T G.107).",
 			Buckets: []float64{1.5, 2, 2.5, 3, 3.5, 3.8, 4, 4.2, 4.4}}, []string{"protocol"}),
 	}
-	r.MustRegister(m.ended, m.verdicts, m.trunk, m.setup, m.length, m.mos, trunkMetrics{g})
+	r.MustRegister(m.ended, m.verdicts, m.trunk, m.setup, m.length, m.mos, trunkMetrics{g}, syntheticMetrics{g})
 	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name("call_records_lost_total"), Help: "Call records that the disk was too slow for."},
 		func() float64 { return float64(g.book.Lost()) }))
 	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name("homer_lost_total"), Help: "Messages that were not sent to Homer."}, func() float64 {
@@ -94,5 +96,44 @@ func (t trunkMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 	for of, n := range t.g.book.Count() {
 		gauge(callsNow, float64(n), of[0], of[1])
+	}
+}
+
+// syntheticMetrics are what synthetic callers met last.
+type syntheticMetrics struct{ g *gateway }
+
+var (
+	syntheticOK     = prometheus.NewDesc("bridgehead_synthetic_ok", "Whether the last synthetic call to a number came through.", []string{"number"}, nil)
+	syntheticMOS    = prometheus.NewDesc("bridgehead_synthetic_mos", "How the last synthetic call to a number sounded, by the E-model (ITU-T G.107).", []string{"number"}, nil)
+	syntheticAnswer = prometheus.NewDesc("bridgehead_synthetic_answer_seconds", "Time to the answer of the last synthetic call to a number.", []string{"number"}, nil)
+	syntheticTime   = prometheus.NewDesc("bridgehead_synthetic_time_seconds", "When the last synthetic call to a number was placed.", []string{"number"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (syntheticMetrics) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{syntheticOK, syntheticMOS, syntheticAnswer, syntheticTime} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s syntheticMetrics) Collect(to chan<- prometheus.Metric) {
+	last, err := s.g.store.LastSyntheticCalls(context.Background())
+	if err != nil {
+		s.g.log.Error("synthetic calls not read", "error", err)
+		return
+	}
+	for _, c := range last {
+		gauge := func(d *prometheus.Desc, v float64) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, c.Number)
+		}
+		gauge(syntheticOK, map[bool]float64{true: 1}[c.OK])
+		gauge(syntheticTime, float64(c.At.Unix()))
+		if c.AnswerMS > 0 {
+			gauge(syntheticAnswer, float64(c.AnswerMS)/1000)
+		}
+		if c.MOS > 0 {
+			gauge(syntheticMOS, c.MOS)
+		}
 	}
 }

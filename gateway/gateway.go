@@ -37,6 +37,7 @@ import (
 	"bridgehead/gateway/mail"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
+	"bridgehead/gateway/synthetic"
 	"bridgehead/gateway/web"
 	"bridgehead/h323"
 	"bridgehead/h323/ras"
@@ -76,13 +77,14 @@ type gateway struct {
 	ras      *ras.Gatekeeper // nil: off
 	client   *ras.Client     // at an outside gatekeeper; nil: none
 
-	floor   *bfcp.Port // nil: off
-	https   net.Listener
-	handler http.Handler
-	metrics *prometheus.Registry
-	ready   atomic.Bool
-	trunks  *trunkBoard
-	homer   *capture.Exporter // nil: none
+	floor     *bfcp.Port // nil: off
+	https     net.Listener
+	handler   http.Handler
+	metrics   *prometheus.Registry
+	ready     atomic.Bool
+	trunks    *trunkBoard
+	synthetic *synthetic.Keeper
+	homer     *capture.Exporter // nil: none
 }
 
 // newGateway makes everything and opens every port. Nothing is answered yet.
@@ -267,6 +269,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 // openAPI opens the HTTPS port.
 func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	g.trunks = &trunkBoard{g: g}
+	g.synthetic = synthetic.New(synthetic.Options{Store: g.store, Clock: g.clock, Book: g.book, Call: g.plan.CallOwn, Told: g.calledSynthetically, Log: g.log})
 	var signalling http.Handler
 	if g.webrtc != nil {
 		signalling = g.webrtc.Handler()
@@ -274,7 +277,7 @@ func (g *gateway) openAPI(cfg *config.Config) (err error) {
 	g.register(g.metrics)
 	g.handler = api.New(api.Options{
 		Store: g.store, Plan: g.plan, Guard: g.guard, Blocks: g.blocks, Book: g.book, Hub: g.hub, Directory: g.people, Chat: g.chat, Health: g.health, Registrations: g.registrations,
-		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, Reached: g.places, Network: g.network, Mail: g.mail, Alerts: g.alerts, Domain: func() string { return g.cfg.Load().Domain },
+		RevokeDevice: g.revoke, RevokeUser: g.revokeUser, TrunksChanged: g.trunks.load, TrunkState: g.trunks.state, CheckTrunk: g.trunks.check, CallSynthetically: g.synthetic.Call, Reached: g.places, Network: g.network, Mail: g.mail, Alerts: g.alerts, Domain: func() string { return g.cfg.Load().Domain },
 		SignUp: func() api.Addresses { return g.cfg.Load().SignUp }, MetricsOpenTo: func() []netip.Prefix { return g.cfg.Load().Metrics.Prefixes() },
 		Signalling: signalling, Web: web.Files(), Metrics: g.metrics, Log: g.log,
 	})
@@ -354,6 +357,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	part("https", g.serveHTTPS)
 	part("ras", g.serveRAS)
 	part("housekeeping", g.housekeep)
+	part("synthetic callers", g.synthetic.Run)
 	g.ready.Store(true)
 	<-ctx.Done()
 	g.ready.Store(false)

@@ -11,6 +11,7 @@ import (
 	"bridgehead/gateway/api"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/store"
+	"bridgehead/gateway/synthetic"
 )
 
 // housekeep notices what the command line changed in the database, and deletes
@@ -73,6 +74,15 @@ func (g *gateway) tollAlarm(a dialplan.TollAlarm) {
 	}()
 }
 
+// calledSynthetically tells of a synthetic call: superusers of each, and whom
+// alerts concern when it went otherwise than the one before.
+func (g *gateway) calledSynthetically(c store.SyntheticCall, news bool) {
+	g.hub.Send(api.Event{Topic: "synthetic", Data: c})
+	if news {
+		g.alerts.Tell(alerts.OfNumber(c.Number, c.OK, synthetic.Text(c), c.At))
+	}
+}
+
 // What is kept for how many days: the audit log, and sign-ups that nobody
 // approves.
 const auditDays, signUpDays = 30, 30
@@ -85,7 +95,7 @@ func (g *gateway) purge(ctx context.Context, now time.Time) {
 	keep := g.cfg.Load().Records
 	err := errors.Join(g.store.PurgeCalls(ctx, now.AddDate(0, 0, -keep.Days)), g.store.PurgeTraces(ctx, now.AddDate(0, 0, -keep.TraceDays), mostTraces), g.store.PurgeActs(ctx, now.AddDate(0, 0, -auditDays)),
 		g.store.PurgeTokens(ctx), g.store.PurgeSignUps(ctx, now.AddDate(0, 0, -signUpDays)),
-		g.store.PurgeChat(ctx, now.AddDate(0, 0, -g.cfg.Load().Chat.Retention)))
+		g.store.PurgeSyntheticCalls(ctx, now.AddDate(0, 0, -keep.Days)), g.store.PurgeChat(ctx, now.AddDate(0, 0, -g.cfg.Load().Chat.Retention)))
 	if err = errors.Join(err, g.store.Forget(ctx)); err != nil {
 		g.log.Error("old records not deleted", "error", err)
 	}

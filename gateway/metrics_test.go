@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"bridgehead/config"
 	"bridgehead/core"
 	"bridgehead/core/edge"
+	"bridgehead/gateway/store"
 	"bridgehead/sip"
 )
 
@@ -72,6 +74,11 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	g.trace(edge.TraceEvent{Kind: edge.Answered, Protocol: core.SIP, Leg: "a", Time: time.Now()})
 	who.AudioStats = core.Stats{Codec: "PCMA", PacketsReceived: 1000}
 	g.book.End(who, core.Reason{Code: core.Normal})
+	called := store.SyntheticCall{Number: "+15550100", At: time.Now(), OK: true, AnswerMS: 800, MOS: 4.3}
+	if err := errors.Join(g.store.AddNumber(t.Context(), store.Number{Number: called.Number}), g.store.SaveSyntheticCaller(t.Context(), store.SyntheticCaller{Number: called.Number}),
+		g.store.AddSyntheticCall(t.Context(), called)); err != nil {
+		t.Fatal(err)
+	}
 	families, err := g.metrics.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -156,7 +156,7 @@ func (r Rules) Check(to string) (string, error) {
 		return "", refuse(core.NotFound, "That is not a telephone number.", "no telephone number")
 	}
 	e164 := phonenumbers.Format(n, phonenumbers.E164)
-	country := phonenumbers.GetRegionCodeForNumber(n)
+	country := countryOf(n)
 	if !slices.ContainsFunc(r.Allowed, func(c string) bool { return strings.EqualFold(c, country) }) {
 		return "", refuse(core.Forbidden, "Calls to this country are not allowed.", fmt.Sprintf("country %s of %s is not allowed", country, e164))
 	}

@@ -63,11 +63,14 @@ func Country(number string) string {
 	if err != nil {
 		return ""
 	}
-	code := phonenumbers.GetRegionCodeForNumber(n)
-	if code == "ZZ" {
-		return ""
+	return countryOf(n)
+}
+
+func countryOf(n *phonenumbers.PhoneNumber) string {
+	if code := phonenumbers.GetRegionCodeForNumber(n); code != "ZZ" {
+		return code
 	}
-	return code
+	return ""
 }
 
 // IsCountry tells whether a code is one of ISO 3166, in upper or lower case, or

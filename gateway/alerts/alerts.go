@@ -12,8 +12,8 @@ import (
 // Alert is something that operators are told of.
 type Alert struct {
 	Kind  string    `json:"kind"`           // what it is about: one of the kinds below, which label its count
-	What  string    `json:"what"`           // what has happened: gone, back, down, up, limit, test
-	Name  string    `json:"name,omitempty"` // of the device, the trunk, the account or the country
+	What  string    `json:"what"`           // what has happened: gone, back, down, up, limit, failing, works, test
+	Name  string    `json:"name,omitempty"` // of the device, the trunk, the number, the account or the country
 	Title string    `json:"title"`          // in a few words
 	Text  string    `json:"text"`           // in plain words, with what may help
 	At    time.Time `json:"at"`             // since when
@@ -24,6 +24,7 @@ const (
 	Device = "device"
 	Trunk  = "trunk"
 	Toll   = "toll"
+	Number = "number"
 	Test   = "test"
 )
 
@@ -46,6 +47,17 @@ func OfTrunk(c Change, why string) Alert {
 		a.What, a.Text = "up", fmt.Sprintf("Trunk %s is up again since %s.", c.Name, when(c.At))
 	}
 	a.Title = "Trunk " + c.Name + ": " + a.What
+	return a
+}
+
+// OfNumber is about a telephone number whose synthetic caller fails, or comes
+// through again; text says how.
+func OfNumber(number string, works bool, text string, at time.Time) Alert {
+	a := Alert{Kind: Number, What: "failing", Name: number, Text: text, At: at}
+	if works {
+		a.What = "works"
+	}
+	a.Title = "Number " + number + ": " + a.What
 	return a
 }
 

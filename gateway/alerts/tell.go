@@ -73,7 +73,7 @@ func New(o Options) *Teller {
 		unsent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bridgehead_alerts_unsent_total", Help: "Alerts that mail or webhook did not take."},
 			[]string{"way"})}
 	t.ways = []*way{{"mail", make(chan Alert, maxWaiting), t.write}, {"webhook", make(chan Alert, maxWaiting), t.post}}
-	for _, kind := range []string{Device, Trunk, Toll} {
+	for _, kind := range []string{Device, Trunk, Toll, Number} {
 		t.told.WithLabelValues(kind)
 	}
 	for _, w := range t.ways {

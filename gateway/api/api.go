@@ -79,6 +79,8 @@ type Options struct {
 	TrunksChanged func()
 	TrunkState    func(name string) TrunkState
 	CheckTrunk    func(ctx context.Context, t store.Trunk) []CheckLine
+	// CallSynthetically has the synthetic caller of a number call now.
+	CallSynthetically func(ctx context.Context, number string) (store.SyntheticCall, error)
 	// Signalling serves browsers on /ws and WHIP on /whip/.
 	Signalling http.Handler
 	Web        fs.FS

@@ -107,6 +107,9 @@ func newDesk(t *testing.T) *desk {
 		Network: func() network.Plan {
 			return network.New(network.Options{Host: "meet.example.org", Ports: map[string]int{"sips": 5061}})
 		},
+		CallSynthetically: func(_ context.Context, number string) (store.SyntheticCall, error) {
+			return store.SyntheticCall{Number: number, OK: true}, nil
+		},
 		TrunkState: func(string) TrunkState { return TrunkState{State: "up"} },
 		CheckTrunk: func(context.Context, store.Trunk) []CheckLine { return []CheckLine{{What: "resolution", OK: true}} }, Web: fstest.MapFS{"index.html": {Data: []byte("<title>app</title>")}, "assets/a.js": {Data: []byte("x")}},
 	})

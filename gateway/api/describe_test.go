@@ -139,6 +139,9 @@ func TestExamplesAreTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = d.store.AddTrunk(t.Context(), store.Trunk{Name: "carrier", TrunkSettings: NewTrunk().TrunkSettings})
+		if o.OperationID == "add-synthetic-caller" {
+			_ = d.store.AddNumber(t.Context(), store.Number{Number: "+493023125000", Trunk: "carrier", Target: "reception"})
+		}
 		body, err := json.Marshal(o.RequestBody.Content["application/json"].Example)
 		if err != nil {
 			t.Fatal(err)

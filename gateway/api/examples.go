@@ -201,6 +201,8 @@ func lineExamples() map[string]example {
 		Steps: []dialplan.Tried{{What: "rule", Name: rule.Name, Matched: true, Why: "+442079460018 matches +4420: trunk:carrier"}}}
 	blocked := edge.Block{ID: "1", Network: netip.MustParsePrefix("198.51.100.0/24"), Transport: "udp", Since: morning, Until: morning.Add(10 * time.Minute), Strikes: map[edge.Offence]int{edge.Unlisted: 4000}, Dropped: 1200,
 		Why: "sent 4,000 messages to where only trunks are heard"}
+	called := syntheticView{store.SyntheticCaller{Number: number.Number, SyntheticSettings: store.SyntheticSettings{Meeting: "7001", Every: 15, Enabled: true}}, true,
+		&store.SyntheticCall{Number: number.Number, At: morning, OK: true, Call: anID, Came: "id-of-the-other", AnswerMS: 840, GreetingMS: 120, MeetingMS: 950, LevelDBov: -21, JitterMS: 1.5, MOS: 4.36}}
 	strange := store.Attempt{Direction: "in", To: "+493023125999", Trunk: trunk.Name, At: morning}
 	expected := dialplan.Result{Expectation: store.Expectation{ID: anID, Name: "numbers that are not ours are refused", Call: strange, Want: "refuse not-found"}, Met: true,
 		Decision: dialplan.Decision{Outcome: "refuse not-found", Says: "This number is not in service.", Steps: []dialplan.Tried{{What: "number", Why: "+493023125999 is no number of this bridge"}, {What: "default", Matched: true, Why: "calls from the telephone network lead nowhere else"}}}}
@@ -219,11 +221,18 @@ func lineExamples() map[string]example {
 		"list-trunk-templates": {about: "What a template leaves open is in its asks; the rest goes into a new trunk as it is.",
 			out: []lines.Template{{ID: "generic-register", Name: "Any carrier that gives a user name and password", Asks: []string{"host", "username", "password"},
 				Trunk: store.TrunkSettings{Mode: "register", Transport: "tls", MediaEncryption: "required", Source: []string{}}}}},
-		"list-numbers":  {out: []store.Number{number}},
-		"add-number":    {about: "It leads to the reception, to a meeting or to a user.", in: numberBody{Number: number.Number, Trunk: number.Trunk, Target: number.Target, Country: number.Country, Language: number.Language, Label: number.Label}, out: number},
-		"change-number": {about: "Fields that are missing stay.", in: numberPatch{Target: &number.Target}, out: number},
-		"remove-number": {},
-		"list-rules":    {out: []store.Rule{rule}},
+		"list-numbers":           {out: []store.Number{number}},
+		"add-number":             {about: "It leads to the reception, to a meeting or to a user.", in: numberBody{Number: number.Number, Trunk: number.Trunk, Target: number.Target, Country: number.Country, Language: number.Language, Label: number.Label}, out: number},
+		"change-number":          {about: "Fields that are missing stay.", in: numberPatch{Target: &number.Target}, out: number},
+		"remove-number":          {},
+		"list-synthetic-callers": {out: []syntheticView{called}},
+		"add-synthetic-caller": {about: "It calls the number over a trunk, as anybody outside would, waits for the greeting, presses the keys and waits until the call is in the meeting, where it listens and is listened to. What went otherwise than the time before is an alert.",
+			in: syntheticNew{called.Number, SyntheticBody{Meeting: &called.Meeting, Keys: new("7001#,,4711#"), Every: &called.Every}}, out: called},
+		"change-synthetic-caller": {about: "Fields that are missing stay.", in: SyntheticBody{Enabled: new(false)}, out: called},
+		"remove-synthetic-caller": {},
+		"list-synthetic-calls":    {out: []store.SyntheticCall{*called.Last}},
+		"call-synthetically":      {about: "Answers when the call is over, in less than two minutes.", out: *called.Last},
+		"list-rules":              {out: []store.Rule{rule}},
 		"add-rule": {about: "What can be called by a number or name of its own (telephone numbers, meetings, devices, accounts) comes before all rules; of these, the first that matches decides. One that leads to a trunk is for callers who have proved who they are, and calls the countries that it names, none when it names none.",
 			in: ruleBody{Name: &rule.Name, Priority: &rule.Priority, Direction: &rule.Direction, Class: &rule.Class, Pattern: &rule.Pattern, Target: &rule.Target, Countries: &rule.Countries}, out: rule},
 		"change-rule":        {about: "Fields that are missing stay.", in: ruleBody{Enabled: new(false)}, out: rule},
@@ -271,7 +280,7 @@ func besideExamples() map[string]example {
 	return map[string]example{
 		"network": {about: "For whoever sets up firewalls and the DNS: no more than a scan finds.",
 			out: network.New(network.Options{Host: "meet.example.org", Ports: map[string]int{"https": 443, "sips": 5061, "h323": 1720}})},
-		"events": {about: "Topics: meeting, participant, call; block, a source that attacks is blocked, or no more, to superusers; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; typed, what a caller keys in at the reception, a passcode as dots, to superusers; toll, calls to telephones are refused, to superusers; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.",
+		"events": {about: "Topics: meeting, participant, call; number, a synthetic caller came through otherwise than before, to superusers; synthetic, it has called, to superusers; block, a source that attacks is blocked, or no more, to superusers; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; typed, what a caller keys in at the reception, a passcode as dots, to superusers; toll, calls to telephones are refused, to superusers; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.",
 			text: map[string]string{"text/event-stream": ": connected\n\nevent: ring\ndata: " + string(rings) + "\n\n"}},
 		"metrics": {about: "In the text format of Prometheus. Networks of metrics.open_to need no token.", text: map[string]string{"text/plain": "# TYPE bridgehead_meetings gauge\nbridgehead_meetings 3\n"}},
 		"healthz": {about: "For load balancers and watchdogs.", text: map[string]string{"text/plain": "ok\n"}},

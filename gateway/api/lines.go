@@ -158,6 +158,7 @@ func CheckTrunkSettings(t *store.Trunk) error {
 func (s *server) telephony(api huma.API) {
 	s.trunks(api)
 	s.numbers(api)
+	s.synthetic(api)
 	s.devices(api)
 	s.dialplan(api)
 }

@@ -147,10 +147,17 @@ var matrix = map[string]right{
 	"POST /numbers":            {`{"number":"+15550199","trunk":"line","target":"reception"}`, admin200},
 	"PATCH /numbers/{number}":  {`{"label":"x"}`, admin200},
 	"DELETE /numbers/{number}": {"", admin204},
-	"GET /devices":             {"", super200},
-	"POST /devices":            {`{"user":"new","password":"long enough"}`, admin200},
-	"PATCH /devices/{id}":      {`{"hidden":true}`, super200}, // P58
-	"DELETE /devices/{id}":     {"", admin204},                // P39
+
+	"GET /synthetic-callers":                {"", admin200},
+	"POST /synthetic-callers":               {`{"number":"+15550101"}`, admin200},
+	"PATCH /synthetic-callers/{number}":     {`{"every":30}`, admin200},
+	"DELETE /synthetic-callers/{number}":    {"", admin204},
+	"GET /synthetic-callers/{number}/calls": {"", admin200},
+	"POST /synthetic-callers/{number}/call": {"", admin200},
+	"GET /devices":                          {"", super200},
+	"POST /devices":                         {`{"user":"new","password":"long enough"}`, admin200},
+	"PATCH /devices/{id}":                   {`{"hidden":true}`, super200}, // P58
+	"DELETE /devices/{id}":                  {"", admin204},                // P39
 
 	"GET /dialplan":                      {"", admin200},
 	"POST /dialplan":                     {`{"name":"new","pattern":"+1"}`, admin200},
@@ -212,6 +219,9 @@ func (d *desk) lay(own bool) *strings.Replacer {
 	_, _ = s.AddExpectation(ctx, store.Expectation{Name: "expected", Call: store.Attempt{Direction: "in"}})
 	_, _ = s.AddTrunk(ctx, store.Trunk{Name: "line", TrunkSettings: NewTrunk().TrunkSettings})
 	_ = s.AddNumber(ctx, store.Number{Number: "+15550100", Trunk: "line", Target: "reception"})
+	_ = s.AddNumber(ctx, store.Number{Number: "+15550101", Trunk: "line", Target: "reception"})
+	_ = s.RemoveSyntheticCaller(ctx, "+15550101")
+	_ = s.SaveSyntheticCaller(ctx, store.SyntheticCaller{Number: "+15550100", SyntheticSettings: store.SyntheticSettings{Every: 15}})
 	_, _ = s.AddDevice(ctx, store.Device{User: "room1", Password: "long enough"})
 	_ = s.SaveCall(ctx, store.Call{ID: "call"})
 	number, holder := "7002", other.ID
@@ -249,7 +259,7 @@ func (d *desk) lay(own bool) *strings.Replacer {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return strings.NewReplacer("/groups/{id}", "/groups/"+group.ID, "OTHER", third.ID, "/conversations/{id}", "/conversations/"+conversation, "{message}", strconv.FormatInt(message.ID, 10), "/passkeys/{id}", "/passkeys/"+passkey.ID, "/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/participants/{id}", "/participants/nobody",
+	return strings.NewReplacer("/groups/{id}", "/groups/"+group.ID, "OTHER", third.ID, "/conversations/{id}", "/conversations/"+conversation, "{message}", strconv.FormatInt(message.ID, 10), "/passkeys/{id}", "/passkeys/"+passkey.ID, "/meetings/{number}", "/meetings/"+number, "/numbers/{number}", "/numbers/+15550100", "/synthetic-callers/{number}", "/synthetic-callers/+15550100", "/participants/{id}", "/participants/nobody",
 		"/users/{id}", "/users/"+other.ID, "/tokens/{id}", "/tokens/"+token.ID, "/sessions/{id}", "/sessions/"+token.ID, "/trunks/{id}", "/trunks/line", "/devices/{id}", "/devices/room1", "/dialplan/{id}", "/dialplan/rule", "/expectations/{id}", "/expectations/expected", "/blocks/{id}", "/blocks/"+d.blocks.List()[0].ID, "/calls/{id}", "/calls/call", "{secret}", "nobodys")
 }
 

@@ -1,6 +1,6 @@
-// Package caller is the party at this end of a call that `bridgehead call`
-// places: it plays a sound, presses keys, records what it hears and measures
-// it. It is a Room of one, so that any edge can call for it.
+// Package caller is the party at this end of a call that is placed to try
+// something, by `bridgehead call`, a synthetic caller or the check of a trunk: it
+// plays a sound, presses keys, records what it hears and measures it. It is a Room of one, so that any edge can call for it.
 package caller
 
 import (
@@ -84,7 +84,7 @@ func (c *Caller) Join(_ context.Context, leg core.Leg) error {
 		leg.Signal(core.Roster{Parties: []core.Party{{ID: "slides", Sources: []core.Source{core.Screen}}}})
 	}
 	close(c.answered)
-	go c.press(leg)
+	go c.Press(c.opt.Digits)
 	return nil
 }
 
@@ -143,8 +143,13 @@ func (c *Caller) project(leg core.Leg, wants []core.Want) {
 
 const keyPause = 250 * time.Millisecond
 
-func (c *Caller) press(leg core.Leg) {
-	for _, k := range []byte(c.opt.Digits) {
+// Press presses keys one after the other; "," waits a second. It returns when all
+// are pressed, or the call is over. The call must be answered.
+func (c *Caller) Press(keys string) {
+	c.mu.Lock()
+	leg := c.leg
+	c.mu.Unlock()
+	for _, k := range []byte(keys) {
 		wait := keyPause
 		if k == ',' {
 			wait = time.Second
@@ -316,6 +321,36 @@ func (c *Caller) Answered() <-chan struct{} { return c.answered }
 // Over is closed when the call has ended; Reason then tells why.
 func (c *Caller) Over() <-chan struct{} { return c.over }
 
+// Hangup ends the call, if it is answered.
+func (c *Caller) Hangup(r core.Reason) {
+	c.mu.Lock()
+	leg := c.leg
+	c.mu.Unlock()
+	if leg != nil {
+		leg.Hangup(r)
+	}
+}
+
+// Info is that of the answered call.
+func (c *Caller) Info() core.Info {
+	c.mu.Lock()
+	leg := c.leg
+	c.mu.Unlock()
+	return leg.Info()
+}
+
+// Digits are the keys that the far end has pressed.
+func (c *Caller) Digits() (keys []core.Digit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.events {
+		if d, ok := e.(core.Digit); ok {
+			keys = append(keys, d)
+		}
+	}
+	return keys
+}
+
 // Reason of the end.
 func (c *Caller) Reason() core.Reason {
 	c.mu.Lock()
@@ -324,10 +359,13 @@ func (c *Caller) Reason() core.Reason {
 }
 
 // Heard is a copy of what was heard so far, mono at [Rate].
-func (c *Caller) Heard() []int16 {
+func (c *Caller) Heard() []int16 { return c.HeardSince(0) }
+
+// HeardSince is a copy of it from the sample at on.
+func (c *Caller) HeardSince(at int) []int16 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.pcm)
+	return slices.Clone(c.pcm[min(at, len(c.pcm)):])
 }
 
 // Seen tells of the pictures, and what was seen as an H.264 byte stream, if it

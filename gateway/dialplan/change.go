@@ -157,6 +157,26 @@ func hasGroup(ctx context.Context, s *store.Store, name string) bool {
 	return err == nil && slices.ContainsFunc(all, func(t store.Trunk) bool { return t.Group == name })
 }
 
+// CheckSynthetic says what is wrong with a synthetic caller, as a [core.Reason].
+func CheckSynthetic(ctx context.Context, s *store.Store, c store.SyntheticCaller) error {
+	if _, err := s.Number(ctx, c.Number); errors.Is(err, store.ErrNotFound) {
+		return invalid("%s is no number of this bridge: add it to the numbers first.", c.Number)
+	} else if err != nil {
+		return err
+	}
+	if c.Meeting != "" {
+		if _, err := s.Meeting(ctx, c.Meeting); errors.Is(err, store.ErrNotFound) {
+			return invalid("There is no meeting %s.", c.Meeting)
+		} else if err != nil {
+			return err
+		}
+	}
+	if c.Trunk == "" {
+		return nil
+	}
+	return hasTrunk(ctx, s, c.Trunk)
+}
+
 // CheckNumber says what is wrong with a telephone number of ours, as a
 // [core.Reason], and finds its country where none is given.
 func CheckNumber(ctx context.Context, s *store.Store, n *store.Number) error {

@@ -66,7 +66,8 @@ func (d Decision) String() string {
 }
 
 // exit is leave to call a telephone. Only [walk.leave] makes one that calls
-// anybody, and [Plan.telephoned] is the only way out.
+// anybody else than the bridge's own numbers ([Plan.CallOwn]), and
+// [Plan.telephoned] is the only way out.
 type exit struct{ pstn.Request }
 
 // Home is what numbers and calls are subject to, where no rule says otherwise.

@@ -77,6 +77,21 @@ func (p *Plan) telephoned(d Decision, by *core.Info, into core.Room) (core.Leg, 
 	})
 }
 
+// CallOwn calls a telephone number of this bridge from outside, as a synthetic
+// caller does: over the trunk named, or that of the number if it is empty. No
+// other number is called this way, so nobody's leave is needed. Otherwise as
+// [Plan.DialOut].
+func (p *Plan) CallOwn(ctx context.Context, number, trunk string, into core.Room) (core.Leg, error) {
+	n, err := p.opt.Store.Number(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	q := pstn.Request{To: n.Number, Limits: pstn.Limits{Lines: []string{cmp.Or(trunk, n.Trunk)}, Allowed: []string{pstn.Country(n.Number)}}}
+	return p.place(Decision{Number: n.Number}, &core.Info{Address: "synthetic caller"}, into, func(ctx context.Context, into core.Room) (core.Leg, error) {
+		return p.telephone.Place(ctx, q, into)
+	})
+}
+
 // caller is whose calls are counted together.
 func caller(by *core.Info) string {
 	if by == nil {

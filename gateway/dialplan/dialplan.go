@@ -61,7 +61,7 @@ type Plan struct {
 	desk  ivr.Desk
 	edges []dialer
 	table atomic.Pointer[Table]
-	// telephone is called by telephoned alone.
+	// telephone is called by telephoned, and for our own numbers by CallOwn.
 	telephone Telephones
 	// speaking is how many callers are now told that there is no room.
 	speaking atomic.Int32

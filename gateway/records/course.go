@@ -44,6 +44,17 @@ func (b *Book) Follow(ctx context.Context) {
 	}
 }
 
+// Meter is how the sound of a call under way is now; silence, if there is none.
+func (b *Book) Meter(id string) core.Meter {
+	b.mu.Lock()
+	l := b.joined[id]
+	b.mu.Unlock()
+	if l == nil {
+		return core.Meter{Level: silence, Loudest: silence}
+	}
+	return l.meter()
+}
+
 func (b *Book) look(now time.Time) {
 	b.mu.Lock()
 	legs := slices.Collect(maps.Values(b.joined))

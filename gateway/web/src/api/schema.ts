@@ -577,7 +577,7 @@ export interface paths {
         };
         /**
          * Every change of meetings, participants and calls, as server-sent events
-         * @description Topics: meeting, participant, call; block, a source that attacks is blocked, or no more, to superusers; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; typed, what a caller keys in at the reception, a passcode as dots, to superusers; toll, calls to telephones are refused, to superusers; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.
+         * @description Topics: meeting, participant, call; number, a synthetic caller came through otherwise than before, to superusers; synthetic, it has called, to superusers; block, a source that attacks is blocked, or no more, to superusers; configured, something that is set up has changed, to superusers; device, a registered one that has gone or is back, to superusers; registrations, an entry of the directory that has come or gone; message, in a conversation, without text when it is erased; typed, what a caller keys in at the reception, a passcode as dots, to superusers; toll, calls to telephones are refused, to superusers; ring, somebody calls you; declined, somebody does not take your call. Users are told of their own meetings, superusers of all and of calls; everybody of the entries that they find in the directory, and of messages in their conversations. The stream ends when the right to it does.
          */
         get: operations["events"];
         put?: never;
@@ -1458,6 +1458,85 @@ export interface paths {
          * @description The answer is the same for an address that has an account.
          */
         post: operations["signup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/synthetic-callers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the synthetic callers, and what each met last */
+        get: operations["list-synthetic-callers"];
+        put?: never;
+        /**
+         * Have a number called from time to time
+         * @description It calls the number over a trunk, as anybody outside would, waits for the greeting, presses the keys and waits until the call is in the meeting, where it listens and is listened to. What went otherwise than the time before is an alert.
+         */
+        post: operations["add-synthetic-caller"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/synthetic-callers/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a synthetic caller with its history */
+        delete: operations["remove-synthetic-caller"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a synthetic caller
+         * @description Fields that are missing stay.
+         */
+        patch: operations["change-synthetic-caller"];
+        trace?: never;
+    };
+    "/api/v1/synthetic-callers/{number}/call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a synthetic caller call now
+         * @description Answers when the call is over, in less than two minutes.
+         */
+        post: operations["call-synthetically"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/synthetic-callers/{number}/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what a synthetic caller met, the latest first */
+        get: operations["list-synthetic-calls"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2859,6 +2938,98 @@ export interface components {
             /** @description the message in octets, masked, where it is no text: a TPKT of H.323 */
             wire?: string;
         };
+        SyntheticBody: {
+            /** @description true when missing */
+            enabled?: boolean;
+            /**
+             * Format: int64
+             * @description minutes from call to call; 15 when missing
+             */
+            every?: number;
+            /** @description pressed after the greeting, such as 7001#,,1234#; a comma waits a second */
+            keys?: string;
+            /** @description that the call must reach; best one that is for this alone. Empty: the greeting is enough */
+            meeting?: string;
+            /** @description over which it calls out; empty: that of the number */
+            trunk?: string;
+        };
+        SyntheticCall: {
+            /**
+             * Format: int64
+             * @description from the first message to the answer
+             */
+            answer_ms?: number;
+            /** Format: date-time */
+            at: string;
+            /** @description record of the call out */
+            call?: string;
+            /** @description record of the call as it came in */
+            came?: string;
+            /** @description what went wrong, in plain words */
+            fault?: string;
+            /**
+             * Format: int64
+             * @description from the answer to the first sound
+             */
+            greeting_ms?: number;
+            /** Format: double */
+            jitter_ms: number;
+            /**
+             * Format: int64
+             * @description at which the caller's tone came in; -127 is silence
+             */
+            level_dbov?: number;
+            /**
+             * Format: double
+             * @description of what was sent to the caller
+             */
+            loss_percent: number;
+            /**
+             * Format: int64
+             * @description from the last key to the meeting
+             */
+            meeting_ms?: number;
+            /**
+             * Format: double
+             * @description of what the caller was sent, by the E-model (ITU-T G.107)
+             */
+            mos?: number;
+            number: string;
+            ok: boolean;
+        };
+        SyntheticNew: {
+            /** @description true when missing */
+            enabled?: boolean;
+            /**
+             * Format: int64
+             * @description minutes from call to call; 15 when missing
+             */
+            every?: number;
+            /** @description pressed after the greeting, such as 7001#,,1234#; a comma waits a second */
+            keys?: string;
+            /** @description that the call must reach; best one that is for this alone. Empty: the greeting is enough */
+            meeting?: string;
+            /** @description one of the bridge's */
+            number: string;
+            /** @description over which it calls out; empty: that of the number */
+            trunk?: string;
+        };
+        SyntheticView: {
+            enabled: boolean;
+            /**
+             * Format: int64
+             * @description minutes from call to call
+             */
+            every: number;
+            has_keys: boolean;
+            /** @description the latest call */
+            last?: components["schemas"]["SyntheticCall"];
+            /** @description that the call must reach; best one that is for this alone. Empty: the greeting is enough */
+            meeting?: string;
+            number: string;
+            /** @description over which it calls out; empty: that of the number */
+            trunk?: string;
+        };
         Template: {
             asks: string[];
             /** @description where the carrier says so */
@@ -3657,6 +3828,10 @@ export type SignUpState = components['schemas']['SignUpState'];
 export type Span = components['schemas']['Span'];
 export type Stats = components['schemas']['Stats'];
 export type Step = components['schemas']['Step'];
+export type SyntheticBody = components['schemas']['SyntheticBody'];
+export type SyntheticCall = components['schemas']['SyntheticCall'];
+export type SyntheticNew = components['schemas']['SyntheticNew'];
+export type SyntheticView = components['schemas']['SyntheticView'];
 export type Template = components['schemas']['Template'];
 export type TextBody = components['schemas']['TextBody'];
 export type Token = components['schemas']['Token'];
@@ -7660,6 +7835,289 @@ export interface operations {
             429: components["responses"]["problem-429"];
             500: components["responses"]["problem-500"];
             503: components["responses"]["problem-503"];
+        };
+    };
+    "list-synthetic-callers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "number": "+493023125000",
+                     *         "meeting": "7001",
+                     *         "every": 15,
+                     *         "enabled": true,
+                     *         "has_keys": true,
+                     *         "last": {
+                     *           "number": "+493023125000",
+                     *           "at": "2026-03-05T08:30:00Z",
+                     *           "ok": true,
+                     *           "call": "id-of-it",
+                     *           "came": "id-of-the-other",
+                     *           "answer_ms": 840,
+                     *           "greeting_ms": 120,
+                     *           "meeting_ms": 950,
+                     *           "level_dbov": -21,
+                     *           "loss_percent": 0,
+                     *           "jitter_ms": 1.5,
+                     *           "mos": 4.36
+                     *         }
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["SyntheticView"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "add-synthetic-caller": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "number": "+493023125000",
+                 *       "meeting": "7001",
+                 *       "keys": "7001#,,4711#",
+                 *       "every": 15
+                 *     }
+                 */
+                "application/json": components["schemas"]["SyntheticNew"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "number": "+493023125000",
+                     *       "meeting": "7001",
+                     *       "every": 15,
+                     *       "enabled": true,
+                     *       "has_keys": true,
+                     *       "last": {
+                     *         "number": "+493023125000",
+                     *         "at": "2026-03-05T08:30:00Z",
+                     *         "ok": true,
+                     *         "call": "id-of-it",
+                     *         "came": "id-of-the-other",
+                     *         "answer_ms": 840,
+                     *         "greeting_ms": 120,
+                     *         "meeting_ms": 950,
+                     *         "level_dbov": -21,
+                     *         "loss_percent": 0,
+                     *         "jitter_ms": 1.5,
+                     *         "mos": 4.36
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SyntheticView"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "remove-synthetic-caller": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "change-synthetic-caller": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["SyntheticBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "number": "+493023125000",
+                     *       "meeting": "7001",
+                     *       "every": 15,
+                     *       "enabled": true,
+                     *       "has_keys": true,
+                     *       "last": {
+                     *         "number": "+493023125000",
+                     *         "at": "2026-03-05T08:30:00Z",
+                     *         "ok": true,
+                     *         "call": "id-of-it",
+                     *         "came": "id-of-the-other",
+                     *         "answer_ms": 840,
+                     *         "greeting_ms": 120,
+                     *         "meeting_ms": 950,
+                     *         "level_dbov": -21,
+                     *         "loss_percent": 0,
+                     *         "jitter_ms": 1.5,
+                     *         "mos": 4.36
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SyntheticView"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "call-synthetically": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "number": "+493023125000",
+                     *       "at": "2026-03-05T08:30:00Z",
+                     *       "ok": true,
+                     *       "call": "id-of-it",
+                     *       "came": "id-of-the-other",
+                     *       "answer_ms": 840,
+                     *       "greeting_ms": 120,
+                     *       "meeting_ms": 950,
+                     *       "level_dbov": -21,
+                     *       "loss_percent": 0,
+                     *       "jitter_ms": 1.5,
+                     *       "mos": 4.36
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SyntheticCall"];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            409: components["responses"]["problem-409"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
+        };
+    };
+    "list-synthetic-calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "number": "+493023125000",
+                     *         "at": "2026-03-05T08:30:00Z",
+                     *         "ok": true,
+                     *         "call": "id-of-it",
+                     *         "came": "id-of-the-other",
+                     *         "answer_ms": 840,
+                     *         "greeting_ms": 120,
+                     *         "meeting_ms": 950,
+                     *         "level_dbov": -21,
+                     *         "loss_percent": 0,
+                     *         "jitter_ms": 1.5,
+                     *         "mos": 4.36
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["SyntheticCall"][];
+                };
+            };
+            401: components["responses"]["problem-401"];
+            403: components["responses"]["problem-403"];
+            404: components["responses"]["problem-404"];
+            422: components["responses"]["problem-422"];
+            500: components["responses"]["problem-500"];
         };
     };
     "list-tokens": {

@@ -3,7 +3,7 @@
 import { Pencil, Plus, Trash2, Undo2 } from "lucide-react";
 import { useState, type FormEvent, type ReactNode } from "react";
 import { t } from "../strings";
-import { Button, Checkbox, Confirm, Dialog, Fault, Field, Lines, Select } from "../ui/kit";
+import { Button, Checkbox, Confirm, cx, Dialog, Fault, Field, Lines, Select } from "../ui/kit";
 import { send, useAnswer, type Answer, type Path, type Problem } from "./api";
 import { Table, type Column } from "./table";
 
@@ -37,7 +37,9 @@ export interface Resource<T> {
   nest?(body: Record<string, unknown>): Record<string, unknown>;
 }
 
-export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; tick: number }) {
+/** Collection is a page, or below: a part of one. */
+export function Collection<T>({ resource: r, tick, below }: { resource: Resource<T>; tick: number; below?: boolean }) {
+  const Heading = below ? "h2" : "h1";
   const { data, fault, reload } = useAnswer<T[]>(r.path, tick);
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<T>();
@@ -75,7 +77,7 @@ export function Collection<T>({ resource: r, tick }: { resource: Resource<T>; ti
   return (
     <section>
       <div className="mb-4 flex items-center justify-between gap-4">
-        <h1 className="text-2xl font-semibold">{r.title}</h1>
+        <Heading className={cx("font-semibold", below ? "text-xl" : "text-2xl")}>{r.title}</Heading>
         <Button look="primary" icon={Plus} onClick={() => setAdding(true)}>
           {t.console.add}
         </Button>

@@ -15,6 +15,7 @@ import { Collection } from "./collection";
 import { Settings } from "./settings";
 import { Protection } from "./protection";
 import { Setup } from "./setup";
+import { SyntheticCallers } from "./synthetic";
 import { devices, meetings, numbers, trunks, users } from "./resources";
 
 const rank = { user: 0, superuser: 1, administrator: 2 };
@@ -83,7 +84,12 @@ function Desk({ section, id }: { section: string; id?: string }) {
         {at === "meetings" && <Collection key={at} resource={meetings} tick={tick} />}
         {at === "setup" && <Setup />}
         {at === "trunks" && <Collection key={at} resource={trunks} tick={tick} />}
-        {at === "numbers" && <Collection key={at} resource={numbers} tick={tick} />}
+        {at === "numbers" && (
+          <div className="flex flex-col gap-8">
+            <Collection key={at} resource={numbers} tick={tick} />
+            <SyntheticCallers tick={tick} />
+          </div>
+        )}
         {at === "dialplan" && <DialPlan tick={tick} />}
         {at === "protection" && <Protection tick={tick} />}
         {at === "devices" && <Collection key={at} resource={devices} tick={tick} />}

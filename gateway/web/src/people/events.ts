@@ -60,7 +60,7 @@ export function useEvents(): { tick: number; live: boolean } {
         setTick((n) => n + 1);
       }, 500);
     };
-    const ends = ["meeting", "participant", "call", "configured", "device", "block"].map((topic) => listen(topic, changed));
+    const ends = ["meeting", "participant", "call", "configured", "device", "block", "synthetic"].map((topic) => listen(topic, changed));
     const opened = () => {
       setLive(true);
       changed();

@@ -627,6 +627,12 @@ export const de: Strings = {
     nothing: "Es kommt nichts? Beim Anbieter muss die Nummer zu dieser Leitung führen; abgelehnte Anrufe stehen unter Anrufe.", works: "sie geht",
     invite: "Leute einladen",
   },
+  synthetic: {
+    title: "Probeanrufer", lead: "Jeder ruft seine Nummer über eine Leitung an wie jemand von außen, hört die Begrüßung, tippt den Zugangscode und lauscht in der Konferenz. Scheitert einer oder kommt er wieder durch, gibt es eine Meldung.",
+    keys: "Tasten nach der Begrüßung", keysHint: "Etwa 7001#,,1234#; ein Komma wartet eine Sekunde", every: "Minuten zwischen Anrufen", meetingHint: "Die er erreichen muss, am besten eine eigene; leer: die Begrüßung genügt",
+    trunkHint: "Über die er hinausruft; leer: die der Nummer", last: "Letzter Anruf", through: "kam durch", now: "Jetzt anrufen", calling: "Ruft an …", history: (number: string) => `Anrufe an ${number}`,
+    answer: "Bis angenommen", greeting: "Bis begrüßt", inside: "Bis drinnen",
+  },
   protection: {
     lead: "Wer immer wieder falsche Nummern, Passwörter oder Nachrichten sendet, wird eine Weile ungelesen verworfen. Leitungen nie.",
     network: "Netz", why: "Was es getan hat", dropped: "Seither verworfen", until: "Bis", none: "Niemand ist gesperrt.",

@@ -624,6 +624,12 @@ export const en = {
     nothing: "Nothing comes? At the carrier, the number must lead to this trunk; calls that were refused are under Calls.", works: "it works",
     invite: "Invite people",
   },
+  synthetic: {
+    title: "Synthetic callers", lead: "Each calls its number over a trunk as anybody outside would, hears the greeting, keys in the passcode and listens in the meeting. When one fails, or comes through again, there is an alert.",
+    keys: "Keys after the greeting", keysHint: "Such as 7001#,,1234#; a comma waits a second", every: "Minutes between calls", meetingHint: "That it must reach, best one of its own; empty: the greeting is enough",
+    trunkHint: "To call out over; empty: that of the number", last: "Last call", through: "came through", now: "Call now", calling: "Calling …", history: (number: string) => `Calls to ${number}`,
+    answer: "Until answered", greeting: "Until greeted", inside: "Until inside",
+  },
   protection: {
     lead: "Who sends wrong numbers, passwords or messages over and over is dropped for a while, unread. Trunks never are.",
     network: "Network", why: "What it did", dropped: "Dropped since", until: "Until", none: "Nobody is blocked.",
