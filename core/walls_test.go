@@ -51,7 +51,7 @@ var walls = map[string][]string{
 	"gateway/alerts":      {"gateway/mail", "gateway/store"},
 	"gateway/api":         {"core/...", "gateway/alerts", "gateway/capture", "gateway/chat", "gateway/dialplan", "gateway/directory", "gateway/doctor", "gateway/invite", "gateway/lines", "gateway/mail", "gateway/network", "gateway/records", "gateway/store", "gateway/synthetic"},
 	"gateway/dialplan":    {"core/...", "gateway/records", "gateway/store", "pstn"},
-	"gateway/lines":       {"core/...", "gateway/dialplan", "gateway/store", "pstn", "sip"},
+	"gateway/lines":       {"core/...", "gateway/caller", "gateway/dialplan", "gateway/store", "pstn", "sip"},
 	"gateway/contentline": {},
 	"gateway/network":     {},
 	"gateway/directory":   {"core/...", "gateway/contentline", "gateway/store"},

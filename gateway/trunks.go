@@ -102,5 +102,5 @@ func (b *trunkBoard) state(name string) api.TrunkState {
 
 // check tries a trunk, also one that is not enabled.
 func (b *trunkBoard) check(ctx context.Context, t store.Trunk) []lines.CheckLine {
-	return lines.Checker{Edge: b.g.sip}.Check(ctx, t)
+	return lines.Checker{Edge: b.g.sip, Clock: b.g.clock}.Check(ctx, t)
 }

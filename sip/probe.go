@@ -11,6 +11,7 @@ import (
 
 	siplib "github.com/emiago/sipgo/sip"
 
+	"bridgehead/core"
 	"bridgehead/sip/sdp"
 )
 
@@ -85,6 +86,32 @@ func (e *Edge) Probe(ctx context.Context, c TrunkConfig, register, keep bool) (p
 		}
 	}
 	return p, nil
+}
+
+// Try calls a number over a trunk that need not be one of [Edge.SetTrunks], nor be
+// up. done frees what the trunk held, once the call is over. Otherwise as
+// [Line.Dial].
+func (e *Edge) Try(ctx context.Context, c TrunkConfig, number, from string, into core.Room) (leg core.Leg, done func(), err error) {
+	if err := c.Check(); err != nil {
+		return nil, nil, err
+	}
+	done = func() {}
+	t := e.trunkNamed(c.Name)
+	if t == nil || !t.config.equal(c) {
+		if t, err = e.newTrunk(c); err != nil {
+			return nil, nil, err
+		}
+		done = t.forget
+	}
+	s, err := t.spec(number, from)
+	if err == nil {
+		leg, err = e.placeOver(ctx, s, into)
+	}
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return leg, done, nil
 }
 
 func (p *Probe) reach(ctx context.Context, t *trunk, targets []target) *flow {

@@ -370,7 +370,12 @@ func (l *Line) Dial(ctx context.Context, number, from string, into core.Room) (c
 	if now := t.snapshot(); !now.Working {
 		return nil, l.e.unplaced(s, core.Reason{Code: core.Unreachable, Say: "The telephone line is out of order.", Detail: "trunk " + l.name + " is down: " + now.Error})
 	}
-	leg, err := l.e.place(ctx, s, into)
+	return l.e.placeOver(ctx, s, into)
+}
+
+// placeOver makes a call over a trunk.
+func (e *Edge) placeOver(ctx context.Context, s *spec, into core.Room) (core.Leg, error) {
+	leg, err := e.place(ctx, s, into)
 	if busy := (*Busy)(nil); errors.As(err, &busy) {
 		return nil, busy
 	}

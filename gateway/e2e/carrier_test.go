@@ -219,7 +219,7 @@ func TestNextCarrierTakesOverWhenOneDies(t *testing.T) {
 }
 
 // newPhone is a SIPp telephone that takes calls by a scenario; it gives its port.
-func newPhone(t testing.TB, scenario string, rings time.Duration) int {
+func newPhone(t testing.TB, scenario string, rings time.Duration, more ...string) int {
 	t.Helper()
 	text, err := os.ReadFile("../../testdata/sipp/" + scenario)
 	if err != nil {
@@ -230,8 +230,47 @@ func newPhone(t testing.TB, scenario string, rings time.Duration) int {
 		t.Fatal(err)
 	}
 	at := freePort(t)
-	run(t, nil, "sipp", "-sf", file, "-i", "127.0.0.1", "-p", itoa(at), "-mi", "127.0.0.1", "-mp", itoa(freePort(t)), "-nostdin", "-timeout", "180s", "-default_behaviors", "-abortunexp")
+	run(t, nil, "sipp", append([]string{"-sf", file, "-i", "127.0.0.1", "-p", itoa(at), "-mi", "127.0.0.1", "-mp", itoa(freePort(t)), "-nostdin", "-timeout", "180s", "-default_behaviors", "-abortunexp"}, more...)...)
 	return at
+}
+
+// The check of a trunk calls the carrier's loop-back number, before the trunk is
+// enabled: sound and keys must come back.
+func TestCheckCallsTheLoopbackNumber(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		echo []string
+		want map[string]string // by line, what its detail or remedy says; "" of one that is not there
+	}{
+		{"echo", []string{"-rtp_echo"}, map[string]string{"loop-back": "in PCMU: a tone of -18 dBov came back", "DTMF": "keys 159 came back, by rfc4733"}},
+		{"no echo", nil, map[string]string{"loop-back": "the tone did not come back", "DTMF": ""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := serve(t)
+			k := newKamailio(t, newPhone(t, "answer.xml", 0, c.echo...))
+			trunk := map[string]any{"name": "carrier", "mode": "register", "transport": "udp", "host": fmt.Sprint("127.0.0.2:", k.udp), "media_encryption": "none",
+				"username": "acct", "password": "out-s3cret", "realm": "carrier.example", "loopback": "+12025550100", "enabled": false}
+			g.api("POST", "/trunks", trunk, nil)
+			var lines []struct {
+				What, Detail, Remedy string
+				OK                   bool
+			}
+			g.api("POST", "/trunks/carrier/check", nil, &lines)
+			found := map[string]string{}
+			for _, l := range lines {
+				t.Logf("%v %s: %s %s", l.OK, l.What, l.Detail, l.Remedy)
+				found[l.What] = l.Detail
+				if good := c.echo != nil; l.OK != good && (l.What == "loop-back" || l.What == "DTMF") {
+					t.Errorf("%s is %v", l.What, l.OK)
+				}
+			}
+			for what, want := range c.want {
+				if !strings.Contains(found[what], want) || want == "" && found[what] != "" {
+					t.Errorf("%s says %q, want %q", what, found[what], want)
+				}
+			}
+		})
+	}
 }
 
 // The shell checks a trunk beside the running gateway, whose registration stays,

@@ -11,13 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"bridgehead/core/clock"
 	"bridgehead/gateway/store"
 	"bridgehead/sip"
 )
 
 // CheckLine is one line of a trunk's check.
 type CheckLine struct {
-	What   string `json:"what"` // settings, sources, DNS, reachability, TLS, OPTIONS, REGISTER, NAT, clock, codecs
+	What   string `json:"what"` // settings, sources, DNS, reachability, TLS, OPTIONS, REGISTER, NAT, clock, codecs, loop-back, DTMF
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
@@ -26,6 +27,8 @@ type CheckLine struct {
 // Checker tries trunks.
 type Checker struct {
 	Edge *sip.Edge
+	// Clock steps the call to a loop-back number; nil: none is made.
+	Clock *clock.Clock
 	// Foreign says that another process has the trunks, whose registrations are
 	// not to be disturbed.
 	Foreign bool
@@ -48,7 +51,7 @@ func (c Checker) Check(ctx context.Context, t store.Trunk) []CheckLine {
 		r.note("host", nil, "none is set: calls come in only, so there is nobody to ask", "")
 		return r.lines
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
 	registers := t.Mode != "static"
 	p, err := c.Edge.Probe(ctx, config, registers && !(c.Foreign && t.Enabled), t.Enabled)
@@ -69,6 +72,9 @@ func (c Checker) Check(ctx context.Context, t store.Trunk) []CheckLine {
 	}
 	if p.Status != 0 {
 		r.answered(t, &p)
+	}
+	if t.Loopback != "" && p.OptionsErr == nil && p.RegisterErr == nil {
+		c.loopback(ctx, r, t, config)
 	}
 	return r.lines
 }

@@ -85,6 +85,7 @@ type TrunkOptions struct {
 	Prefixes     []string           `json:"prefixes,omitempty" maxItems:"1000" doc:"beginnings of the numbers that it carries, such as +49; empty: all"`
 	Rates        map[string]float64 `json:"rates,omitempty" doc:"what a minute costs by beginnings of numbers, of which the longest counts; among trunks of one priority the cheapest is tried first"`
 	MaxDuration  int                `json:"max_duration,omitempty" minimum:"0" maximum:"604800" doc:"seconds that a call may last; 0: 4 hours"`
+	Loopback     string             `json:"loopback,omitempty" pattern:"^([+][0-9]{3,15}|[0-9*#]{2,15})?$" doc:"number of the carrier's that gives callers their own sound back; the check calls it"`
 	DailyMinutes int                `json:"daily_minutes,omitempty" minimum:"0" maximum:"10000000" doc:"minutes of calls out on one day of UTC; 0: no limit"`
 }
 

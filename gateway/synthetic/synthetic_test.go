@@ -89,8 +89,12 @@ func TestFaultsAreToldByTheStepThatFails(t *testing.T) {
 		line   func(*records.Book) line
 		want   string
 	}{
-		"no line":   {meeting, func(*records.Book) line { return func(context.Context, core.Room) (core.Leg, error) { return nil, silent } }, "It could not be placed: failure. (dial udp: no route to host)"},
-		"it rings":  {meeting, func(*records.Book) line { return func(context.Context, core.Room) (core.Leg, error) { return coretest.New(0, nil), nil } }, "It was not answered."},
+		"no line": {meeting, func(*records.Book) line {
+			return func(context.Context, core.Room) (core.Leg, error) { return nil, silent }
+		}, "It could not be placed: failure. (dial udp: no route to host)"},
+		"it rings": {meeting, func(*records.Book) line {
+			return func(context.Context, core.Room) (core.Leg, error) { return coretest.New(0, nil), nil }
+		}, "It was not answered."},
 		"busy":      {meeting, func(*records.Book) line { return busy }, "It was not answered. The call was ended: busy."},
 		"silence":   {meeting, func(b *records.Book) line { return answers(b, 0, false) }, "It was answered, but no greeting was heard."},
 		"echo":      {meeting, func(b *records.Book) line { return answers(b, tone, false) }, "It was answered, but no greeting was heard."},

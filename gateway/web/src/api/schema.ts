@@ -3147,6 +3147,8 @@ export interface components {
             in_username?: string;
             /** @description do not check the far end's certificate */
             insecure_tls?: boolean;
+            /** @description number of the carrier's that gives callers their own sound back; the check calls it */
+            loopback?: string;
             /**
              * Format: int64
              * @description calls at one time; 0: no limit
@@ -3288,6 +3290,8 @@ export interface components {
             /** @description user name that calls in must prove by digest, besides coming from source; empty: none */
             in_username?: string;
             insecure_tls?: boolean;
+            /** @description number of the carrier's that gives callers their own sound back; the check calls it */
+            loopback?: string;
             /** Format: int64 */
             max_channels: number;
             /**
@@ -3424,6 +3428,8 @@ export interface components {
             /** @description user name that calls in must prove by digest, besides coming from source; empty: none */
             in_username?: string;
             insecure_tls?: boolean;
+            /** @description number of the carrier's that gives callers their own sound back; the check calls it */
+            loopback?: string;
             /** Format: int64 */
             max_channels: number;
             /**
