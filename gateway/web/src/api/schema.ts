@@ -1558,7 +1558,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Try a trunk: name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs
+         * Try a trunk: signing, name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs
          * @description Takes some seconds, and changes nothing.
          */
         post: operations["check-trunk"];
@@ -1915,12 +1915,28 @@ export interface components {
             security?: components["schemas"]["CallSecurity"];
             /** Format: int64 */
             status?: number;
+            /** @description what is known of the number of a caller on the telephone network (STIR, RFC 8224) */
+            stir?: components["schemas"]["CallStir"];
             video?: components["schemas"]["Stats"];
         };
         CallSecurity: {
             media: string;
             signalling: string;
             suite?: string;
+        };
+        CallStir: {
+            /**
+             * @description the signer's word: A, the number is the caller's; B, it knows the caller and not the number; C, neither
+             * @enum {string}
+             */
+            attest?: "A" | "B" | "C";
+            /**
+             * @description who has verified it; carrier: it says so
+             * @enum {string}
+             */
+            by: "bridge" | "carrier";
+            /** @description verified, or why it is not: no identity, stale, number differs, signature wrong, certificate untrusted and the like */
+            result: string;
         };
         ChatPatch: {
             /** @description people may write, in meetings and outside */
@@ -2399,6 +2415,8 @@ export interface components {
             sources: string[];
             /** @enum {string} */
             state: "reception" | "waiting" | "joined" | "held";
+            /** @description what is known of the number of a caller on the telephone network (STIR, RFC 8224) */
+            stir?: components["schemas"]["Stir"];
             video: components["schemas"]["Stats"];
             video_muted: boolean;
         };
@@ -2795,6 +2813,13 @@ export interface components {
             /** @description the message in octets, masked, where it is no text: a TPKT of H.323 */
             wire?: string;
         };
+        Stir: {
+            /** @enum {string} */
+            attest?: "A" | "B" | "C";
+            /** @enum {string} */
+            by: "bridge" | "carrier";
+            result: string;
+        };
         Template: {
             asks: string[];
             /** @description where the carrier says so */
@@ -2981,6 +3006,16 @@ export interface components {
             source?: string[];
             /** @description SRTP suites in use; empty: all */
             srtp_suites?: string[];
+            /** @description what becomes of callers whose number is not verified (STIR/SHAKEN, RFC 8224): off, nobody looks; show, it is shown; require, they are refused; show when empty. Nothing is verified before stir.roots is configured */
+            stir?: string;
+            /** @description attestation of calls out, A, B or C; when empty, A for those from numbers of this bridge and B for others */
+            stir_attest?: string;
+            /** @description PEM chain of the certificate, with a TNAuthList, that signs the numbers of calls out; its key is stir_key; empty: they are not signed */
+            stir_certificate?: string;
+            /** @description PEM private key of stir_certificate, on the curve P-256 */
+            stir_key?: string;
+            /** @description https URL at which that chain is published */
+            stir_x5u?: string;
             /** Format: int64 */
             strip?: number;
             /**
@@ -3113,6 +3148,14 @@ export interface components {
             source: string[];
             /** @description SRTP suites in use; empty: all */
             srtp_suites?: string[];
+            /** @description what becomes of callers whose number is not verified (STIR/SHAKEN, RFC 8224): off, nobody looks; show, it is shown; require, they are refused; show when empty. Nothing is verified before stir.roots is configured */
+            stir?: string;
+            /** @description attestation of calls out, A, B or C; when empty, A for those from numbers of this bridge and B for others */
+            stir_attest?: string;
+            /** @description PEM chain of the certificate, with a TNAuthList, that signs the numbers of calls out; its key is stir_key; empty: they are not signed */
+            stir_certificate?: string;
+            /** @description https URL at which that chain is published */
+            stir_x5u?: string;
             /** Format: int64 */
             strip?: number;
             /**
@@ -3174,6 +3217,7 @@ export interface components {
             group?: string;
             has_in_password: boolean;
             has_password: boolean;
+            has_stir_key: boolean;
             has_tls_key: boolean;
             /** @description headers put on calls out */
             headers?: {
@@ -3251,6 +3295,14 @@ export interface components {
             /** @description SRTP suites in use; empty: all */
             srtp_suites?: string[];
             state: string;
+            /** @description what becomes of callers whose number is not verified (STIR/SHAKEN, RFC 8224): off, nobody looks; show, it is shown; require, they are refused; show when empty. Nothing is verified before stir.roots is configured */
+            stir?: string;
+            /** @description attestation of calls out, A, B or C; when empty, A for those from numbers of this bridge and B for others */
+            stir_attest?: string;
+            /** @description PEM chain of the certificate, with a TNAuthList, that signs the numbers of calls out; its key is stir_key; empty: they are not signed */
+            stir_certificate?: string;
+            /** @description https URL at which that chain is published */
+            stir_x5u?: string;
             /** Format: int64 */
             strip?: number;
             /**
@@ -3516,6 +3568,7 @@ export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
 export type CallSecurity = components['schemas']['CallSecurity'];
+export type CallStir = components['schemas']['CallStir'];
 export type ChatPatch = components['schemas']['ChatPatch'];
 export type CheckLine = components['schemas']['CheckLine'];
 export type Conversation = components['schemas']['Conversation'];
@@ -3583,6 +3636,7 @@ export type SignUpState = components['schemas']['SignUpState'];
 export type Span = components['schemas']['Span'];
 export type Stats = components['schemas']['Stats'];
 export type Step = components['schemas']['Step'];
+export type Stir = components['schemas']['Stir'];
 export type Template = components['schemas']['Template'];
 export type TextBody = components['schemas']['TextBody'];
 export type Token = components['schemas']['Token'];
@@ -3911,7 +3965,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /** @example id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict */
+                    /** @example id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict,stir,attest,stir_by */
                     "text/csv": string;
                 };
             };
@@ -7743,6 +7797,7 @@ export interface operations {
                      *         "has_password": true,
                      *         "has_in_password": false,
                      *         "has_tls_key": false,
+                     *         "has_stir_key": false,
                      *         "state": "disabled",
                      *         "calls": 0
                      *       }
@@ -7814,6 +7869,7 @@ export interface operations {
                      *       "has_password": true,
                      *       "has_in_password": false,
                      *       "has_tls_key": false,
+                     *       "has_stir_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -7867,6 +7923,7 @@ export interface operations {
                      *       "has_password": true,
                      *       "has_in_password": false,
                      *       "has_tls_key": false,
+                     *       "has_stir_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -7956,6 +8013,7 @@ export interface operations {
                      *       "has_password": true,
                      *       "has_in_password": false,
                      *       "has_tls_key": false,
+                     *       "has_stir_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
