@@ -30,6 +30,7 @@ type Config struct {
 	RTP      RTP      `key:"rtp"`
 	TLS      TLS      `key:"tls"`
 	SIP      SIP      `key:"sip"`
+	Stir     Stir     `key:"stir"`
 	H323     H323     `key:"h323"`
 	PSTN     PSTN     `key:"pstn"`
 	WebRTC   WebRTC   `key:"webrtc"`
@@ -81,6 +82,15 @@ type TLS struct {
 type SIP struct {
 	Legacy bool `key:"legacy" default:"false" help:"let unencrypted SIP endpoints call over listen.sip; they are badged as clear"`
 }
+
+// Stir is by what the numbers of callers over trunks are verified (STIR/SHAKEN).
+type Stir struct {
+	Roots string   `key:"roots" check:"file" help:"PEM file with the certification authorities (STI-CA) that vouch for the signers of callers' numbers; when empty, none is verified"`
+	Allow []string `key:"allow" check:"prefix" help:"networks that signers' certificates may be fetched from beside the public Internet, such as that of a repository of one's own; none when empty"`
+}
+
+// Prefixes are the networks of Allow.
+func (s Stir) Prefixes() []netip.Prefix { return prefixes(s.Allow) }
 
 // H323 is the H.323 edge, its gatekeeper, and registration at another one.
 type H323 struct {

@@ -201,6 +201,7 @@ type Party struct {
 	VideoMuted  bool      `json:"video_muted"`
 	HandRaised  bool      `json:"hand_raised"`
 	Security    Security  `json:"security"`
+	Stir        Stir      `json:"stir,omitzero"`
 	Sources     []Source  `json:"sources"` // what it publishes now
 	Joined      time.Time `json:"joined,omitzero"`
 	MutedByHost bool      `json:"muted_by_host"`

@@ -47,6 +47,23 @@ func (s Security) Encrypted() bool {
 	return s.Signalling != "" && s.Signalling != "clear"
 }
 
+// Stir is what is known of a caller's number on the telephone network beyond the
+// caller's word (STIR, RFC 8224). The zero value: nothing.
+type Stir struct {
+	// Result is "verified", or why it is not: "no identity", "stale", "number
+	// differs" and the like.
+	Result string `json:"result"`
+	// Attest is the signer's word (RFC 8588): "A", the number is the caller's; "B",
+	// the signer knows the caller and not the number; "C", neither. Empty: it
+	// says none.
+	Attest string `json:"attest,omitempty" enum:"A,B,C"`
+	// By is who has verified it: "bridge", or "carrier", which is taken at its word.
+	By string `json:"by" enum:"bridge,carrier"`
+}
+
+// Verified is the [Stir.Result] of a number that is vouched for.
+const Verified = "verified"
+
 // Info is a snapshot of a party.
 type Info struct {
 	ID        string // opaque, never used twice
@@ -64,6 +81,8 @@ type Info struct {
 	// Phone tells a caller on the telephone network (a trunk), who has only
 	// ears and keys.
 	Phone bool
+	// Stir is what is known of such a caller's number.
+	Stir Stir
 	// Audio is what the party can be sent; zero if nothing. Forwarded says
 	// that it takes other such parties' microphones unmixed, as browsers do.
 	Audio     Codec

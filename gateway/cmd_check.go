@@ -54,6 +54,10 @@ func checkCommand() *cobra.Command {
 			}
 		}
 		say("certificate", checkCertificate(cfg, file))
+		if cfg.Stir.Roots != "" {
+			_, err := stiRoots(cfg, file)
+			say("certification authorities of callers' numbers", err)
+		}
 		say("name "+cmp.Or(cfg.Domain, "(none set)"), checkDomain(cmd.Context(), cfg, file))
 		for _, t := range trunksIn(cmd.Context(), cfg, say) {
 			say("trunk "+t.Name, checkLine(cmd.Context(), t, running))

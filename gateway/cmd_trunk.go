@@ -95,7 +95,7 @@ func mayEnable(ctx context.Context, c *cobra.Command, t store.Trunk) error {
 }
 
 func checkTrunk() *cobra.Command {
-	c := &cobra.Command{Use: "check NAME", Short: "Try a trunk step by step: name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "check NAME", Short: "Try a trunk step by step: signing, name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs", Args: cobra.ExactArgs(1),
 		Long: "Tries a trunk step by step and says of each fault what to do about it. Exit status 1 on any."}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		var faults int
@@ -202,6 +202,7 @@ func trunkFlags(f *pflag.FlagSet, t *store.Trunk) fields {
 		{"realm", "realm whose challenge is answered; any when empty", func(t *store.Trunk) any { return &t.Realm }},
 		{"in-password", "password that calls in must prove with in-username", func(t *store.Trunk) any { return &t.InPassword }},
 		{"tls-key", "PEM file of the private key of tls-certificate", func(t *store.Trunk) any { return (*pemFile)(&t.TLSKey) }},
+		{"stir-key", "PEM file of the private key of stir-certificate", func(t *store.Trunk) any { return (*pemFile)(&t.StirKey) }},
 		{"source", "networks that calls may come from; none when empty", func(t *store.Trunk) any { return &t.Source }},
 		{"media-encryption", "none, optional or required", func(t *store.Trunk) any { return &t.MediaEncryption }},
 		{"codecs", "PCMA, PCMU, G722, opus in order of preference", func(t *store.Trunk) any { return &t.Codecs }},
@@ -221,7 +222,7 @@ func trunkFlags(f *pflag.FlagSet, t *store.Trunk) fields {
 	for i := range options.NumField() {
 		tag := options.Field(i).Tag
 		name, _, _ := strings.Cut(tag.Get("json"), ",")
-		pem := name == "tls_ca" || name == "tls_certificate"
+		pem := name == "tls_ca" || strings.HasSuffix(name, "_certificate")
 		of.add(f, t, strings.ReplaceAll(name, "_", "-"), tag.Get("doc"), func(t *store.Trunk) any {
 			p := reflect.ValueOf(&t.TrunkOptions).Elem().Field(i).Addr().Interface()
 			if s, ok := p.(*string); ok && pem {

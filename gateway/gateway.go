@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +45,7 @@ import (
 	"bridgehead/pstn"
 	"bridgehead/sip"
 	"bridgehead/sip/bfcp"
+	"bridgehead/sip/stir"
 	"bridgehead/webrtc"
 )
 
@@ -62,6 +64,7 @@ type gateway struct {
 	effort   *effort
 	ports    *rtpio.Ports
 	cert     *certificate
+	sti      atomic.Pointer[x509.CertPool] // who vouches for signers of callers' numbers; nil: none is verified
 	book     *records.Book
 	guard    *dialplan.Guard
 	blocks   *edge.Blocks
@@ -103,6 +106,9 @@ func (g *gateway) open(ctx context.Context, cfg *config.Config) (err error) {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	if err := g.cert.load(cfg); err != nil {
+		return err
+	}
+	if err := g.loadSTI(cfg); err != nil {
 		return err
 	}
 	if g.lock, err = lockData(cfg.Data); err != nil {
@@ -233,6 +239,7 @@ func (g *gateway) openEdges(cfg *config.Config) (err error) {
 	g.sip, err = sip.New(sip.Options{
 		SIPS: cfg.Listen.SIPS, SIP: cfg.Listen.SIP, TLS: func() *tls.Config { return g.cert.config() }, Legacy: cfg.SIP.Legacy,
 		Domain: cfg.Domain, Advertise: address(cfg.RTP.Advertise), Ports: g.ports, Floor: g.floor, Lines: cfg.Video.Lines, Devices: devices{g.store},
+		Stir: &stir.Verifier{Roots: g.sti.Load, Fetch: stir.NewFetcher(stir.FetchOptions{Allow: cfg.Stir.Prefixes()}).Get}, Owned: g.owns,
 		MaxCalls: cfg.Limits.Calls, CallsPerSource: cfg.Limits.CallsPerSrc, SetupsPerSource: cfg.Limits.SetupsPerSrc, Blocks: g.blocks,
 		MediaTimeout: time.Duration(cfg.Limits.MediaTimeout) * time.Second, HoldTimeout: time.Duration(cfg.Limits.HoldTimeout) * time.Second,
 		Trace: g.trace, Log: g.log,
@@ -416,7 +423,7 @@ func (g *gateway) cameOrWent(e directory.Entry, only string) {
 // reload takes up a new configuration, as far as calls need not be dropped.
 func (g *gateway) reload(_ context.Context, cfg *config.Config) error {
 	old := g.cfg.Load()
-	if err := g.cert.load(cfg); err != nil {
+	if err := errors.Join(g.cert.load(cfg), g.loadSTI(cfg)); err != nil {
 		return err
 	}
 	g.cfg.Store(cfg)

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
+	"os"
 
+	"bridgehead/config"
 	"bridgehead/gateway/store"
 	"bridgehead/sip"
 )
@@ -25,4 +29,35 @@ func (d devices) Device(user string) (sip.Device, bool) {
 func (d devices) Extension(number string) (string, bool) {
 	found, err := d.store.Device(context.Background(), number)
 	return found.User, err == nil
+}
+
+// owns tells whether a number is one of ours.
+func (g *gateway) owns(number string) bool {
+	_, err := g.store.Number(context.Background(), number)
+	return err == nil
+}
+
+// loadSTI takes up who vouches for the signers of callers' numbers.
+func (g *gateway) loadSTI(cfg *config.Config) error {
+	roots, err := stiRoots(cfg, "")
+	if err == nil {
+		g.sti.Store(roots)
+	}
+	return err
+}
+
+// stiRoots reads stir.roots; nil: none is configured.
+func stiRoots(cfg *config.Config, file string) (*x509.CertPool, error) {
+	if cfg.Stir.Roots == "" {
+		return nil, nil
+	}
+	roots := x509.NewCertPool()
+	text, err := os.ReadFile(cfg.Stir.Roots)
+	if err == nil && !roots.AppendCertsFromPEM(text) {
+		err = errors.New("there is no certificate in it")
+	}
+	if err != nil {
+		return nil, config.Fault{File: file, Key: "stir.roots", Value: cfg.Stir.Roots, Why: err.Error(), Remedy: "give a PEM file of the certification authorities, from BEGIN to END CERTIFICATE"}
+	}
+	return roots, nil
 }

@@ -36,6 +36,9 @@ func (g *gateway) trace(t edge.TraceEvent) {
 		}
 	case edge.Alarm:
 		g.book.Step(id, store.Step{At: t.Time, What: "alarm", Text: t.Text})
+	case edge.Vouched:
+		g.book.Step(id, store.Step{At: t.Time, What: "identity", Text: t.Text})
+		g.book.Update(id, func(c *store.Call) { c.Detail.Stir = store.CallStir(t.Info.Stir) })
 	case edge.Noted:
 		g.book.Step(id, store.Step{At: t.Time, What: "media", Text: t.Text})
 	case edge.Answered:

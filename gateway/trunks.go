@@ -45,6 +45,9 @@ func (b *trunkBoard) load() {
 			b.g.log.Error("trunk left out", "trunk", t.Name, "error", err)
 			continue
 		}
+		if line.Enabled && line.Stir == "require" && b.g.sti.Load() == nil {
+			b.g.log.Warn("a trunk refuses all calls: it requires verified numbers, and stir.roots is not configured", "trunk", t.Name)
+		}
 		list = append(list, line)
 		if i := slices.IndexFunc(rules.Routes, func(r pstn.Route) bool { return r.Line == t.Name }); i >= 0 {
 			rules.Routes[i].Left = b.left(t)
@@ -102,5 +105,5 @@ func (b *trunkBoard) state(name string) api.TrunkState {
 
 // check tries a trunk, also one that is not enabled.
 func (b *trunkBoard) check(ctx context.Context, t store.Trunk) []lines.CheckLine {
-	return lines.Checker{Edge: b.g.sip, Clock: b.g.clock}.Check(ctx, t)
+	return lines.Checker{Edge: b.g.sip, Clock: b.g.clock, Blind: b.g.sti.Load() == nil}.Check(ctx, t)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"strings"
+	"time"
 
 	siplib "github.com/emiago/sipgo/sip"
 
@@ -53,7 +54,8 @@ type spec struct {
 	presents  bool // as a room system
 	login     *login
 	headers   [][2]string
-	info      core.Info // Name, Address, Phone, User …
+	signs     func(now time.Time) (headers [][2]string) // nil: nobody
+	info      core.Info                                 // Name, Address, Phone, User …
 	protocol  core.Protocol
 	targetURI []uri // one for each of flows
 }

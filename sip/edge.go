@@ -4,7 +4,8 @@
 // RFC 3261 with 3262 (reliable provisional responses), 3263 (finding servers),
 // 3264 (offer and answer, in [bridgehead/sip/sdp]), 3311 (UPDATE), 3326
 // (Reason), 3428 (MESSAGE), 3581 (rport), 4028 (session timers), 5626 (keep-alive), 5922
-// (names in certificates), 6026 (transactions), 7616 and 8760 (digest).
+// (names in certificates), 6026 (transactions), 7616 and 8760 (digest), 8224
+// (Identity, in [bridgehead/sip/stir]).
 //
 // Messages are read and written by sipgo's parser. Connections and
 // transactions are our own: messages are handled in the order in which they
@@ -36,6 +37,7 @@ import (
 	"bridgehead/core/rtpio"
 	"bridgehead/sip/bfcp"
 	"bridgehead/sip/sdp"
+	"bridgehead/sip/stir"
 )
 
 // Options of [New]. An edge without listeners can still call out.
@@ -59,6 +61,11 @@ type Options struct {
 	Host string
 	// Advertise is the address told to peers; zero: that of the interface.
 	Advertise netip.Addr
+	// Stir verifies the numbers of callers over trunks (RFC 8224); nil: nothing does.
+	Stir *stir.Verifier
+	// Owned tells whether a number in E.164 is one of this bridge's: where a trunk
+	// signs its calls, those from it have the full attestation. nil: none is.
+	Owned func(number string) bool
 	// Ports opens the media sessions.
 	Ports *rtpio.Ports
 	// Floor is where BFCP connections of calls with content come in; nil: calls

@@ -148,7 +148,8 @@ func (l *leg) connect(ctx context.Context, t target) (*flow, error) {
 	}
 	if t.network == "udp" {
 		// Room for the SDP: a long INVITE goes by TCP where the peer has it
-		// (RFC 3261 18.1.1); ours is short of 1300 bytes.
+		// (RFC 3261 18.1.1); ours is short of 1300 bytes
+		// unless it is signed.
 		l.e.guard.know(t.addr.Addr())
 		l.box.Post(func() {
 			if l.state == over {

@@ -182,6 +182,7 @@ func (l *leg) sit(s core.Seat) {
 	if l.held {
 		s.Signal(core.Hold{On: true})
 	}
+	l.tellVouched() // which the room may not have seen when it was joined
 }
 
 // publish offers the party's sound to the seat, anew.
@@ -402,8 +403,12 @@ func (l *leg) ended(r core.Reason) {
 	if l.sink != nil {
 		l.sink.Close()
 	}
+	kind := edge.Ended
+	if l.incall.refused {
+		kind = edge.Refused
+	}
 	// Before the room hears of it, so that the record has the final status.
-	l.e.trace(edge.TraceEvent{Kind: edge.Ended, CallID: l.callID, Leg: info.ID, Flow: l.flowInfo(), Reason: r, Trunk: l.trunkName(), From: info.Address, To: l.to, Status: l.incall.status, Info: info})
+	l.e.trace(edge.TraceEvent{Kind: kind, CallID: l.callID, Leg: info.ID, Flow: l.flowInfo(), Reason: r, Trunk: l.trunkName(), From: info.Address, To: l.to, Status: l.incall.status, Info: info})
 	if l.seat != nil {
 		l.seat.Leave(r)
 	}

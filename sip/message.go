@@ -206,7 +206,7 @@ func Decode(b []byte) (any, error) {
 }
 
 // compact forms of the names that are looked up here.
-var compact = map[string]string{"From": "f", "To": "t", "Call-ID": "i", "Content-Length": "l", "Supported": "k", "Session-Expires": "x", "Via": "v", "Contact": "m", "Content-Type": "c", "Content-Encoding": "e"}
+var compact = map[string]string{"From": "f", "To": "t", "Call-ID": "i", "Content-Length": "l", "Supported": "k", "Session-Expires": "x", "Via": "v", "Contact": "m", "Content-Type": "c", "Content-Encoding": "e", "Identity": "y"}
 
 func headersOf(m message) []siplib.Header {
 	switch m := m.(type) {
@@ -316,7 +316,8 @@ var phrases = map[int]string{
 	100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK",
 	400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
 	408: "Request Timeout", 415: "Unsupported Media Type", 416: "Unsupported URI Scheme", 420: "Bad Extension", 421: "Extension Required",
-	422: "Session Interval Too Small", 423: "Interval Too Brief", 480: "Temporarily Unavailable",
+	422: "Session Interval Too Small", 423: "Interval Too Brief", 428: "Use Identity Header", 436: "Bad Identity Info", 437: "Unsupported Credential",
+	438: "Invalid Identity Header", 480: "Temporarily Unavailable",
 	481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops", 486: "Busy Here",
 	487: "Request Terminated", 488: "Not Acceptable Here", 489: "Bad Event", 491: "Request Pending", 494: "Security Agreement Required",
 	500: "Server Internal Error", 501: "Not Implemented", 503: "Service Unavailable", 504: "Server Time-out",

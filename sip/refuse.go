@@ -8,11 +8,24 @@ import (
 // refusal ends an INVITE that has no leg yet.
 type refusal struct {
 	status int
+	phrase string // "": that of the status
 	reason core.Reason
 	set    [][2]string
 	auth   *authenticator // challenge; nil: none
 	stale  bool
 	wrong  bool // the credentials were
+}
+
+// reply is the response that says so.
+func (no *refusal) reply(req *request, tag string) *response {
+	res := reply(req, no.status, tag)
+	if no.phrase != "" {
+		res.Reason = no.phrase
+	}
+	for _, h := range no.set {
+		set(res, h[0], h[1])
+	}
+	return res
 }
 
 // unacceptable makes a 488 that says why of a *sdp.Refusal.
@@ -56,10 +69,6 @@ func (l *leg) refuseCall(r core.Reason) {
 
 // refuseRequest answers a request within the call; the call goes on.
 func (l *leg) refuseRequest(tx *serverTx, no *refusal) {
-	res := reply(tx.req, no.status, l.localTag)
-	for _, h := range no.set {
-		set(res, h[0], h[1])
-	}
-	tx.respond(res)
+	tx.respond(no.reply(tx.req, l.localTag))
 	l.log.Info("SIP request refused within the call", "method", tx.req.Method, "status", no.status, "reason", no.reason.Error())
 }

@@ -19,6 +19,7 @@ import (
 	"bridgehead/core"
 	"bridgehead/core/edge"
 	"bridgehead/sip/sdp"
+	"bridgehead/sip/stir"
 )
 
 // Mode is how a trunk and this end know each other.
@@ -78,6 +79,14 @@ type TrunkConfig struct {
 	CallerID []string
 	// Private asks the other side to withhold the number shown (RFC 3323).
 	Private bool
+	// Stir is what becomes of callers whose number is not verified (RFC 8224):
+	// "off", nobody looks; "show" or "", it is shown; "require", they are refused.
+	Stir string
+	// Signer signs the number that calls out are from, with the attestation Attest:
+	// "A", "B" or "C"; "": A for those of [Options.Owned], B for others. nil:
+	// nothing is signed.
+	Signer *stir.Signer
+	Attest string
 	// Headers are put on calls out.
 	Headers map[string]string
 	TLS     *tls.Config // CA, client certificate, server name; nil: the edge's
@@ -88,8 +97,8 @@ type TrunkConfig struct {
 	// NumberIn turns a number as the trunk writes it into E.164, NumberOut
 	// back; nil: as it is.
 	NumberIn, NumberOut func(string) string
-	// Version tells the two functions and the TLS of one configuration from
-	// those of another, which a reload can't see.
+	// Version tells the two functions, the TLS and the Signer of one configuration
+	// from those of another, which a reload can't see.
 	Version string
 }
 
@@ -189,8 +198,8 @@ func (e *Edge) SetTrunks(list []TrunkConfig) error {
 
 // equal compares all but what Version stands for.
 func (c TrunkConfig) equal(d TrunkConfig) bool {
-	c.NumberIn, c.NumberOut, c.TLS = nil, nil, nil
-	d.NumberIn, d.NumberOut, d.TLS = nil, nil, nil
+	c.NumberIn, c.NumberOut, c.TLS, c.Signer = nil, nil, nil, nil
+	d.NumberIn, d.NumberOut, d.TLS, d.Signer = nil, nil, nil, nil
 	return reflect.DeepEqual(c, d)
 }
 
@@ -403,6 +412,7 @@ func (t *trunk) spec(number, from string) (*spec, error) {
 	s.to = party{uri: uri{Scheme: "sip", User: out, Host: s.uri.Host}}
 	s.info = core.Info{Name: number, Address: number, Phone: true}
 	s.from = t.fromParty(s, from)
+	s.signs = t.signs(number, from)
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		s.headers = append(s.headers, [2]string{name, c.Headers[name]})
 	}

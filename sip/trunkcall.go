@@ -32,7 +32,7 @@ var (
 
 // ownHeaders are those that a configuration can't put on a call.
 var ownHeaders = strings.Fields(`via from to call-id cseq contact max-forwards route record-route content-type content-length content-encoding
-	authorization proxy-authorization supported require proxy-require allow session-expires min-se user-agent rack rseq expires`)
+	authorization proxy-authorization supported require proxy-require allow session-expires min-se user-agent rack rseq expires identity date`)
 
 // checkCalls says what is wrong with the settings of calls; "": nothing.
 func (c *TrunkConfig) checkCalls() string {
@@ -59,6 +59,10 @@ func (c *TrunkConfig) checkCalls() string {
 		return "the least session interval is 90 s (RFC 4028)"
 	case c.SessionExpires > 0 && c.SessionExpires < max(c.MinSE, minSE*time.Second):
 		return "the session interval is below its minimum"
+	case !known([]string{c.Stir}, []string{"", "off", "show", "require"}):
+		return "stir is off, show or require"
+	case !known([]string{c.Attest}, []string{"", "A", "B", "C"}):
+		return "the attestation is A, B or C"
 	case c.DSCP < 0 || c.DSCP > 63:
 		return "DSCP is 0 to 63"
 	case len(c.Headers) > 16:
@@ -245,6 +249,11 @@ func (t *trunk) callerID(req *request) (name, number string) {
 			return anonymous, ""
 		}
 	}
+	return t.asserted(req)
+}
+
+// asserted is callerID whether the caller wants it shown or not.
+func (t *trunk) asserted(req *request) (name, number string) {
 	sources := t.config.CallerID
 	if sources == nil {
 		sources = callerSources

@@ -158,6 +158,11 @@ func (l *leg) inviteOver(a *attempt) error {
 	for _, h := range o.spec.headers {
 		set(req, h[0], h[1])
 	}
+	if o.spec.signs != nil {
+		for _, h := range o.spec.signs(time.Now()) {
+			set(req, h[0], h[1])
+		}
+	}
 	set(req, "Content-Type", "application/sdp")
 	req.SetBody(o.body)
 	o.attempts = append(o.attempts, a)

@@ -30,6 +30,7 @@ type incoming struct {
 	mustRel  bool   // … and demands it
 	rseq     uint32
 	reliable *reliable
+	refused  bool // before it was routed
 	waiting  bool // to be answered once the reliable response is acknowledged
 	stopAck  func()
 	byeLater *core.Reason // BYE after the ACK (RFC 3261 15)
@@ -56,10 +57,7 @@ func (e *Edge) invite(tx *serverTx, in *flow) {
 	if l != nil && l.media != nil {
 		l.media.Close()
 	}
-	res := reply(tx.req, no.status, newTag())
-	for _, h := range no.set {
-		set(res, h[0], h[1])
-	}
+	res := no.reply(tx.req, newTag())
 	if no.status == 503 {
 		set(res, "Retry-After", "10")
 	}
@@ -354,6 +352,11 @@ func (l *leg) route(ctx context.Context, call core.Call) {
 		l.Hangup(core.Reason{Code: core.Unreachable, Detail: "this end takes no calls"})
 		return
 	}
+	if no := l.vouch(ctx); no != nil {
+		l.box.Post(func() { l.turnAway(no) })
+		return
+	}
+	call.Info = l.Info()
 	room, err := plan.Route(ctx, call)
 	if err == nil {
 		err = room.Join(ctx, l)

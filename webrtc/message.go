@@ -228,6 +228,7 @@ type (
 		MutedByHost bool           `json:"mutedByHost"`
 		Awaits      core.Awaits    `json:"awaits,omitempty"`
 		Security    core.Security  `json:"security"`
+		Stir        core.Stir      `json:"stir,omitzero"`
 		Sources     []core.Source  `json:"sources"`
 		Joined      time.Time      `json:"joined"`
 	}
@@ -337,7 +338,7 @@ func partyOf(p *core.Party) partyMsg {
 	return partyMsg{
 		ID: p.ID, Name: p.Name, Address: p.Address, Protocol: p.Protocol, Direction: p.Direction, Phone: p.Phone,
 		State: p.State, Role: p.Role, AudioMuted: p.AudioMuted, VideoMuted: p.VideoMuted, HandRaised: p.HandRaised,
-		MutedByHost: p.MutedByHost, Security: p.Security, Sources: list(p.Sources), Joined: p.Joined, Awaits: p.Awaits,
+		MutedByHost: p.MutedByHost, Security: p.Security, Stir: p.Stir, Sources: list(p.Sources), Joined: p.Joined, Awaits: p.Awaits,
 	}
 }
 
@@ -366,7 +367,7 @@ func rosterChange(old []core.Party, r core.Roster) rosterChangeMsg {
 func sameParty(a, b *core.Party) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Address == b.Address && a.Protocol == b.Protocol && a.Direction == b.Direction &&
 		a.Phone == b.Phone && a.State == b.State && a.Role == b.Role && a.AudioMuted == b.AudioMuted && a.VideoMuted == b.VideoMuted &&
-		a.HandRaised == b.HandRaised && a.MutedByHost == b.MutedByHost && a.Awaits == b.Awaits && a.Security == b.Security &&
+		a.HandRaised == b.HandRaised && a.MutedByHost == b.MutedByHost && a.Awaits == b.Awaits && a.Security == b.Security && a.Stir == b.Stir &&
 		a.Joined.Equal(b.Joined) && slices.Equal(a.Sources, b.Sources)
 }
 

@@ -16,8 +16,9 @@ const (
 	Received TraceKind = "received" // a message came
 	Started  TraceKind = "started"  // a call began: Leg and Info are known
 	Answered TraceKind = "answered"
-	Alarm    TraceKind = "alarm" // Text says what is wrong with a call
-	Noted    TraceKind = "noted" // Text says what has become of its media
+	Alarm    TraceKind = "alarm"   // Text says what is wrong with a call
+	Noted    TraceKind = "noted"   // Text says what has become of its media
+	Vouched  TraceKind = "vouched" // Text says what is known of the caller's number, Info.Stir in short
 	Refused  TraceKind = "refused"
 	Ended    TraceKind = "ended"
 )

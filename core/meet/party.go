@@ -309,7 +309,7 @@ func (p *party) view() core.Party {
 	return core.Party{
 		ID: p.info.ID, Name: p.name, Address: p.info.Address, Protocol: p.info.Protocol, Direction: p.info.Direction,
 		Phone: p.info.Phone, State: p.state, Role: p.role, AudioMuted: p.muted(), VideoMuted: p.video,
-		HandRaised: p.hand, Security: p.info.Security, Sources: p.seat.sources(), Joined: p.joined, MutedByHost: p.mutedBy != "", Awaits: p.awaits,
+		HandRaised: p.hand, Security: p.info.Security, Stir: p.info.Stir, Sources: p.seat.sources(), Joined: p.joined, MutedByHost: p.mutedBy != "", Awaits: p.awaits,
 	}
 }
 

@@ -98,7 +98,7 @@ func callsCSV(list []store.Call) []byte {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	_ = w.Write([]string{"id", "started", "answered", "ended", "minutes", "protocol", "direction", "from", "name", "to", "source", "meeting", "trunk", "account",
-		"signalling", "media", "suite", "codec", "packets_received", "packets_sent", "packets_lost", "jitter_ms", "rtt_ms", "mos", "code", "status", "reason", "verdict"})
+		"signalling", "media", "suite", "codec", "packets_received", "packets_sent", "packets_lost", "jitter_ms", "rtt_ms", "mos", "code", "status", "reason", "verdict", "stir", "attest", "stir_by"})
 	for _, c := range list {
 		d, a := c.Detail, c.Detail.Audio
 		verdict := ""
@@ -107,7 +107,7 @@ func callsCSV(list []store.Call) []byte {
 		}
 		row := []string{c.ID, moment(c.Started), moment(d.Answered), moment(c.Ended), minutes(c), c.Protocol, c.Direction, c.From, d.Name, c.To, c.Source, c.Meeting, c.Trunk, c.Account,
 			d.Security.Signalling, d.Security.Media, d.Security.Suite, a.Codec, whole(a.PacketsReceived), whole(a.PacketsSent), whole(a.PacketsLost), decimal(a.JitterMS), decimal(a.RTTMS), decimal(d.MOS),
-			c.Code, strconv.Itoa(d.Status), d.Reason, verdict}
+			c.Code, strconv.Itoa(d.Status), d.Reason, verdict, d.Stir.Result, d.Stir.Attest, d.Stir.By}
 		for i := range row {
 			row[i] = cell(row[i])
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/csv"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func TestCallsCanBeTakenAway(t *testing.T) {
 	at := time.Now().Add(-time.Hour).Truncate(time.Second)
 	c := store.Call{ID: "one", Started: at, Ended: at.Add(2 * time.Minute), Protocol: "pstn", Direction: "in", From: "=cmd()", To: "+15550100", Source: "203.0.113.7", Meeting: "7001", Trunk: "line", Code: "normal",
 		Detail: store.CallDetail{Answered: at.Add(30 * time.Second), MOS: 4.2, Audio: store.Stats{Codec: "PCMA", PacketsReceived: 4500, PacketsSent: 4500},
-			Security: store.CallSecurity{Signalling: "clear", Media: "clear"}, Findings: []store.Finding{{Code: "good", Grade: "good", Text: "It went well."}}},
+			Security: store.CallSecurity{Signalling: "clear", Media: "clear"}, Stir: store.CallStir{Result: "verified", Attest: "A", By: "bridge"}, Findings: []store.Finding{{Code: "good", Grade: "good", Text: "It went well."}}},
 		Ladder: []store.Step{{At: at, From: "203.0.113.7:5060", To: "192.0.2.1:5060", Network: "udp", What: "INVITE", Text: "INVITE sip:7001@x SIP/2.0\r\n\r\n"}, {At: at, What: "routed", Text: "7001"}},
 		Media:  []store.Sample{{At: at, Codec: "PCMA", Received: 250}}}
 	refused := store.Call{ID: "two", Started: at.Add(time.Minute), Ended: at.Add(time.Minute), Protocol: "sip", Direction: "in", To: "9", Code: "not-found"}
@@ -50,8 +51,12 @@ func TestCallsCanBeTakenAway(t *testing.T) {
 		return lines
 	}
 	lines := table("")
-	if len(lines) != 3 || lines[1][0] != "one" || lines[1][4] != "1.50" || lines[1][7] != "'=cmd()" || lines[1][len(lines[1])-1] != "It went well." || lines[2][4] != "0" || !strings.Contains(lines[2][len(lines[2])-1], "no meeting or number") {
+	verdict := slices.Index(lines[0], "verdict")
+	if len(lines) != 3 || lines[1][0] != "one" || lines[1][4] != "1.50" || lines[1][7] != "'=cmd()" || lines[1][verdict] != "It went well." || lines[2][4] != "0" || !strings.Contains(lines[2][verdict], "no meeting or number") {
 		t.Errorf("table %q", lines)
+	}
+	if got := lines[1][verdict+1:]; !slices.Equal(got, []string{"verified", "A", "bridge"}) {
+		t.Errorf("of the caller's number: %q", got)
 	}
 	if lines := table("?trunk=line"); len(lines) != 2 {
 		t.Errorf("of the trunk %q", lines)

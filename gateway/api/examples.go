@@ -183,7 +183,7 @@ func callExamples() map[string]example {
 		"get-pcap":   {about: "Each message is a UDP datagram with the addresses and the time that it had, whatever it came by; secrets are masked, so lengths differ.", text: map[string]string{pcapType: "a pcap file"}},
 		"get-bundle": {about: "The verdict, the record, the ladder and the course of the sound.", text: map[string]string{textType: "Call " + anID + "\n\ngood    good: The call went well for 25m0s: opus, 0.1 % of its packets lost, MOS 4.4. Somebody hung up.\n"}},
 		"export-calls": {about: "Of the records that are still kept (records.days), those that have ended.", errors: []int{422},
-			text: map[string]string{csvType: "id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict\n"}},
+			text: map[string]string{csvType: "id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict,stir,attest,stir_by\n"}},
 		"get-ladder": {about: "Secrets in messages are masked.", out: ladder{ID: call.ID, Verdict: doctor.Verdict(call.Detail.Findings), Findings: call.Detail.Findings, Steps: []store.Step{
 			{At: morning, From: "192.0.2.7:40122", To: "192.0.2.1:5061", Network: "tls", What: "INVITE sip:7001@meet.example.org SIP/2.0", Text: "INVITE sip:7001@meet.example.org SIP/2.0\r\n…"}, {At: morning, What: "room", Text: "meeting 7001"}},
 			Media: []store.Sample{{At: morning.Add(5 * time.Second), Codec: "opus", Received: 250, Lost: 1, Sent: 250, JitterMS: 2.5, RTTMS: 18, LevelDBov: -24}}}},

@@ -39,6 +39,7 @@ type trunkBody struct {
 	InsecureTLS     *bool     `json:"insecure_tls,omitempty" doc:"do not check the far end's certificate"`
 	InPassword      *string   `json:"in_password,omitempty" maxLength:"255" doc:"password that calls in must prove with in_username"`
 	TLSKey          *string   `json:"tls_key,omitempty" maxLength:"65536" doc:"PEM private key of tls_certificate"`
+	StirKey         *string   `json:"stir_key,omitempty" maxLength:"65536" doc:"PEM private key of stir_certificate, on the curve P-256"`
 	store.TrunkOptions
 }
 
@@ -91,6 +92,7 @@ func (b trunkBody) apply(t *store.Trunk) {
 	set(&t.Insecure, b.InsecureTLS)
 	set(&t.InPassword, b.InPassword)
 	set(&t.TLSKey, b.TLSKey)
+	set(&t.StirKey, b.StirKey)
 }
 
 type trunkView struct {
@@ -98,6 +100,7 @@ type trunkView struct {
 	HasPassword   bool `json:"has_password"`
 	HasInPassword bool `json:"has_in_password"`
 	HasTLSKey     bool `json:"has_tls_key"`
+	HasStirKey    bool `json:"has_stir_key"`
 	TrunkState
 }
 
@@ -105,7 +108,7 @@ func (s *server) viewTrunk(t store.Trunk) trunkView {
 	if t.Source == nil {
 		t.Source = []string{}
 	}
-	v := trunkView{Trunk: t, HasPassword: t.Password != "", HasInPassword: t.InPassword != "", HasTLSKey: t.TLSKey != ""}
+	v := trunkView{Trunk: t, HasPassword: t.Password != "", HasInPassword: t.InPassword != "", HasTLSKey: t.TLSKey != "", HasStirKey: t.StirKey != ""}
 	v.TrunkState = s.TrunkState(t.Name)
 	if !t.Enabled {
 		v.State = "disabled"
@@ -219,7 +222,7 @@ func (s *server) trunks(api huma.API) {
 	huma.Register(api, operation("GET", "/trunk-templates", "list-trunk-templates", "List the templates of carriers", admin, tag), func(context.Context, *nothing) (*body[[]lines.Template], error) {
 		return answer(lines.Templates(), nil)
 	})
-	huma.Register(api, operation("POST", "/trunks/{id}/check", "check-trunk", "Try a trunk: name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs", admin, tag), func(ctx context.Context, in *ByID) (*body[[]CheckLine], error) {
+	huma.Register(api, operation("POST", "/trunks/{id}/check", "check-trunk", "Try a trunk: signing, name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs", admin, tag), func(ctx context.Context, in *ByID) (*body[[]CheckLine], error) {
 		t, err := s.Store.Trunk(ctx, in.ID)
 		if err != nil {
 			return nil, fail(err)

@@ -258,6 +258,7 @@ type participantView struct {
 	VideoMuted bool           `json:"video_muted"`
 	HandRaised bool           `json:"hand_raised"`
 	Security   core.Security  `json:"security"`
+	Stir       core.Stir      `json:"stir,omitzero" doc:"what is known of the number of a caller on the telephone network (STIR, RFC 8224)"`
 	Sources    []core.Source  `json:"sources"`
 	Audio      audioView      `json:"audio"`
 	Video      records.Stats  `json:"video"`
@@ -267,7 +268,7 @@ type participantView struct {
 func participant(p meet.Participant) participantView {
 	audio := records.Media(p.Info.AudioStats, p.Info.RTT)
 	v := participantView{ID: p.ID, Name: p.Name, Address: p.Address, Protocol: p.Protocol, Direction: p.Direction, State: p.State, Role: p.Role,
-		AudioMuted: p.AudioMuted, VideoMuted: p.VideoMuted, HandRaised: p.HandRaised, Security: p.Info.Security, Sources: p.Sources,
+		AudioMuted: p.AudioMuted, VideoMuted: p.VideoMuted, HandRaised: p.HandRaised, Security: p.Info.Security, Stir: p.Info.Stir, Sources: p.Sources,
 		Audio: audioView{audio, -int(p.Level), rtpio.MOS(p.Info.AudioStats, p.Info.RTT)}, Video: records.Media(p.Info.VideoStats, p.Info.RTT), Joined: p.Joined}
 	if v.Sources == nil {
 		v.Sources = []core.Source{}

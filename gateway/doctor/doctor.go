@@ -47,6 +47,9 @@ func Examine(c store.Call) []store.Finding {
 	if len(list) == 0 {
 		list = append(list, f.well())
 	}
+	if why, known := unproved[f.Detail.Stir.Result]; known && f.Detail.Stir.Result != noIdentity {
+		list = append(list, poor("caller-unproved", "the caller's number is not proved: "+why.text, why.remedy))
+	}
 	return list
 }
 

@@ -104,6 +104,10 @@ func TestVerdicts(t *testing.T) {
 		{"rejected in the waiting room", "rejected", "A host did not accept the caller", []func(*store.Call){end("rejected", "rejected by a host")}},
 		{"locked, after the reception", "locked", "locked", []func(*store.Call){end("locked", "meeting is locked")}},
 		{"codec lost in the ACK", "renegotiation", "no codec could be agreed on", []func(*store.Call){end("incompatible", "No common audio codec")}},
+		{"unsigned, and refused for it", "caller-unproved", "Trunk line takes calls from proved numbers only, and this one is not: nobody has signed it", []func(*store.Call){unanswered, end("forbidden", "the caller's number, by the bridge: no identity"), func(c *store.Call) {
+			c.Trunk, c.Detail.Stir = "line", store.CallStir{Result: "no identity", By: "bridge"}
+		}}},
+		{"unsigned", "good", "went well", []func(*store.Call){func(c *store.Call) { c.Detail.Stir = store.CallStir{Result: "no identity", By: "bridge"} }}},
 		{"fault", "fault", "made a mistake", []func(*store.Call){end("failure", "index out of range")}},
 		{"blocked source", "blocked-source", "The call came from 203.0.113.9, which is no trunk's source", []func(*store.Call){unanswered, end("forbidden", "no trunk has this source address and transport, and the legacy listener is off")}},
 		{"throttled", "throttled", "too many wrong passcodes or numbers came from 203.0.113.9", []func(*store.Call){unanswered, end("throttled", "too many wrong passcodes or numbers from this source")}},
@@ -130,6 +134,16 @@ func TestVerdicts(t *testing.T) {
 				t.Errorf("found %+v, want %s: %s", got, x.code, x.says)
 			}
 		})
+	}
+}
+
+// A number that may not be the caller's is told beside how the call went.
+func TestUnprovedCallerIsTold(t *testing.T) {
+	for result, n := range map[string]int{"verified": 1, "no identity": 1, "not verified": 1, "stale": 2, "signature wrong": 2, "number differs": 2, "certificate untrusted": 2, "certificate not fetched": 2, "malformed": 2, "failed": 2} {
+		got := Examine(call(func(c *store.Call) { c.Detail.Stir = store.CallStir{Result: result, By: "bridge"} }))
+		if len(got) != n || got[0].Code != "good" || n == 2 && (got[1].Code != "caller-unproved" || got[1].Grade != Poor) {
+			t.Errorf("%s: %+v", result, got)
+		}
 	}
 }
 

@@ -83,6 +83,9 @@ func (f *facts) unanswered() store.Finding {
 	case core.Unauthorized:
 		return failed("wrong-password", fmt.Sprintf("the user name or password of %s is wrong.", cmp.Or(f.From, "the caller")), "Set the device's password anew, here and at the device.")
 	case core.Forbidden:
+		if why, known := unproved[f.Detail.Stir.Result]; known && f.mentions("caller's number") {
+			return failed("caller-unproved", fmt.Sprintf("trunk %s takes calls from proved numbers only, and this one is not: %s", f.Trunk, why.text), strings.TrimSpace(why.remedy+" With stir set to show, such calls are taken."))
+		}
 		if f.mentions("source address") {
 			return failed("blocked-source", fmt.Sprintf("the call came from %s, which is no trunk's source, and not over TLS.", f.from()),
 				"If that is your carrier, add its network to the trunk's sources; if it is a phone, have it call over TLS.")

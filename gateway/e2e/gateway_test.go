@@ -168,6 +168,7 @@ type participant struct {
 	HandRaised                                          bool `json:"hand_raised"`
 	Sources                                             []string
 	Security                                            struct{ Signalling, Media, Suite string }
+	Stir                                                struct{ Result, Attest, By string }
 	Audio                                               struct {
 		Codec           string
 		PacketsReceived int     `json:"packets_received"`
@@ -204,6 +205,7 @@ type record struct {
 	Detail                                                          struct {
 		Reason string
 		Status int
+		Stir   struct{ Result, Attest, By string }
 	}
 }
 

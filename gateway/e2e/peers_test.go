@@ -339,6 +339,12 @@ func freePort(t testing.TB) int {
 // 4733 events, "," pausing a second, and then says a tone.
 func newSIPp(t testing.TB, to, number, keys string, hz float64) *sipp {
 	t.Helper()
+	return newSIPpWith(t, to, number, keys, hz, "")
+}
+
+// newSIPpWith calls with a header more.
+func newSIPpWith(t testing.TB, to, number, keys string, hz float64, header string) *sipp {
+	t.Helper()
 	dir := t.TempDir()
 	pcap := filepath.Join(dir, "phone.pcap")
 	if err := os.WriteFile(pcap, phonePCAP(keys, hz, 90*time.Second), 0o600); err != nil {
@@ -347,6 +353,9 @@ func newSIPp(t testing.TB, to, number, keys string, hz float64) *sipp {
 	template, err := os.ReadFile("../../testdata/sipp/phone.xml")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if header != "" {
+		template = bytes.Replace(template, []byte("Max-Forwards: 70\n"), []byte("Max-Forwards: 70\n"+header+"\n"), 1)
 	}
 	scenario := filepath.Join(dir, "phone.xml")
 	if err := os.WriteFile(scenario, bytes.ReplaceAll(template, []byte("phone.pcap"), []byte(pcap)), 0o600); err != nil {

@@ -14,11 +14,12 @@ import (
 	"bridgehead/core/clock"
 	"bridgehead/gateway/store"
 	"bridgehead/sip"
+	"bridgehead/sip/stir"
 )
 
 // CheckLine is one line of a trunk's check.
 type CheckLine struct {
-	What   string `json:"what"` // settings, sources, DNS, reachability, TLS, OPTIONS, REGISTER, NAT, clock, codecs, loop-back, DTMF
+	What   string `json:"what"` // settings, sources, callers, signing, DNS, reachability, TLS, OPTIONS, REGISTER, NAT, clock, codecs, loop-back, DTMF
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
@@ -32,6 +33,8 @@ type Checker struct {
 	// Foreign says that another process has the trunks, whose registrations are
 	// not to be disturbed.
 	Foreign bool
+	// Blind says that the gateway verifies no callers' numbers.
+	Blind bool
 }
 
 // maxSkew is how far two clocks may be apart: certificates and the dates of
@@ -47,6 +50,12 @@ func (c Checker) Check(ctx context.Context, t store.Trunk) []CheckLine {
 		return r.lines
 	}
 	r.sources(t)
+	if t.Stir == "require" && c.Blind {
+		r.note("callers", errors.New("no caller's number can be verified, so that every call would be refused"), "", "Give the certification authorities in stir.roots, or set stir to show.")
+	}
+	if config.Signer != nil {
+		r.signing(t, config.Signer, time.Now())
+	}
 	if t.Host == "" {
 		r.note("host", nil, "none is set: calls come in only, so there is nobody to ask", "")
 		return r.lines
@@ -103,6 +112,33 @@ func (r *report) sources(t store.Trunk) {
 	default:
 		r.note("sources", errors.New("no network is listed and no host set: the trunk carries nothing"), "", "List the carrier's networks in source, or set its host.")
 	}
+}
+
+// signing tells whether those called can trust the signature of calls out. That
+// its key fits is among the settings.
+func (r *report) signing(t store.Trunk, s *stir.Signer, now time.Time) {
+	chain := s.Chain()
+	leaf := chain[0]
+	err := stir.CheckChain(chain, nil, now)
+	soon := leaf.NotAfter.Sub(now) < 14*24*time.Hour
+	ok := fmt.Sprintf("calls out are signed by %s for provider %s, until %s; the key fits", name(leaf), strings.Join(stir.Providers(leaf), ", "), leaf.NotAfter.Format(time.DateOnly))
+	switch {
+	case err == nil && soon:
+		err = fmt.Errorf("the certificate runs out on %s", leaf.NotAfter.Format(time.DateOnly))
+	case err != nil:
+		err = fmt.Errorf("the certificate signs nothing that others trust: %w", err)
+	case len(chain) == 1:
+		ok += fmt.Sprintf("; the chain is %s alone, so that its issuer must be a root itself", name(leaf))
+	}
+	for i, c := range chain[1:] {
+		if bad := chain[i].CheckSignatureFrom(c); bad != nil && err == nil {
+			err = fmt.Errorf("the chain is broken: %s is not issued by %s, which stands behind it", name(chain[i]), name(c))
+		}
+	}
+	if t.Transport == "udp" {
+		ok += "; signed calls are too long for one datagram of 1300 bytes, transport tcp or tls is safer"
+	}
+	r.note("signing", err, ok, "Get a certificate with a TNAuthList from your STI certification authority, give it with all that vouch for it in stir_certificate, and publish the same at stir_x5u.")
 }
 
 // reached tells of name, connection and TLS.

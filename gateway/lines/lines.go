@@ -22,6 +22,7 @@ import (
 	"bridgehead/gateway/store"
 	"bridgehead/pstn"
 	"bridgehead/sip"
+	"bridgehead/sip/stir"
 )
 
 // Config is a trunk for the SIP edge. country is the one whose numbers are
@@ -33,7 +34,7 @@ func Config(t store.Trunk, country string) (sip.TrunkConfig, error) {
 		InUser: t.InUsername, InPassword: t.InPassword, Media: t.MediaEncryption, Codecs: t.Codecs, Suites: t.Suites,
 		Ptime: time.Duration(t.Ptime) * time.Millisecond, DTMF: t.DTMF, NoEarlyMedia: t.NoEarlyMedia, Reliable: reliable(t.Prack),
 		SessionExpires: seconds(t.SessionExpires), MinSE: seconds(t.MinSE), MediaTimeout: seconds(t.MediaTimeout), HoldTimeout: seconds(t.HoldTimeout),
-		MaxDuration: seconds(t.MaxDuration), DSCP: t.DSCP, CallerID: t.CallerSources, Private: t.Private, Headers: t.Headers,
+		MaxDuration: seconds(t.MaxDuration), DSCP: t.DSCP, CallerID: t.CallerSources, Private: t.Private, Headers: t.Headers, Stir: t.Stir, Attest: t.StirAttest,
 		CheckEvery: seconds(t.Check), MaxCalls: t.MaxChannels, CallsPerSecond: float64(t.CallsPerSecond)}
 	c.Host, c.Port = hostPort(t.Host)
 	if t.Host == "" {
@@ -50,6 +51,9 @@ func Config(t store.Trunk, country string) (sip.TrunkConfig, error) {
 	if c.TLS, err = profile(t); err != nil {
 		return c, err
 	}
+	if c.Signer, err = signer(t); err != nil {
+		return c, err
+	}
 	if err := advertise(&c, t.Advertise); err != nil {
 		return c, err
 	}
@@ -59,6 +63,18 @@ func Config(t store.Trunk, country string) (sip.TrunkConfig, error) {
 		return c, err
 	}
 	return c, c.Check()
+}
+
+// signer of the trunk's calls out; nil: it has none.
+func signer(t store.Trunk) (*stir.Signer, error) {
+	if t.StirCertificate+t.StirKey+t.StirX5U == "" {
+		return nil, nil
+	}
+	s, err := stir.NewSigner([]byte(t.StirCertificate), []byte(t.StirKey), t.StirX5U)
+	if err != nil {
+		return nil, fmt.Errorf("stir_certificate, stir_key and stir_x5u: %w", err)
+	}
+	return s, nil
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
@@ -115,10 +131,10 @@ func format(t store.Trunk, country string) pstn.Format {
 	return pstn.Format{Country: cmp.Or(t.Country, country), Style: style, StripIn: t.StripIn, PrependIn: t.PrefixIn, StripOut: t.Strip, PrependOut: t.Prefix}
 }
 
-// version tells settings apart that the edge can't compare: those of numbers and
-// of TLS, whose key is in it by its hash.
+// version tells settings apart that the edge can't compare: those of numbers, of
+// TLS and of the signer, whose keys are in it by their hash.
 func version(f pstn.Format, t store.Trunk) string {
-	settings, _ := json.Marshal([]any{f, t.Insecure, t.TLSMin, t.TLSServerName, t.TLSALPN, t.TLSCA, t.TLSCertificate, t.TLSKey})
+	settings, _ := json.Marshal([]any{f, t.Insecure, t.TLSMin, t.TLSServerName, t.TLSALPN, t.TLSCA, t.TLSCertificate, t.TLSKey, t.StirCertificate, t.StirKey, t.StirX5U})
 	return fmt.Sprintf("%x", sha256.Sum256(settings))
 }
 

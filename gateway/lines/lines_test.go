@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"log/slog"
@@ -238,12 +239,14 @@ func TestSettingsReachTheEdge(t *testing.T) {
 	if c.TLS.MinVersion != tls.VersionTLS13 || len(c.TLS.NextProtos) != 1 {
 		t.Errorf("%+v", c.TLS)
 	}
+	chain, key := provider(t, time.Now().AddDate(1, 0, 0), true)
 	if again, _ := Config(tr, "DE"); again.Version != c.Version {
 		t.Error("another version of the same settings")
 	}
 	for what, change := range map[string]func(*store.Trunk){
 		"a check of the certificate": func(t *store.Trunk) { t.Insecure = !t.Insecure }, "an ALPN": func(t *store.Trunk) { t.TLSALPN = nil },
 		"a server name": func(t *store.Trunk) { t.TLSServerName = "other.example" }, "a digit to strip": func(t *store.Trunk) { t.StripIn++ },
+		"a signer": func(t *store.Trunk) { signs(t, chain, key) },
 	} {
 		other := tr
 		change(&other)
@@ -253,5 +256,78 @@ func TestSettingsReachTheEdge(t *testing.T) {
 	}
 	if dialplan.Route(tr).Rates["+49"] != 1 {
 		t.Error("no rates")
+	}
+}
+
+// provider makes a certificate that signs callers' numbers, with its root behind
+// it, and its key, as PEM; named says whether it has a TNAuthList.
+func provider(t *testing.T, until time.Time, named bool) (chain, key string) {
+	t.Helper()
+	root, rootKey, pair := certificate(t, time.Now().AddDate(1, 0, 0))
+	ca, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	tpl := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "SHAKEN 1234"}, NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: until}
+	if named {
+		tpl.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 26}, Value: []byte("\x30\x08\xa0\x06\x16\x041234")}}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tpl, ca, ca.PublicKey, pair.PrivateKey) // one key for both
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})) + root, rootKey
+}
+
+func signs(t *store.Trunk, chain, key string) {
+	t.StirCertificate, t.StirKey, t.StirX5U = chain, key, "https://cert.example.org/c.pem"
+}
+
+func TestSigningIsChecked(t *testing.T) {
+	good, key := provider(t, time.Now().AddDate(1, 0, 0), true)
+	first := func(chain string) string {
+		leaf, _, _ := strings.Cut(chain, "-----END CERTIFICATE-----\n")
+		return leaf + "-----END CERTIFICATE-----\n"
+	}
+	old, oldKey := provider(t, time.Now().Add(-time.Hour), true)
+	leaf, oldLeaf := first(good), first(old)
+	soon, soonKey := provider(t, time.Now().Add(48*time.Hour), true)
+	nameless, namelessKey := provider(t, time.Now().AddDate(1, 0, 0), false)
+	for name, c := range map[string]struct {
+		chain, key, line string
+		ok               bool
+		says             string
+	}{
+		"good":              {good, key, "signing", true, "SHAKEN 1234 for provider 1234"},
+		"no chain":          {leaf, key, "signing", true, "must be a root"},
+		"broken chain":      {leaf + strings.TrimPrefix(old, oldLeaf), key, "signing", false, "is not issued by carrier"},
+		"ran out":           {old, oldKey, "signing", false, "ran out"},
+		"runs out":          {soon, soonKey, "signing", false, "runs out"},
+		"no TNAuthList":     {nameless, namelessKey, "signing", false, "TNAuthList"},
+		"another's key":     {good, oldKey, "settings", false, "stir_key"},
+		"no key":            {good, "", "settings", false, "stir_key"},
+		"key without chain": {"", key, "settings", false, "stir_certificate"},
+	} {
+		tr := store.Trunk{Name: "t", TrunkSettings: store.TrunkSettings{Mode: "static", Transport: "udp", Source: []string{"192.0.2.0/24"}, MediaEncryption: "none"}}
+		signs(&tr, c.chain, c.key)
+		list := Checker{}.Check(t.Context(), tr)
+		if l := verdict(list, c.line); l.OK != c.ok || !strings.Contains(l.Detail, c.says) || strings.Contains(fmt.Sprint(list), "PRIVATE") {
+			t.Errorf("%s: %+v", name, list)
+		}
+	}
+}
+
+func TestVerificationNeedsRoots(t *testing.T) {
+	tr := store.Trunk{Name: "t", TrunkSettings: store.TrunkSettings{Mode: "static", Transport: "udp", Source: []string{"192.0.2.0/24"}, MediaEncryption: "none"}}
+	for mode, red := range map[string]bool{"": false, "show": false, "require": true} {
+		tr.Stir = mode
+		list := Checker{Blind: true}.Check(t.Context(), tr)
+		if l := verdict(list, "callers"); red != strings.Contains(l.Remedy, "stir.roots") {
+			t.Errorf("%q: %+v", mode, list)
+		}
+	}
+	tr.Stir = "perhaps"
+	if _, err := Config(tr, ""); err == nil {
+		t.Error("a bad setting passed")
 	}
 }

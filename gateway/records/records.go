@@ -259,6 +259,7 @@ func (b *Book) End(info core.Info, r core.Reason) {
 
 // describe takes into a record what is known of its call's media.
 func describe(c *store.Call, info core.Info) {
+	c.Detail.Stir = store.CallStir(info.Stir)
 	c.Detail.Security, c.Detail.Audio, c.Detail.Video = store.CallSecurity(info.Security), whole(info.AudioStats, info.RTT), whole(info.VideoStats, info.RTT)
 	if info.AudioStats.PacketsReceived > 0 {
 		c.Detail.MOS = rtpio.MOS(info.AudioStats, info.RTT)

@@ -33,6 +33,7 @@ type CallDetail struct {
 	Status   int          `json:"status,omitempty"` // of the final response, or the Q.850 cause of H.323, where there was one
 	Answered time.Time    `json:"answered,omitzero"`
 	Security CallSecurity `json:"security,omitzero"`
+	Stir     CallStir     `json:"stir,omitzero" doc:"what is known of the number of a caller on the telephone network (STIR, RFC 8224)"`
 	Audio    Stats        `json:"audio,omitzero"`
 	Video    Stats        `json:"video,omitzero"`
 	MOS      float64      `json:"mos,omitempty" doc:"of what was heard of the caller, by the E-model (ITU-T G.107)"`
@@ -47,6 +48,13 @@ type CallSecurity struct {
 	Signalling string `json:"signalling"`
 	Media      string `json:"media"`
 	Suite      string `json:"suite,omitempty"`
+}
+
+// CallStir says how far a caller's number is vouched for.
+type CallStir struct {
+	Result string `json:"result" doc:"verified, or why it is not: no identity, stale, number differs, signature wrong, certificate untrusted and the like"`
+	Attest string `json:"attest,omitempty" enum:"A,B,C" doc:"the signer's word: A, the number is the caller's; B, it knows the caller and not the number; C, neither"`
+	By     string `json:"by" enum:"bridge,carrier" doc:"who has verified it; carrier: it says so"`
 }
 
 // Finding is what the call doctor has to say, in plain words.

@@ -20,6 +20,7 @@ type Trunk struct {
 type TrunkSecrets struct {
 	InPassword string `json:"-"` // that calls in must prove
 	TLSKey     string `json:"-"` // of the client certificate, PEM
+	StirKey    string `json:"-"` // of the certificate that signs calls out, PEM
 }
 
 // TrunkSettings are what an operator sets on a trunk.
@@ -81,6 +82,11 @@ type TrunkOptions struct {
 	Private       bool              `json:"private,omitempty" doc:"ask the trunk to withhold the number shown"`
 	Headers       map[string]string `json:"headers,omitempty" doc:"headers put on calls out"`
 
+	Stir            string `json:"stir,omitempty" pattern:"^(off|show|require)?$" doc:"what becomes of callers whose number is not verified (STIR/SHAKEN, RFC 8224): off, nobody looks; show, it is shown; require, they are refused; show when empty. Nothing is verified before stir.roots is configured"`
+	StirCertificate string `json:"stir_certificate,omitempty" maxLength:"65536" doc:"PEM chain of the certificate, with a TNAuthList, that signs the numbers of calls out; its key is stir_key; empty: they are not signed"`
+	StirX5U         string `json:"stir_x5u,omitempty" maxLength:"1024" doc:"https URL at which that chain is published"`
+	StirAttest      string `json:"stir_attest,omitempty" pattern:"^[ABC]?$" doc:"attestation of calls out, A, B or C; when empty, A for those from numbers of this bridge and B for others"`
+
 	Group        string             `json:"group,omitempty" maxLength:"64" doc:"name by which rules of the dial plan lead to several trunks, of which priority, cost and weight choose"`
 	Prefixes     []string           `json:"prefixes,omitempty" maxItems:"1000" doc:"beginnings of the numbers that it carries, such as +49; empty: all"`
 	Rates        map[string]float64 `json:"rates,omitempty" doc:"what a minute costs by beginnings of numbers, of which the longest counts; among trunks of one priority the cheapest is tried first"`
@@ -94,7 +100,7 @@ func (s *Store) sealSecrets(t TrunkSecrets) ([]byte, error) {
 	if t == (TrunkSecrets{}) {
 		return nil, nil
 	}
-	text, err := json.Marshal([]string{t.InPassword, t.TLSKey})
+	text, err := json.Marshal([]string{t.InPassword, t.TLSKey, t.StirKey})
 	return s.seal.seal(string(text)), err
 }
 
@@ -106,7 +112,7 @@ func (s *Store) openSecrets(sealed []byte, t *TrunkSecrets) error {
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal([]byte(text), &[]*string{&t.InPassword, &t.TLSKey})
+	return json.Unmarshal([]byte(text), &[]*string{&t.InPassword, &t.TLSKey, &t.StirKey})
 }
 
 // AddTrunk keeps a new trunk.

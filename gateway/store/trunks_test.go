@@ -17,12 +17,25 @@ func TestTrunkKeepsItsSecretsSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made.TLSKey = "four"
+	made.TLSKey, made.StirKey = "four", "five"
 	if err := s.UpdateTrunk(t.Context(), made); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Trunk(t.Context(), "a")
-	if err != nil || got.Password != "one" || got.InPassword != "two" || got.TLSKey != "four" || got.Ptime != 30 {
+	if err != nil || got.Password != "one" || got.InPassword != "two" || got.TLSKey != "four" || got.StirKey != "five" || got.Ptime != 30 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// Secrets that were kept before there was a third are still read.
+func TestOlderSecretsAreRead(t *testing.T) {
+	s, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var got TrunkSecrets
+	if err := s.openSecrets(s.seal.seal(`["two","three"]`), &got); err != nil || got != (TrunkSecrets{InPassword: "two", TLSKey: "three"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -1657,7 +1657,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Try a trunk: name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs
+         * Try a trunk: signing, name, connection, TLS, OPTIONS, REGISTER, NAT, clock, codecs
          * @description Takes some seconds, and changes nothing.
          */
         post: operations["check-trunk"];
@@ -2025,12 +2025,28 @@ export interface components {
             security?: components["schemas"]["CallSecurity"];
             /** Format: int64 */
             status?: number;
+            /** @description what is known of the number of a caller on the telephone network (STIR, RFC 8224) */
+            stir?: components["schemas"]["CallStir"];
             video?: components["schemas"]["Stats"];
         };
         CallSecurity: {
             media: string;
             signalling: string;
             suite?: string;
+        };
+        CallStir: {
+            /**
+             * @description the signer's word: A, the number is the caller's; B, it knows the caller and not the number; C, neither
+             * @enum {string}
+             */
+            attest?: "A" | "B" | "C";
+            /**
+             * @description who has verified it; carrier: it says so
+             * @enum {string}
+             */
+            by: "bridge" | "carrier";
+            /** @description verified, or why it is not: no identity, stale, number differs, signature wrong, certificate untrusted and the like */
+            result: string;
         };
         Change: {
             meeting: string;
@@ -2522,6 +2538,8 @@ export interface components {
             sources: string[];
             /** @enum {string} */
             state: "reception" | "waiting" | "joined" | "held";
+            /** @description what is known of the number of a caller on the telephone network (STIR, RFC 8224) */
+            stir?: components["schemas"]["Stir"];
             video: components["schemas"]["Stats"];
             video_muted: boolean;
         };
@@ -2542,6 +2560,7 @@ export interface components {
             security: components["schemas"]["Security"];
             sources: string[];
             state: string;
+            stir?: components["schemas"]["Stir"];
             video_muted: boolean;
         };
         Passkey: {
@@ -2938,6 +2957,13 @@ export interface components {
             /** @description the message in octets, masked, where it is no text: a TPKT of H.323 */
             wire?: string;
         };
+        Stir: {
+            /** @enum {string} */
+            attest?: "A" | "B" | "C";
+            /** @enum {string} */
+            by: "bridge" | "carrier";
+            result: string;
+        };
         SyntheticBody: {
             /** @description true when missing */
             enabled?: boolean;
@@ -3218,6 +3244,16 @@ export interface components {
             source?: string[];
             /** @description SRTP suites in use; empty: all */
             srtp_suites?: string[];
+            /** @description what becomes of callers whose number is not verified (STIR/SHAKEN, RFC 8224): off, nobody looks; show, it is shown; require, they are refused; show when empty. Nothing is verified before stir.roots is configured */
+            stir?: string;
+            /** @description attestation of calls out, A, B or C; when empty, A for those from numbers of this bridge and B for others */
+            stir_attest?: string;
+            /** @description PEM chain of the certificate, with a TNAuthList, that signs the numbers of calls out; its key is stir_key; empty: they are not signed */
+            stir_certificate?: string;
+            /** @description PEM private key of stir_certificate, on the curve P-256 */
+            stir_key?: string;
+            /** @description https URL at which that chain is published */
+            stir_x5u?: string;
             /** Format: int64 */
             strip?: number;
             /**
@@ -3352,6 +3388,14 @@ export interface components {
             source: string[];
             /** @description SRTP suites in use; empty: all */
             srtp_suites?: string[];
+            /** @description what becomes of callers whose number is not verified (STIR/SHAKEN, RFC 8224): off, nobody looks; show, it is shown; require, they are refused; show when empty. Nothing is verified before stir.roots is configured */
+            stir?: string;
+            /** @description attestation of calls out, A, B or C; when empty, A for those from numbers of this bridge and B for others */
+            stir_attest?: string;
+            /** @description PEM chain of the certificate, with a TNAuthList, that signs the numbers of calls out; its key is stir_key; empty: they are not signed */
+            stir_certificate?: string;
+            /** @description https URL at which that chain is published */
+            stir_x5u?: string;
             /** Format: int64 */
             strip?: number;
             /**
@@ -3413,6 +3457,7 @@ export interface components {
             group?: string;
             has_in_password: boolean;
             has_password: boolean;
+            has_stir_key: boolean;
             has_tls_key: boolean;
             /** @description headers put on calls out */
             headers?: {
@@ -3492,6 +3537,14 @@ export interface components {
             /** @description SRTP suites in use; empty: all */
             srtp_suites?: string[];
             state: string;
+            /** @description what becomes of callers whose number is not verified (STIR/SHAKEN, RFC 8224): off, nobody looks; show, it is shown; require, they are refused; show when empty. Nothing is verified before stir.roots is configured */
+            stir?: string;
+            /** @description attestation of calls out, A, B or C; when empty, A for those from numbers of this bridge and B for others */
+            stir_attest?: string;
+            /** @description PEM chain of the certificate, with a TNAuthList, that signs the numbers of calls out; its key is stir_key; empty: they are not signed */
+            stir_certificate?: string;
+            /** @description https URL at which that chain is published */
+            stir_x5u?: string;
             /** Format: int64 */
             strip?: number;
             /**
@@ -3764,6 +3817,7 @@ export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
 export type CallSecurity = components['schemas']['CallSecurity'];
+export type CallStir = components['schemas']['CallStir'];
 export type Change = components['schemas']['Change'];
 export type ChatPatch = components['schemas']['ChatPatch'];
 export type CheckLine = components['schemas']['CheckLine'];
@@ -3834,6 +3888,7 @@ export type SignUpState = components['schemas']['SignUpState'];
 export type Span = components['schemas']['Span'];
 export type Stats = components['schemas']['Stats'];
 export type Step = components['schemas']['Step'];
+export type Stir = components['schemas']['Stir'];
 export type SyntheticBody = components['schemas']['SyntheticBody'];
 export type SyntheticCall = components['schemas']['SyntheticCall'];
 export type SyntheticNew = components['schemas']['SyntheticNew'];
@@ -4167,7 +4222,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /** @example id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict */
+                    /** @example id,started,answered,ended,minutes,protocol,direction,from,name,to,source,meeting,trunk,account,signalling,media,suite,codec,packets_received,packets_sent,packets_lost,jitter_ms,rtt_ms,mos,code,status,reason,verdict,stir,attest,stir_by */
                     "text/csv": string;
                 };
             };
@@ -8322,6 +8377,7 @@ export interface operations {
                      *         "has_password": true,
                      *         "has_in_password": false,
                      *         "has_tls_key": false,
+                     *         "has_stir_key": false,
                      *         "state": "disabled",
                      *         "calls": 0
                      *       }
@@ -8396,6 +8452,7 @@ export interface operations {
                      *       "has_password": true,
                      *       "has_in_password": false,
                      *       "has_tls_key": false,
+                     *       "has_stir_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -8449,6 +8506,7 @@ export interface operations {
                      *       "has_password": true,
                      *       "has_in_password": false,
                      *       "has_tls_key": false,
+                     *       "has_stir_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }
@@ -8538,6 +8596,7 @@ export interface operations {
                      *       "has_password": true,
                      *       "has_in_password": false,
                      *       "has_tls_key": false,
+                     *       "has_stir_key": false,
                      *       "state": "disabled",
                      *       "calls": 0
                      *     }

@@ -10,6 +10,14 @@ export interface Security {
   suite?: string;
 }
 
+/** Stir is what is known of a telephone caller's number. */
+export interface Stir {
+  /** result is "verified", or why it is not. */
+  result: string;
+  attest?: "A" | "B" | "C";
+  by: "bridge" | "carrier";
+}
+
 export interface Party {
   id: string;
   name: string;
@@ -24,6 +32,7 @@ export interface Party {
   handRaised: boolean;
   mutedByHost: boolean;
   security: Security;
+  stir?: Stir;
   sources: Source[];
   joined: string;
 }

@@ -79,6 +79,17 @@ describe("protection", () => {
     expect(badge(party("c", { protocol: "h323", security: { signalling: "tls", media: "h235", suite: "AES_128_CBC" } }))).toEqual([true, "H.323 · TLS · AES-128-CBC"]);
     expect(badge(party("d", { protocol: "pstn", phone: true, security: { signalling: "clear", media: "clear" } }))).toEqual([false, "Phone"]);
   });
+  it("says what a caller's number is worth", () => {
+    const of = (result: string, by: "bridge" | "carrier", attest?: "A" | "B" | "C") =>
+      protection(party("d", { protocol: "pstn", phone: true, security: { signalling: "clear", media: "clear" }, stir: { result, by, attest } })).caller;
+    expect(of("verified", "bridge", "A")).toBe("caller number verified (A)");
+    expect(of("verified", "bridge", "C")).toBe("caller unknown to signer (C)");
+    expect(of("verified", "carrier")).toBe("caller number verified by carrier");
+    expect(of("verified", "carrier", "B")).toBe("caller number not vouched for (B)");
+    expect(of("stale", "bridge")).toBe("caller number not verified");
+    expect(of("no identity", "bridge")).toBeUndefined();
+    expect(protection(party("d")).caller).toBeUndefined();
+  });
   it("calls a leg that is half in clear in clear", () => {
     expect(protection(party("e", { security: { signalling: "tls", media: "clear" } })).encrypted).toBe(false);
     expect(protection(party("f", { security: { signalling: "", media: "dtls-srtp" } })).encrypted).toBe(false);

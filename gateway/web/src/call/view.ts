@@ -3,7 +3,7 @@
 
 import { t as words } from "../strings";
 import type { CallState } from "./machine";
-import type { Party, Security, Want } from "./protocol";
+import type { Party, Security, Stir, Want } from "./protocol";
 
 /** Tile is one rectangle of the meeting. */
 export interface Tile {
@@ -106,13 +106,24 @@ export const cipher = (suite: string) =>
 export const encrypted = (s: Security) =>
   s.media === "h235" || [s.signalling, s.media].every((x) => x !== "" && x !== "clear");
 
-/** protection is a party's encryption badge. */
-export function protection(p: { phone: boolean; protocol: string; security: Security }): { encrypted: boolean; parts: string[] } {
+/** caller is what a telephone's number is worth; that it is not signed is not worth saying. */
+function caller(s: Stir): string | undefined {
+  const w = words.roster.caller;
+  if (s.result === "no identity" || s.result === "not verified") return undefined;
+  if (s.result !== "verified") return w.not;
+  if (s.attest === "B" || s.attest === "C") return w[s.attest];
+  if (s.by === "carrier") return w.carrier;
+  return s.attest ? w.A : w.plain;
+}
+
+/** protection is a party's encryption badge, and what its number is worth. */
+export function protection(p: { phone: boolean; protocol: string; security: Security; stir?: Stir }): { encrypted: boolean; parts: string[]; caller?: string } {
   const name = (!p.phone && protocols[p.protocol]) || words.roster.phone;
-  if (!encrypted(p.security)) return { encrypted: false, parts: [name] };
+  const worth = p.stir && { caller: caller(p.stir) };
+  if (!encrypted(p.security)) return { encrypted: false, parts: [name], ...worth };
   const parts = [name];
   if (p.protocol !== "webrtc") parts.push(signalling[p.security.signalling] ?? `H.235, ${words.roster.clearSignalling}`);
   if (p.security.media === "dtls-srtp" || !p.security.suite) parts.push(keying[p.security.media] ?? p.security.media);
   if (p.security.suite) parts.push(cipher(p.security.suite));
-  return { encrypted: true, parts: [...new Set(parts)] };
+  return { encrypted: true, parts: [...new Set(parts)], ...worth };
 }

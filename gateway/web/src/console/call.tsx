@@ -76,6 +76,14 @@ function Findings({ list }: { list: Finding[] }) {
   );
 }
 
+/** stir is what is known of a telephone caller's number. */
+function stir(c: Call): string | undefined {
+  const s = c.detail.stir;
+  if (!s) return undefined;
+  const w = t.console.stir;
+  return [w.results[s.result] ?? s.result, s.attest && w.attest[s.attest], s.by === "carrier" && w.carrier].filter(Boolean).join(" · ");
+}
+
 function Facts({ call: c }: { call: Call }) {
   const a = c.detail.audio;
   const total = a ? a.packets_received + a.packets_lost : 0;
@@ -89,6 +97,7 @@ function Facts({ call: c }: { call: Call }) {
     [t.fields.duration, duration(c.started, c.ended)],
     [t.fields.result, c.code ? `${t.console.results[c.code] ?? c.code}${c.detail.status ? ` (${c.detail.status})` : ""}` : t.console.underWay],
     [t.fields.security, s && [s.signalling, s.media, s.suite].filter(Boolean).join(" · ")],
+    [t.fields.stir, stir(c)],
     [t.fields.codec, a?.codec],
     [t.fields.loss, total ? percent((100 * (a?.packets_lost ?? 0)) / total) : undefined],
     [t.fields.mos, c.detail.mos ? fixed(c.detail.mos, 1) : undefined],

@@ -98,6 +98,7 @@ export const trunkInputs: Input[] = [
   { name: "number_format", label: f.number_format, type: "select", options: formats },
   { name: "caller_id", label: f.caller_id, hint: t.hints.e164 },
   { name: "loopback", label: f.loopback, hint: t.hints.loopback },
+  { name: "stir", label: f.unproved, type: "select", options: Object.entries(t.console.stir.modes) },
   { name: "priority", label: f.priority, type: "number", hint: t.hints.priority },
   { name: "max_channels", label: f.max_channels, type: "number", hint: t.hints.max },
   { name: "daily_minutes", label: f.daily_minutes, type: "number", hint: t.hints.max },

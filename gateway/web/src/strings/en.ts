@@ -175,6 +175,10 @@ export const en = {
     clear: "in clear",
     clearSignalling: "signalling in clear",
     encrypted: "encrypted",
+    caller: {
+      A: "caller number verified (A)", B: "caller number not vouched for (B)", C: "caller unknown to signer (C)", plain: "caller number verified",
+      carrier: "caller number verified by carrier", not: "caller number not verified",
+    },
     actions: (name: string) => `Actions for ${name}`,
     mute: "Mute",
     unmute: "Unmute",
@@ -572,7 +576,16 @@ export const en = {
     received: "Received:",
     leftOut: (n: number) => `${plural(n, "step", "steps")} of the middle had no room here.`,
     noLadder: "The signalling is not kept any more.",
-    steps: { "dial plan": "Dial plan:", routed: "Led to", refused: "Refused", room: "Enters", alarm: "Alert", end: "End", ringing: "Rings", picture: "Picture" } as Record<string, string>,
+    steps: { "dial plan": "Dial plan:", routed: "Led to", refused: "Refused", room: "Enters", alarm: "Alert", end: "End", ringing: "Rings", picture: "Picture", identity: "Caller's number," } as Record<string, string>,
+    stir: {
+      modes: { show: "is shown", require: "is refused", off: "is not looked at" } as Record<string, string>,
+      results: {
+        verified: "verified", "no identity": "not signed", malformed: "signature can't be understood", stale: "signature too old", "number differs": "another number is signed",
+        "certificate not fetched": "signer's certificate can't be fetched", "certificate untrusted": "signer not trusted", "signature wrong": "signature wrong", failed: "found false", "not verified": "not verified",
+      } as Record<string, string>,
+      attest: { A: "A: the number is the caller's", B: "B: the caller is known, the number not vouched for", C: "C: the caller is unknown to the signer" } as Record<string, string>,
+      carrier: "says the carrier",
+    },
     check: "Check",
     checkOf: (name: string) => `Check of ${name}`,
     underWay: "under way",
@@ -642,7 +655,7 @@ export const en = {
     source: "Source networks", media_encryption: "Media encryption", enabled: "Enabled", override_check: "Enable without check", username: "User name",
     password: "Password", state: "State", country: "Country", label: "Label", target: "Leads to", trunk: "Trunk", user: "User name",
     extension: "Extension", registered: "Registered", email: "E-mail", display_name: "Shown name", role: "Role", started: "Started", duration: "Duration",
-    from: "From", to: "To", protocol: "Protocol", meeting: "Meeting", result: "Result", security: "Encryption", codec: "Codec", loss: "Lost", mos: "MOS", language: "Language", in_invites: "In invitations", no_passcode: "Callers come in as guests without a passcode", hours: "Opening hours", time_zone: "Time zone", closed: "Otherwise leads to", max_channels: "Most calls at a time", auth_user: "User name for digest", realm: "Realm of the password", tls_ca: "Certificate of the carrier's CA", byTransport: "by the transport", required: "required", optional: "optional", none: "none", loopback: "Loop-back number", outbound_proxy: "Outbound proxy", number_format: "Numbers are written", caller_id: "Number shown", priority: "Priority", daily_minutes: "Minutes a day", who: "Who", act: "What", object: "Of what", detail: "Fields",
+    from: "From", to: "To", protocol: "Protocol", meeting: "Meeting", result: "Result", security: "Encryption", stir: "Caller's number", unproved: "A caller whose number is not verified", codec: "Codec", loss: "Lost", mos: "MOS", language: "Language", in_invites: "In invitations", no_passcode: "Callers come in as guests without a passcode", hours: "Opening hours", time_zone: "Time zone", closed: "Otherwise leads to", max_channels: "Most calls at a time", auth_user: "User name for digest", realm: "Realm of the password", tls_ca: "Certificate of the carrier's CA", byTransport: "by the transport", required: "required", optional: "optional", none: "none", loopback: "Loop-back number", outbound_proxy: "Outbound proxy", number_format: "Numbers are written", caller_id: "Number shown", priority: "Priority", daily_minutes: "Minutes a day", who: "Who", act: "What", object: "Of what", detail: "Fields",
   },
   hints: {
     number: "Empty: one is chosen", passcode: "4 to 16 digits; empty: none", source: "203.0.113.0/24, one or more, by comma", target: "reception, meeting:1000 or user:EMAIL",

@@ -175,13 +175,15 @@ export function Confirm(props: { open: boolean; onClose(): void; title: string; 
 interface Badge {
   encrypted: boolean;
   parts: string[];
+  /** caller is what a telephone's number is worth. */
+  caller?: string;
   /** adaptive: in a narrow container the lock stands alone. */
   adaptive?: boolean;
   className?: string;
 }
 
 /** SecurityBadge says how a leg is protected; in clear is said in words too. */
-export function SecurityBadge({ encrypted, parts, adaptive, className }: Badge) {
+export function SecurityBadge({ encrypted, parts, caller, adaptive, className }: Badge) {
   const Icon = encrypted ? Lock : LockOpen;
   return (
     <span
@@ -196,6 +198,7 @@ export function SecurityBadge({ encrypted, parts, adaptive, className }: Badge) 
       <span className={cx("relative truncate", adaptive && "@max-xs:sr-only")}>
         {encrypted ? parts.join(" · ") : `${parts.join(" · ")}, ${t.roster.clear}`}
         {encrypted && <span className="sr-only"> ({t.roster.encrypted})</span>}
+        {caller && ` · ${caller}`}
       </span>
     </span>
   );
