@@ -112,7 +112,7 @@ function TestAlert() {
         {t.console.alertsTest}
       </Button>
       {trouble && <Fault>{trouble}</Fault>}
-      <ul role="status" className="text-sm">
+      <ul aria-live="polite" className="text-sm">
         {became.map((d) => (
           <li key={d.way} className={d.sent ? "text-good" : d.error ? "text-bad" : "text-soft"}>
             {`${t.console.ways[d.way]}: ${d.sent ? t.console.alertSent : (d.error ?? t.console.alertNowhere)}`}
