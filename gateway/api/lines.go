@@ -30,7 +30,7 @@ type trunkBody struct {
 	Codecs          *[]string `json:"codecs,omitempty" maxItems:"16" doc:"PCMA, PCMU, G722, opus in order of preference"`
 	Country         *string   `json:"country,omitempty" pattern:"^([A-Z]{2})?$" doc:"ISO code, for numbers without country code"`
 	CallerID        *string   `json:"caller_id,omitempty" maxLength:"32"`
-	Prefix          *string   `json:"prefix,omitempty" pattern:"^[+0-9]{0,16}$"`
+	Prefix          *string   `json:"prefix,omitempty" pattern:"^[+0-9*#]{0,16}$"`
 	Strip           *int      `json:"strip,omitempty" minimum:"0" maximum:"16"`
 	Priority        *int      `json:"priority,omitempty" minimum:"0" maximum:"1000"`
 	Weight          *int      `json:"weight,omitempty" minimum:"0" maximum:"1000"`
