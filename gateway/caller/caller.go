@@ -321,6 +321,29 @@ func (c *Caller) Answered() <-chan struct{} { return c.answered }
 // Over is closed when the call has ended; Reason then tells why.
 func (c *Caller) Over() <-chan struct{} { return c.over }
 
+// Until asks ok every 100 ms, and tells whether it has said so before the limit,
+// the call and ctx were over.
+func (c *Caller) Until(ctx context.Context, limit time.Duration, ok func() bool) bool {
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-c.over:
+			return false
+		case <-late.C:
+			return false
+		case <-look.C:
+			if ok() {
+				return true
+			}
+		}
+	}
+}
+
 // Hangup ends the call, if it is answered.
 func (c *Caller) Hangup(r core.Reason) {
 	c.mu.Lock()

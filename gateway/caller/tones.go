@@ -7,7 +7,16 @@ import (
 	"slices"
 
 	"bridgehead/core/audio"
+	"bridgehead/core/mix"
 )
+
+// Steady is a second of a tone, which can be played over and over: hz is a whole
+// number.
+func Steady(dBov, hz float64) *mix.Clip {
+	pcm := make([]int16, Rate)
+	audio.NewTone(Rate, dBov, hz).Read(pcm)
+	return mix.NewClip(Rate, pcm)
+}
 
 // Tone is a steady sound found in what was heard.
 type Tone struct {

@@ -7,7 +7,6 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/audio"
-	"bridgehead/core/mix"
 	"bridgehead/gateway/caller"
 	"bridgehead/gateway/store"
 	"bridgehead/sip"
@@ -28,9 +27,7 @@ func (c Checker) loopback(ctx context.Context, r *report, t store.Trunk, config 
 		r.note("loop-back", nil, "is called by the gateway's own check only, in the console or by the API", "")
 		return
 	}
-	pcm := make([]int16, caller.Rate)
-	audio.NewTone(caller.Rate, -18, loopTone).Read(pcm)
-	party := caller.New(caller.Options{Play: mix.NewClip(caller.Rate, pcm), Keep: time.Minute})
+	party := caller.New(caller.Options{Play: caller.Steady(-18, loopTone), Keep: time.Minute})
 	defer party.Close()
 	defer c.Clock.Mix(party)()
 	ringing, cancel := context.WithTimeout(ctx, loopRing)
@@ -61,31 +58,11 @@ func (c Checker) loopback(ctx context.Context, r *report, t store.Trunk, config 
 	}
 }
 
-// soon asks ok every 100 ms until it says so; false when it does not in time.
-func soon(ctx context.Context, ok func() bool) bool {
-	late := time.NewTimer(loopFor)
-	defer late.Stop()
-	look := time.NewTicker(100 * time.Millisecond)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-late.C:
-			return ok()
-		case <-look.C:
-			if ok() {
-				return true
-			}
-		}
-	}
-}
-
 // returns waits for the tone to come back.
 func (r *report) returns(ctx context.Context, party *caller.Caller, number string) bool {
 	const window = caller.Rate / 50
 	level, at := 0.0, 0
-	came := soon(ctx, func() bool {
+	came := party.Until(ctx, loopFor, func() bool {
 		for pcm := party.HeardSince(at); len(pcm) >= window; pcm, at = pcm[window:], at+window {
 			if level = audio.Spectrum(pcm[:window], caller.Rate, loopTone)[0]; level > audible {
 				return true
@@ -110,7 +87,7 @@ func (r *report) keys(ctx context.Context, party *caller.Caller) {
 	at := len(party.Heard())
 	party.Press(loopKeys)
 	keys, via := "", ""
-	if soon(ctx, func() bool {
+	if party.Until(ctx, loopFor, func() bool {
 		keys, via = "", "inband"
 		for _, d := range party.Digits() {
 			keys, via = keys+string(d.Key), d.Via

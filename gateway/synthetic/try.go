@@ -8,7 +8,6 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/audio"
-	"bridgehead/core/mix"
 	"bridgehead/core/rtpio"
 	"bridgehead/gateway/caller"
 	"bridgehead/gateway/store"
@@ -42,9 +41,7 @@ type try struct {
 }
 
 func (t *try) run(ctx context.Context) error {
-	pcm := make([]int16, caller.Rate)
-	audio.NewTone(caller.Rate, toneLevel, tone).Read(pcm)
-	t.party = caller.New(caller.Options{Play: mix.NewClip(caller.Rate, pcm), Keep: 2 * time.Minute})
+	t.party = caller.New(caller.Options{Play: caller.Steady(toneLevel, tone), Keep: 2 * time.Minute})
 	defer t.party.Close()
 	defer t.k.opt.Clock.Mix(t.party)()
 	leg, err := t.k.opt.Call(ctx, t.c.Number, t.c.Trunk, t.party)
@@ -71,27 +68,18 @@ func (t *try) hangup(leg core.Leg) {
 	}
 }
 
-// wait ends with nil when ok says so, which is asked every 100 ms; with the
-// fault when the time is over, and with its reason when the call ends.
+// wait ends with nil when ok says so; with the fault when the time is over or the
+// call has ended.
 func (t *try) wait(ctx context.Context, limit time.Duration, why string, ok func() bool) error {
-	late := time.NewTimer(limit)
-	defer late.Stop()
-	look := time.NewTicker(100 * time.Millisecond)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-t.party.Over():
-			return fault(why + " The call was ended: " + said(t.party.Reason()))
-		case <-late.C:
-			return fault(why)
-		case <-look.C:
-			if ok() {
-				return nil
-			}
-		}
+	if t.party.Until(ctx, limit, ok) {
+		return nil
 	}
+	select {
+	case <-t.party.Over():
+		why += " The call was ended: " + said(t.party.Reason())
+	default:
+	}
+	return fault(why)
 }
 
 func ms(d time.Duration) int { return int(d.Milliseconds()) }

@@ -60,6 +60,21 @@ function Step({ n, title, done, waits, folds, children }: { n: number; title: st
   );
 }
 
+/** Existing offers what is there already. */
+function Existing<T>({ rows, name, use }: { rows: T[]; name(row: T): string; use(row: T): void }) {
+  if (!rows.length) return null;
+  return (
+    <div className="flex flex-wrap items-center gap-2">
+      <span className="text-sm text-soft">{s.existing}</span>
+      {rows.map((row) => (
+        <Button key={name(row)} small onClick={() => use(row)}>
+          {s.use(name(row))}
+        </Button>
+      ))}
+    </div>
+  );
+}
+
 /** Carrier makes a trunk and tries it; ready is told the one that is on. */
 function Carrier({ ready }: { ready(trunk: TrunkView): void }) {
   const { data: templates, fault } = useData("/trunk-templates");
@@ -94,16 +109,7 @@ function Carrier({ ready }: { ready(trunk: TrunkView): void }) {
   return (
     <div className="flex flex-col gap-4">
       {fault && <Fault>{fault.message}</Fault>}
-      {on.length > 0 && !made && (
-        <div className="flex flex-wrap items-center gap-2">
-          <span className="text-sm text-soft">{s.existing}</span>
-          {on.map((x) => (
-            <Button key={x.id} small onClick={() => ready(x)}>
-              {s.use(x.name)}
-            </Button>
-          ))}
-        </div>
-      )}
+      {!made && <Existing rows={on} name={(x) => x.name} use={ready} />}
       <Select
         label={s.template} value={chosen?.id ?? ""} onChange={(e) => setChosen(templates?.find((x) => x.id === e.target.value))}
         options={[["", s.choose], ...(templates ?? []).map((x): [string, string] => [x.id, x.name])]} disabled={!!made}
@@ -151,16 +157,7 @@ function NumberOf({ trunk, ready }: { trunk: string; ready(number: PhoneNumber):
   const targets: [string, string][] = [["reception", s.reception], ...(meetings ?? []).map((m): [string, string] => [`meeting:${m.number}`, [m.name, m.number].filter(Boolean).join(", ")])];
   return (
     <div className="flex flex-col gap-4">
-      {own.length > 0 && (
-        <div className="flex flex-wrap items-center gap-2">
-          <span className="text-sm text-soft">{s.existing}</span>
-          {own.map((n) => (
-            <Button key={n.number} small onClick={() => ready(n)}>
-              {s.use(n.number)}
-            </Button>
-          ))}
-        </div>
-      )}
+      <Existing rows={own} name={(n) => n.number} use={ready} />
       <Form
         inputs={[
           { name: "number", label: s.yours, hint: t.hints.e164, required: true, pattern: "\\+[1-9][0-9]{4,14}" },
