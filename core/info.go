@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"net/netip"
 	"time"
 )
@@ -61,6 +62,9 @@ type Info struct {
 	// User is the account or device that the caller has proved to be; empty
 	// for a stranger.
 	User string
+	// Request names the call out that this is one attempt of, beside those over
+	// other trunks; see [WithRequest]. Empty: there are no others.
+	Request string
 	// Phone tells a caller on the telephone network (a trunk), who has only
 	// ears and keys.
 	Phone bool
@@ -112,6 +116,20 @@ type Way struct {
 	Strange, Alien, Forged uint64
 	Stranger               netip.AddrPort
 	AlienType              uint8
+}
+
+type requestKey struct{}
+
+// WithRequest names a call out, all of whose attempts then have the name in
+// their Info.
+func WithRequest(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, requestKey{}, name)
+}
+
+// RequestOf is the name that [WithRequest] has given; empty: none.
+func RequestOf(ctx context.Context) string {
+	name, _ := ctx.Value(requestKey{}).(string)
+	return name
 }
 
 // Call is a request to be routed.

@@ -46,6 +46,7 @@ var walls = map[string][]string{
 	"gateway/load":        {"core/...", "sip", "h323"},
 	"gateway/web":         {},
 	"gateway/mail":        {},
+	"gateway/telemetry":   {"gateway/store"},
 	"gateway/backup":      {"gateway/store"},
 	"gateway/alerts":      {"gateway/mail", "gateway/store"},
 	"gateway/api":         {"core/...", "gateway/alerts", "gateway/capture", "gateway/chat", "gateway/dialplan", "gateway/directory", "gateway/doctor", "gateway/invite", "gateway/lines", "gateway/mail", "gateway/network", "gateway/records", "gateway/store"},

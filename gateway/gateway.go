@@ -37,6 +37,7 @@ import (
 	"bridgehead/gateway/mail"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
+	"bridgehead/gateway/telemetry"
 	"bridgehead/gateway/web"
 	"bridgehead/h323"
 	"bridgehead/h323/ras"
@@ -83,6 +84,7 @@ type gateway struct {
 	ready   atomic.Bool
 	trunks  *trunkBoard
 	homer   *capture.Exporter // nil: none
+	tracer  *telemetry.Tracer // nil: none
 }
 
 // newGateway makes everything and opens every port. Nothing is answered yet.
@@ -138,8 +140,17 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	g.alerts = alerts.New(alerts.Options{Settings: func(ctx context.Context) (alerts.Settings, error) { return alerts.Load(ctx, g.store) },
 		Event: func(a alerts.Alert) { g.hub.Send(api.Event{Topic: a.Kind, Data: a}) }, Mail: g.mail, Metrics: g.metrics, Log: g.log})
 	ended := g.newCallMetrics(g.metrics)
+	if cfg.Telemetry.OTLP != "" {
+		if g.tracer, err = telemetry.New(telemetry.Options{Endpoint: cfg.Telemetry.OTLP, Version: version, Log: g.log}); err != nil {
+			return fmt.Errorf("telemetry.otlp_endpoint: %w", err)
+		}
+		g.book.TraceID = telemetry.TraceID
+	}
 	g.book.Notify = func(c store.Call) {
 		ended.take(c)
+		if g.tracer != nil {
+			g.tracer.Take(c)
+		}
 		g.hub.Send(api.Event{Topic: "call", Data: c})
 	}
 	g.people = &directory.Book{Store: g.store, Hosts: func() directory.Hosts {
@@ -335,6 +346,9 @@ func (g *gateway) serve(ctx context.Context) error {
 	behind.Go(func() { g.people.Run(late) })
 	behind.Go(func() { g.chat.Run(late) })
 	behind.Go(func() { g.alerts.Run(late) })
+	if g.tracer != nil {
+		behind.Go(func() { g.tracer.Run(late) })
+	}
 	if g.composer != nil {
 		behind.Go(func() { g.composer.Run(late) })
 	}

@@ -131,7 +131,7 @@ func (p *Plan) device(ctx context.Context, key string) (store.Device, error) {
 
 // place makes a call out and opens its record.
 func (p *Plan) place(d Decision, by *core.Info, into core.Room, dial func(context.Context, core.Room) (core.Leg, error)) (core.Leg, error) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(core.WithRequest(context.Background(), rand.Text()))
 	time.AfterFunc(ringFor, cancel)
 	leg, err := dial(ctx, outgoing{entered{into, p.opt.Book}, p.opt.Book, into})
 	if err != nil {

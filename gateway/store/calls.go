@@ -28,10 +28,13 @@ type Call struct {
 
 // CallDetail is the rest of a record.
 type CallDetail struct {
-	Name     string       `json:"name,omitempty"`
-	Reason   string       `json:"reason,omitempty"` // for the operator
-	Status   int          `json:"status,omitempty"` // of the final response, or the Q.850 cause of H.323, where there was one
-	Answered time.Time    `json:"answered,omitzero"`
+	Name     string    `json:"name,omitempty"`
+	Reason   string    `json:"reason,omitempty"` // for the operator
+	Status   int       `json:"status,omitempty"` // of the final response, or the Q.850 cause of H.323, where there was one
+	Answered time.Time `json:"answered,omitzero"`
+	// Request is the same in the records of all attempts of one call out.
+	Request  string       `json:"request,omitempty" doc:"the same in all attempts of one call out, over one trunk after the other"`
+	TraceID  string       `json:"trace_id,omitempty" doc:"of its trace (W3C trace context), where the gateway exports traces (telemetry.otlp_endpoint)"`
 	Security CallSecurity `json:"security,omitzero"`
 	Audio    Stats        `json:"audio,omitzero"`
 	Video    Stats        `json:"video,omitzero"`

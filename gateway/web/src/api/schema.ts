@@ -1943,9 +1943,13 @@ export interface components {
             mos?: number;
             name?: string;
             reason?: string;
+            /** @description the same in all attempts of one call out, over one trunk after the other */
+            request?: string;
             security?: components["schemas"]["CallSecurity"];
             /** Format: int64 */
             status?: number;
+            /** @description of its trace (W3C trace context), where the gateway exports traces (telemetry.otlp_endpoint) */
+            trace_id?: string;
             video?: components["schemas"]["Stats"];
         };
         CallSecurity: {
