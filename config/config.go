@@ -150,9 +150,10 @@ type Mail struct {
 	From     string `key:"from" help:"address that the mail comes from, such as Bridgehead <meet@example.org>"`
 }
 
-// Homer is a Homer (sipcapture.org) that is told of all SIP messages.
+// Homer is a Homer (sipcapture.org) that is told of all SIP messages, and how calls
+// are heard.
 type Homer struct {
-	Server string `key:"server" check:"server" help:"host:port that SIP messages, with secrets masked, are sent to by HEPv3 over UDP; none when empty"`
+	Server string `key:"server" check:"server" help:"host:port that SIP messages, with secrets masked, and RTCP reports are sent to by HEPv3 over UDP; none when empty"`
 	Agent  int    `key:"agent" default:"2001" check:"1-2147483647" help:"number of this gateway as a capture agent"`
 }
 

@@ -96,11 +96,16 @@ type Stats struct {
 	// RemoteLost and RemoteJitter are the far end's view, by RTCP.
 	RemoteLost   uint64
 	RemoteJitter time.Duration
-	Width        int
-	Height       int
-	FPS          int
-	BitsPerSec   int
-	Way          Way
+	// SSRC is that of what is sent, of Octets so far; PeerSSRC of what comes,
+	// whose time stamps run at ClockRate. As far as the edge tells.
+	SSRC, PeerSSRC uint32
+	Octets         uint64
+	ClockRate      int // Hz
+	Width          int
+	Height         int
+	FPS            int
+	BitsPerSec     int
+	Way            Way
 }
 
 // Way is the path of one kind of media, as far as the edge can tell.

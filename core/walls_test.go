@@ -40,7 +40,7 @@ var walls = map[string][]string{
 	"gateway/store":       {},
 	"gateway/doctor":      {"core/...", "gateway/store"},
 	"gateway/records":     {"core/...", "gateway/doctor", "gateway/store"},
-	"gateway/capture":     {"gateway/store"},
+	"gateway/capture":     {"core", "gateway/store"},
 	"gateway/chat":        {"core/...", "gateway/store"},
 	"gateway/caller":      {"core/..."},
 	"gateway/load":        {"core/...", "sip", "h323"},

@@ -84,6 +84,7 @@ type gateway struct {
 	ready   atomic.Bool
 	trunks  *trunkBoard
 	homer   *capture.Exporter // nil: none
+	media   answeredCalls
 	tracer  *telemetry.Tracer // nil: none
 }
 
@@ -146,6 +147,7 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 		}
 		g.book.TraceID = telemetry.TraceID
 	}
+	g.book.Sampled = g.heard
 	g.book.Notify = func(c store.Call) {
 		ended.take(c)
 		if g.tracer != nil {

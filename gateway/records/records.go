@@ -27,6 +27,10 @@ type Book struct {
 	// Notify is told when a call begins and ends; it must not block. Set it
 	// before the first call.
 	Notify func(store.Call)
+	// Sampled is told of the sound of a call whenever it is looked at, and how it
+	// was at the look before; it must not block. Nil: nobody is. Set it before the
+	// first call.
+	Sampled func(info core.Info, before, now store.Sample)
 	// TraceID names the trace of a call, or of the call out that it is one
 	// attempt of; nil: none is made. Set it before the first call.
 	TraceID func(id string) string
