@@ -62,9 +62,9 @@ type Info struct {
 	// User is the account or device that the caller has proved to be; empty
 	// for a stranger.
 	User string
-	// Request names the call out that this is one attempt of, beside those over
-	// other trunks; see [WithRequest]. Empty: there are no others.
-	Request string
+	// Request is the call out that this is one attempt of, beside those over
+	// other trunks; see [WithRequest]. Zero: there are no others.
+	Request Request
 	// Phone tells a caller on the telephone network (a trunk), who has only
 	// ears and keys.
 	Phone bool
@@ -125,16 +125,22 @@ type Way struct {
 
 type requestKey struct{}
 
-// WithRequest names a call out, all of whose attempts then have the name in
-// their Info.
-func WithRequest(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, requestKey{}, name)
+// Request is a call out, whatever attempts it takes.
+type Request struct {
+	ID string
+	By string // the account, device or number that has asked for it; empty: none known
+	To string // as it was asked for
 }
 
-// RequestOf is the name that [WithRequest] has given; empty: none.
-func RequestOf(ctx context.Context) string {
-	name, _ := ctx.Value(requestKey{}).(string)
-	return name
+// WithRequest has all attempts of a call out tell so in their Info.
+func WithRequest(ctx context.Context, r Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// RequestOf is what [WithRequest] was told; zero: nothing.
+func RequestOf(ctx context.Context) Request {
+	r, _ := ctx.Value(requestKey{}).(Request)
+	return r
 }
 
 // Call is a request to be routed.

@@ -131,6 +131,11 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
 	g.blocks = edge.NewBlocks(g.blocking(cfg))
 	g.tolls = dialplan.NewTolls(cfg.PSTN.PerHour, cfg.PSTN.ToCountry, g.tollAlarm)
+	placed, err := g.store.CallsOut(ctx, time.Now().Add(-dialplan.TollWindow))
+	if err != nil {
+		return err
+	}
+	g.tolls.Resume(placed)
 	g.book = records.New(g.store, g.log)
 	g.metrics = prometheus.NewRegistry()
 	letters, err := mail.New(mail.Options{Server: cfg.Mail.Server, Security: cfg.Mail.Security, User: cfg.Mail.User, Password: cfg.Mail.Password, From: cfg.Mail.From, Host: cfg.Domain})

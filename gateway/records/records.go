@@ -146,9 +146,9 @@ func (b *Book) Begin(call core.Call) {
 	i := call.Info
 	c := &store.Call{ID: i.ID, Started: time.Now(), Protocol: string(i.Protocol), Direction: string(i.Direction),
 		From: cmp.Or(call.From, i.Address), To: call.To, Trunk: call.Trunk, Account: b.account(i)}
-	c.Detail.Request = i.Request
+	c.Detail.Request = store.CallRequest(i.Request)
 	if b.TraceID != nil {
-		c.Detail.TraceID = b.TraceID(cmp.Or(i.Request, i.ID))
+		c.Detail.TraceID = b.TraceID(cmp.Or(i.Request.ID, i.ID))
 	}
 	if i.Source.IsValid() {
 		c.Source = i.Source.String()

@@ -28,12 +28,11 @@ type Call struct {
 
 // CallDetail is the rest of a record.
 type CallDetail struct {
-	Name     string    `json:"name,omitempty"`
-	Reason   string    `json:"reason,omitempty"` // for the operator
-	Status   int       `json:"status,omitempty"` // of the final response, or the Q.850 cause of H.323, where there was one
-	Answered time.Time `json:"answered,omitzero"`
-	// Request is the same in the records of all attempts of one call out.
-	Request  string       `json:"request,omitempty" doc:"the same in all attempts of one call out, over one trunk after the other"`
+	Name     string       `json:"name,omitempty"`
+	Reason   string       `json:"reason,omitempty"` // for the operator
+	Status   int          `json:"status,omitempty"` // of the final response, or the Q.850 cause of H.323, where there was one
+	Answered time.Time    `json:"answered,omitzero"`
+	Request  CallRequest  `json:"request,omitzero" doc:"the same in all attempts of one call out, over one trunk after the other"`
 	TraceID  string       `json:"trace_id,omitempty" doc:"of its trace (W3C trace context), where the gateway exports traces (telemetry.otlp_endpoint)"`
 	Security CallSecurity `json:"security,omitzero"`
 	Audio    Stats        `json:"audio,omitzero"`
@@ -43,6 +42,13 @@ type CallDetail struct {
 	Keys     map[string]int `json:"keys,omitempty"`
 	Findings []Finding      `json:"findings,omitempty" doc:"what was wrong with it, the verdict first"`
 	LeftOut  int            `json:"left_out,omitempty" doc:"steps that the ladder had no room for, from its middle"`
+}
+
+// CallRequest is a call out, whatever attempts it took.
+type CallRequest struct {
+	ID string `json:"id"`
+	By string `json:"by,omitempty" doc:"account, device or number that asked for it"`
+	To string `json:"to"`
 }
 
 // CallSecurity says how a call was protected.
@@ -195,6 +201,13 @@ func (s *Store) Call(ctx context.Context, id string) (Call, error) {
 		}
 		return c, err
 	}, `SELECT `+callColumns+`, ladder, media FROM calls WHERE id = ?`, id)
+}
+
+// CallsOut lists the calls to telephones that were asked for since a time, oldest
+// first: one record of each, whatever attempts it took.
+func (s *Store) CallsOut(ctx context.Context, since time.Time) ([]Call, error) {
+	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE started >= ? AND direction = 'out' AND json_extract(detail, '$.request.to') LIKE '+%'
+		GROUP BY json_extract(detail, '$.request.id') HAVING started = MIN(started) ORDER BY started`, since.UnixMilli())
 }
 
 // PurgeCalls deletes records that began before a time.

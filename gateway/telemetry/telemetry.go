@@ -115,7 +115,7 @@ func traceID(id string) trace.TraceID {
 func (t *Tracer) Take(c store.Call) {
 	switch {
 	case c.Protocol == "":
-	case c.Detail.Request != "":
+	case c.Detail.Request.ID != "":
 		t.attempt(c)
 	case c.Ended.IsZero():
 	case c.Direction == "out":
@@ -129,7 +129,7 @@ func (t *Tracer) Take(c store.Call) {
 func (t *Tracer) attempt(c store.Call) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	id := c.Detail.Request
+	id := c.Detail.Request.ID
 	r := t.out[id]
 	if r == nil {
 		if len(t.out) >= maxOut {

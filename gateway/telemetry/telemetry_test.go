@@ -152,7 +152,7 @@ func TestCallsInAreTraced(t *testing.T) {
 // Every attempt of a call out is a span of the same trace.
 func TestAttemptsAreOneTrace(t *testing.T) {
 	attempt := func(id, trunk, code string, start, ring, answer, end int) store.Call {
-		c := store.Call{ID: id, Protocol: "pstn", Direction: "out", Trunk: trunk, To: "+4930123456", Code: code, Started: after(start), Ended: after(end), Detail: store.CallDetail{Request: "r"}}
+		c := store.Call{ID: id, Protocol: "pstn", Direction: "out", Trunk: trunk, To: "+4930123456", Code: code, Started: after(start), Ended: after(end), Detail: store.CallDetail{Request: store.CallRequest{ID: "r"}}}
 		if ring > 0 {
 			c.Ladder = append(c.Ladder, step(ring, "SIP/2.0 180 Ringing"))
 		}
@@ -174,7 +174,7 @@ func TestAttemptsAreOneTrace(t *testing.T) {
 				tracer.Take(c)
 			}
 			busy := attempt("c", "one", "busy", 0, 100, 0, 2000)
-			busy.Detail.Request = "s"
+			busy.Detail.Request.ID = "s"
 			tracer.Take(busy)
 			time.Sleep(time.Minute)
 			tracer.mu.Lock()

@@ -1944,13 +1944,19 @@ export interface components {
             name?: string;
             reason?: string;
             /** @description the same in all attempts of one call out, over one trunk after the other */
-            request?: string;
+            request?: components["schemas"]["CallRequest"];
             security?: components["schemas"]["CallSecurity"];
             /** Format: int64 */
             status?: number;
             /** @description of its trace (W3C trace context), where the gateway exports traces (telemetry.otlp_endpoint) */
             trace_id?: string;
             video?: components["schemas"]["Stats"];
+        };
+        CallRequest: {
+            /** @description account, device or number that asked for it */
+            by?: string;
+            id: string;
+            to: string;
         };
         CallSecurity: {
             media: string;
@@ -3554,6 +3560,7 @@ export type BrandPatch = components['schemas']['BrandPatch'];
 export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
+export type CallRequest = components['schemas']['CallRequest'];
 export type CallSecurity = components['schemas']['CallSecurity'];
 export type ChatPatch = components['schemas']['ChatPatch'];
 export type CheckLine = components['schemas']['CheckLine'];
