@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -44,6 +45,10 @@ func check(name, value string) (why, remedy string) {
 		return checkHostPort(value)
 	case "server":
 		return checkServer(value)
+	case "url":
+		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil) {
+			return "not an http or https address", "write an address such as http://127.0.0.1:4318"
+		}
 	case "ports":
 		if _, _, err := parsePorts(value); err != nil {
 			return err.Error(), "write a range such as 20000-29999"

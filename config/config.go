@@ -23,29 +23,30 @@ import (
 // Config is all that can be configured. The tags say the default, the check
 // that a value must pass, and the line of help.
 type Config struct {
-	Data     string   `key:"data" default:"./data" check:"required" help:"directory of all state: database, certificate, keys"`
-	Domain   string   `key:"domain" help:"public host name of this gateway; found by itself when empty"`
-	Language string   `key:"language" default:"en" check:"language" help:"language of the spoken prompts"`
-	Listen   Listen   `key:"listen"`
-	RTP      RTP      `key:"rtp"`
-	TLS      TLS      `key:"tls"`
-	SIP      SIP      `key:"sip"`
-	Stir     Stir     `key:"stir"`
-	H323     H323     `key:"h323"`
-	PSTN     PSTN     `key:"pstn"`
-	WebRTC   WebRTC   `key:"webrtc"`
-	Video    Video    `key:"video"`
-	Limits   Limits   `key:"limits"`
-	Passcode Passcode `key:"passcode"`
-	Records  Records  `key:"records"`
-	Mail     Mail     `key:"mail"`
-	SignUp   SignUp   `key:"signup"`
-	Metrics  Metrics  `key:"metrics"`
-	Block    Block    `key:"block"`
-	Homer    Homer    `key:"homer"`
-	Chat     Chat     `key:"chat"`
-	DNS      DNS      `key:"dns"`
-	Log      Log      `key:"log"`
+	Data      string    `key:"data" default:"./data" check:"required" help:"directory of all state: database, certificate, keys"`
+	Domain    string    `key:"domain" help:"public host name of this gateway; found by itself when empty"`
+	Language  string    `key:"language" default:"en" check:"language" help:"language of the spoken prompts"`
+	Listen    Listen    `key:"listen"`
+	RTP       RTP       `key:"rtp"`
+	TLS       TLS       `key:"tls"`
+	SIP       SIP       `key:"sip"`
+	Stir      Stir      `key:"stir"`
+	H323      H323      `key:"h323"`
+	PSTN      PSTN      `key:"pstn"`
+	WebRTC    WebRTC    `key:"webrtc"`
+	Video     Video     `key:"video"`
+	Limits    Limits    `key:"limits"`
+	Passcode  Passcode  `key:"passcode"`
+	Records   Records   `key:"records"`
+	Mail      Mail      `key:"mail"`
+	SignUp    SignUp    `key:"signup"`
+	Metrics   Metrics   `key:"metrics"`
+	Block     Block     `key:"block"`
+	Homer     Homer     `key:"homer"`
+	Telemetry Telemetry `key:"telemetry"`
+	Chat      Chat      `key:"chat"`
+	DNS       DNS       `key:"dns"`
+	Log       Log       `key:"log"`
 }
 
 // Listen are the addresses listened on, host:port each. Port 0 takes any free
@@ -159,10 +160,16 @@ type Mail struct {
 	From     string `key:"from" help:"address that the mail comes from, such as Bridgehead <meet@example.org>"`
 }
 
-// Homer is a Homer (sipcapture.org) that is told of all SIP messages.
+// Homer is a Homer (sipcapture.org) that is told of all SIP messages, and how calls
+// are heard.
 type Homer struct {
-	Server string `key:"server" check:"server" help:"host:port that SIP messages, with secrets masked, are sent to by HEPv3 over UDP; none when empty"`
+	Server string `key:"server" check:"server" help:"host:port that SIP messages, with secrets masked, and RTCP reports are sent to by HEPv3 over UDP; none when empty"`
 	Agent  int    `key:"agent" default:"2001" check:"1-2147483647" help:"number of this gateway as a capture agent"`
+}
+
+// Telemetry is where traces go.
+type Telemetry struct {
+	OTLP string `key:"otlp_endpoint" check:"url" help:"collector that a trace of each call is sent to by OpenTelemetry's OTLP over HTTP, such as http://127.0.0.1:4318; none when empty"`
 }
 
 // Metrics are what Prometheus reads at /metrics.

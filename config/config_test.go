@@ -66,6 +66,7 @@ func TestEveryFaultNamesFileKeyValueAndRemedy(t *testing.T) {
 		{"sip:\n  legacy: perhaps\n", "sip.legacy", "perhaps", "true or false"},
 		{"tls:\n  certificate: /no/such/file\n", "tls.certificate", "/no/such/file", "path"},
 		{"pstn:\n  countries: [Germany]\n", "pstn.countries", "Germany", "DE"},
+		{"telemetry:\n  otlp_endpoint: collector:4317\n", "telemetry.otlp_endpoint", "collector:4317", "http://127.0.0.1:4318"},
 		{"listne:\n  https: \":1\"\n", "listne.https", "", "config.sample.yaml"},
 	} {
 		file := write(t, c.yaml)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"net/netip"
 	"time"
 )
@@ -78,6 +79,9 @@ type Info struct {
 	// User is the account or device that the caller has proved to be; empty
 	// for a stranger.
 	User string
+	// Request is the call out that this is one attempt of, beside those over
+	// other trunks; see [WithRequest]. Zero: there are no others.
+	Request Request
 	// Phone tells a caller on the telephone network (a trunk), who has only
 	// ears and keys.
 	Phone bool
@@ -111,11 +115,16 @@ type Stats struct {
 	// RemoteLost and RemoteJitter are the far end's view, by RTCP.
 	RemoteLost   uint64
 	RemoteJitter time.Duration
-	Width        int
-	Height       int
-	FPS          int
-	BitsPerSec   int
-	Way          Way
+	// SSRC is that of what is sent, of Octets so far; PeerSSRC of what comes,
+	// whose time stamps run at ClockRate. As far as the edge tells.
+	SSRC, PeerSSRC uint32
+	Octets         uint64
+	ClockRate      int // Hz
+	Width          int
+	Height         int
+	FPS            int
+	BitsPerSec     int
+	Way            Way
 }
 
 // Way is the path of one kind of media, as far as the edge can tell.
@@ -131,6 +140,26 @@ type Way struct {
 	Strange, Alien, Forged uint64
 	Stranger               netip.AddrPort
 	AlienType              uint8
+}
+
+type requestKey struct{}
+
+// Request is a call out, whatever attempts it takes.
+type Request struct {
+	ID string
+	By string // the account, device or number that has asked for it; empty: none known
+	To string // as it was asked for
+}
+
+// WithRequest has all attempts of a call out tell so in their Info.
+func WithRequest(ctx context.Context, r Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// RequestOf is what [WithRequest] was told; zero: nothing.
+func RequestOf(ctx context.Context) Request {
+	r, _ := ctx.Value(requestKey{}).(Request)
+	return r
 }
 
 // Call is a request to be routed.

@@ -41,6 +41,12 @@ func (g *gateway) newCallMetrics(r *prometheus.Registry) *callMetrics {
 		}
 		return float64(g.homer.Lost.Load())
 	}))
+	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name("traces_lost_total"), Help: "Traces of calls that the collector did not take."}, func() float64 {
+		if g.tracer == nil {
+			return 0
+		}
+		return float64(g.tracer.Lost.Load())
+	}))
 	return m
 }
 

@@ -412,9 +412,7 @@ func (o callOptions) sound() (*mix.Clip, error) {
 		if _, err := fmt.Sscanf(o.tone, "%f", &hz); err != nil || hz < 20 || hz > 20000 {
 			return nil, fmt.Errorf("call: --tone %s: write a frequency in Hz from 20 to 20000", o.tone)
 		}
-		pcm := make([]int16, 16000) // a whole number of periods at any whole hertz
-		audio.NewTone(16000, -18, hz).Read(pcm)
-		return mix.NewClip(16000, pcm), nil
+		return caller.Steady(-18, hz), nil
 	}
 	if o.play == "" {
 		return nil, nil

@@ -67,7 +67,7 @@ func needRestart(old, cfg *config.Config) (keys []string) {
 	for key, differs := range map[string]bool{
 		"listen": old.Listen != cfg.Listen, "rtp": old.RTP != cfg.RTP, "data": old.Data != cfg.Data,
 		"sip.legacy": old.SIP.Legacy != cfg.SIP.Legacy, "h323": fmt.Sprint(old.H323) != fmt.Sprint(cfg.H323), "language": old.Language != cfg.Language, "domain": old.Domain != cfg.Domain,
-		"stir.allow": fmt.Sprint(old.Stir.Allow) != fmt.Sprint(cfg.Stir.Allow), "homer": old.Homer != cfg.Homer, "limits": old.Limits != cfg.Limits, "log.format": old.Log.Format != cfg.Log.Format,
+		"stir.allow": fmt.Sprint(old.Stir.Allow) != fmt.Sprint(cfg.Stir.Allow), "homer": old.Homer != cfg.Homer, "telemetry": old.Telemetry != cfg.Telemetry, "limits": old.Limits != cfg.Limits, "log.format": old.Log.Format != cfg.Log.Format,
 		"webrtc.origins": fmt.Sprint(old.WebRTC.Origins) != fmt.Sprint(cfg.WebRTC.Origins),
 	} {
 		if differs {

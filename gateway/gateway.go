@@ -39,6 +39,7 @@ import (
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
 	"bridgehead/gateway/synthetic"
+	"bridgehead/gateway/telemetry"
 	"bridgehead/gateway/web"
 	"bridgehead/h323"
 	"bridgehead/h323/ras"
@@ -88,6 +89,8 @@ type gateway struct {
 	trunks    *trunkBoard
 	synthetic *synthetic.Keeper
 	homer     *capture.Exporter // nil: none
+	media     answeredCalls
+	tracer    *telemetry.Tracer // nil: none
 }
 
 // newGateway makes everything and opens every port. Nothing is answered yet.
@@ -136,6 +139,11 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
 	g.blocks = edge.NewBlocks(g.blocking(cfg))
 	g.tolls = dialplan.NewTolls(cfg.PSTN.PerHour, cfg.PSTN.ToCountry, g.tollAlarm)
+	placed, err := g.store.CallsOut(ctx, time.Now().Add(-dialplan.TollWindow))
+	if err != nil {
+		return err
+	}
+	g.tolls.Resume(placed)
 	g.book = records.New(g.store, g.log)
 	g.metrics = prometheus.NewRegistry()
 	letters, err := mail.New(mail.Options{Server: cfg.Mail.Server, Security: cfg.Mail.Security, User: cfg.Mail.User, Password: cfg.Mail.Password, From: cfg.Mail.From, Host: cfg.Domain})
@@ -146,8 +154,18 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	g.alerts = alerts.New(alerts.Options{Settings: func(ctx context.Context) (alerts.Settings, error) { return alerts.Load(ctx, g.store) },
 		Event: func(a alerts.Alert) { g.hub.Send(api.Event{Topic: a.Kind, Data: a}) }, Mail: g.mail, Metrics: g.metrics, Log: g.log})
 	ended := g.newCallMetrics(g.metrics)
+	if cfg.Telemetry.OTLP != "" {
+		if g.tracer, err = telemetry.New(telemetry.Options{Endpoint: cfg.Telemetry.OTLP, Version: version, Log: g.log}); err != nil {
+			return fmt.Errorf("telemetry.otlp_endpoint: %w", err)
+		}
+		g.book.TraceID = telemetry.TraceID
+	}
+	g.book.Sampled = g.heard
 	g.book.Notify = func(c store.Call) {
 		ended.take(c)
+		if g.tracer != nil {
+			g.tracer.Take(c)
+		}
 		g.hub.Send(api.Event{Topic: "call", Data: c})
 	}
 	g.people = &directory.Book{Store: g.store, Hosts: func() directory.Hosts {
@@ -345,6 +363,9 @@ func (g *gateway) serve(ctx context.Context) error {
 	behind.Go(func() { g.people.Run(late) })
 	behind.Go(func() { g.chat.Run(late) })
 	behind.Go(func() { g.alerts.Run(late) })
+	if g.tracer != nil {
+		behind.Go(func() { g.tracer.Run(late) })
+	}
 	if g.composer != nil {
 		behind.Go(func() { g.composer.Run(late) })
 	}

@@ -157,3 +157,42 @@ func TestHomerIsTold(t *testing.T) {
 		}
 	}
 }
+
+// Homer is told how both sides of a call under way hear each other, under its
+// Call-ID; once it has ended no more.
+func TestHomerHearsOfCalls(t *testing.T) {
+	homer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer homer.Close()
+	g := loopback(t, "--homer.server", homer.LocalAddr().String())
+	info := core.Info{ID: "a", AudioStats: core.Stats{SSRC: 1, PeerSSRC: 2, RemoteJitter: time.Millisecond, ClockRate: 8000}}
+	info.AudioStats.Way = core.Way{Port: 20000, Signalled: netip.MustParseAddrPort("192.0.2.7:4000"), Found: netip.MustParseAddrPort("192.0.2.8:4002")}
+	look := func() { g.heard(info, store.Sample{}, store.Sample{At: time.Now(), Received: 10, Sent: 10}) }
+	look() // not answered yet
+	flow := edge.FlowInfo{Local: netip.MustParseAddrPort("192.0.2.1:5060"), Remote: netip.MustParseAddrPort("192.0.2.7:5060")}
+	g.trace(edge.TraceEvent{Kind: edge.Answered, Protocol: core.SIP, Leg: "a", CallID: "told", Flow: flow})
+	look()
+	g.trace(edge.TraceEvent{Kind: edge.Ended, Protocol: core.SIP, Leg: "a"})
+	look()
+	b := make([]byte, 65536)
+	const here, there = "\xc0\x00\x02\x01", "\xc0\x00\x02\x08"
+	for _, want := range []struct{ from, to, report string }{{here, there, `{"type":200,"ssrc":1,`}, {there, here, `{"type":201,"ssrc":2,`}} {
+		_ = homer.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, err := homer.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(b[:n])
+		for _, part := range []string{"\x00\x03\x00\x0a" + want.from, "\x00\x04\x00\x0a" + want.to, "\x00\x0b\x00\x07\x05", "told", want.report} {
+			if !strings.Contains(got, part) {
+				t.Errorf("%q is not in %q", part, got)
+			}
+		}
+	}
+	_ = homer.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, err := homer.Read(b); err == nil {
+		t.Errorf("after the end came %q", b[:n])
+	}
+}

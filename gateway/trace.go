@@ -5,7 +5,6 @@ import (
 
 	"bridgehead/core"
 	"bridgehead/core/edge"
-	"bridgehead/gateway/capture"
 	"bridgehead/gateway/store"
 )
 
@@ -42,6 +41,7 @@ func (g *gateway) trace(t edge.TraceEvent) {
 	case edge.Noted:
 		g.book.Step(id, store.Step{At: t.Time, What: "media", Text: t.Text})
 	case edge.Answered:
+		g.media.answered(t)
 		g.book.Update(t.Leg, func(c *store.Call) {
 			c.Detail.Answered = t.Time
 			if t.Protocol == core.SIP {
@@ -58,6 +58,7 @@ func (g *gateway) trace(t edge.TraceEvent) {
 		}
 		g.book.Refused(core.Call{To: called(t.To), From: t.From, Info: info, Trunk: t.Trunk}, t.Reason, t.Status)
 	case edge.Ended:
+		g.media.ended(t)
 		if t.Status != 0 {
 			g.book.Update(t.Leg, func(c *store.Call) { c.Detail.Status = t.Status })
 		}
@@ -65,18 +66,6 @@ func (g *gateway) trace(t edge.TraceEvent) {
 			g.book.End(t.Info, t.Reason)
 		}
 	}
-}
-
-// export tells Homer of a SIP message, also of one that belongs to no call.
-func (g *gateway) export(t edge.TraceEvent) {
-	if g.homer == nil || t.Protocol != core.SIP {
-		return
-	}
-	m := capture.Meta{At: t.Time, From: t.Flow.Local, To: t.Flow.Remote, Network: t.Flow.Network, Kind: capture.SIP, Call: t.CallID}
-	if t.Kind == edge.Received {
-		m.From, m.To = m.To, m.From
-	}
-	g.homer.Send(m, t.Message)
 }
 
 // called cuts a passcode off an address.

@@ -77,6 +77,7 @@ func (e *Edge) DialWith(ctx context.Context, to string, into core.Room, opt Dial
 		}
 		return nil, e.unplaced(s, core.ReasonOf(err))
 	}
+	s.info.Request = core.RequestOf(ctx)
 	leg, err := e.place(ctx, s, into)
 	if err != nil {
 		return nil, edge.InWords(core.ReasonOf(err))

@@ -376,6 +376,7 @@ func (l *Line) Dial(ctx context.Context, number, from string, into core.Room) (c
 	if err != nil {
 		return nil, err
 	}
+	s.info.Request = core.RequestOf(ctx)
 	if now := t.snapshot(); !now.Working {
 		return nil, l.e.unplaced(s, core.Reason{Code: core.Unreachable, Say: "The telephone line is out of order.", Detail: "trunk " + l.name + " is down: " + now.Error})
 	}

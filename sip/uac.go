@@ -92,7 +92,7 @@ func (e *Edge) caller(s *spec, into core.Room) (*leg, error) {
 	l.local, l.remote, l.target, l.trunk, l.login, l.to = s.from, s.to, s.uri, s.trunk, s.login, edge.MaskPasscode(s.uri.User)
 	l.outcall = &outgoing{spec: *s, into: into, news: make(chan news, 64), guard: e.guard}
 	i := &l.info
-	i.Name, i.Address, i.Phone, i.User, i.Protocol = s.info.Name, s.info.Address, s.info.Phone, s.info.User, s.protocol
+	i.Name, i.Address, i.Phone, i.User, i.Request, i.Protocol = s.info.Name, s.info.Address, s.info.Phone, s.info.User, s.info.Request, s.protocol
 	if l.trunk != nil && !l.trunk.enter() {
 		return nil, e.unplaced(s, core.Reason{Code: core.Overload, Detail: "trunk " + l.trunk.config.Name + ": all channels are in use"})
 	}

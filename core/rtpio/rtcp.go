@@ -59,11 +59,15 @@ func (s *Session) Stats() core.Stats {
 	st := core.Stats{
 		PacketsReceived: c.received.Load(), PacketsSent: c.sent.Load(), PacketsLost: c.lost.Load(),
 		Jitter: time.Duration(c.jitter.Load()), RemoteLost: c.remoteLost.Load(), RemoteJitter: time.Duration(c.remoteJitter.Load()),
+		SSRC: s.ssrc, PeerSSRC: c.heard.Load(), Octets: c.octets.Load(),
 	}
 	if f := s.flow.Load(); f != nil {
 		st.Codec = f.Send.Name
 		if st.Codec == "" && len(f.Receive) > 0 {
 			st.Codec = f.Receive[0].Name
+		}
+		if len(f.Receive) > 0 {
+			st.ClockRate = f.Receive[0].ClockRate
 		}
 		st.Way.Signalled = f.Remote
 	}

@@ -2,7 +2,7 @@
 // a pcap file with the addresses and the times that its messages had. They were
 // masked when they were recorded, and SIP that came by TCP or TLS stands in UDP
 // datagrams, so that every message is one packet. And it makes the packets of
-// HEPv3, by which a Homer is told of them.
+// HEPv3, by which a Homer is told of them, and of how calls are heard.
 package capture
 
 import (
@@ -101,5 +101,8 @@ type Meta struct {
 // Kind of payload, as HEP numbers them.
 type Kind uint8
 
-// SIP is the only one that is sent.
-const SIP Kind = 1
+// The kinds that are sent; RTCP is JSON.
+const (
+	SIP  Kind = 1
+	RTCP Kind = 5
+)

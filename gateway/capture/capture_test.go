@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"bridgehead/core"
 	"bridgehead/gateway/store"
 )
 
@@ -171,5 +172,31 @@ func TestExportNeverWaits(t *testing.T) {
 	}
 	if n := e.Lost.Load(); n != 9 {
 		t.Errorf("%d lost", n)
+	}
+}
+
+// The names, and what they mean, are those of RTCP in HEP (payload type 5).
+func TestReportsAreHomers(t *testing.T) {
+	st := core.Stats{SSRC: 1, PeerSSRC: 2, Octets: 80000, ClockRate: 8000, Jitter: 20 * time.Millisecond, RemoteJitter: 5 * time.Millisecond}
+	before, now := store.Sample{Received: 100, Lost: 5, Sent: 250, RemoteLost: 0}, store.Sample{At: noon, Received: 325, Lost: 30, Sent: 500, RemoteLost: 125}
+	for _, c := range []struct {
+		name         string
+		st           core.Stats
+		rtt          time.Duration
+		before, now  store.Sample
+		ours, theirs string
+	}{
+		{"both", st, 80 * time.Millisecond, before, now,
+			`{"type":200,"ssrc":1,"report_count":1,"sender_information":{"ntp_timestamp_sec":3981700800,"ntp_timestamp_usec":530242871,"packets":500,"octets":80000},` +
+				`"report_blocks":[{"source_ssrc":2,"fraction_lost":25,"packets_lost":30,"ia_jitter":160,"lsr":0,"dlsr":0}],"report_blocks_xr":{"round_trip_delay":80}}`,
+			`{"type":201,"ssrc":2,"report_count":1,"report_blocks":[{"source_ssrc":1,"fraction_lost":128,"packets_lost":125,"ia_jitter":40,"lsr":0,"dlsr":0}]}`},
+		{"a peer without RTCP, to whom nothing is sent", core.Stats{SSRC: 1, PeerSSRC: 2, ClockRate: 8000}, 0, store.Sample{}, store.Sample{At: noon, Received: 250},
+			`{"type":201,"ssrc":1,"report_count":1,"report_blocks":[{"source_ssrc":2,"fraction_lost":0,"packets_lost":0,"ia_jitter":0,"lsr":0,"dlsr":0}]}`, ""},
+		{"lost packets that came late", core.Stats{SSRC: 1, PeerSSRC: 2}, 0, store.Sample{Received: 100, Lost: 10}, store.Sample{At: noon, Received: 110, Lost: 5},
+			`{"type":201,"ssrc":1,"report_count":1,"report_blocks":[{"source_ssrc":2,"fraction_lost":0,"packets_lost":5,"ia_jitter":0,"lsr":0,"dlsr":0}]}`, ""},
+	} {
+		if ours, theirs := Reports(c.st, c.rtt, c.before, c.now); string(ours) != c.ours || string(theirs) != c.theirs {
+			t.Errorf("%s:\nours   %s\nwant   %s\ntheirs %s\nwant   %s", c.name, ours, c.ours, theirs, c.theirs)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/gateway/records"
 	"bridgehead/gateway/store"
 	"bridgehead/pstn"
@@ -59,7 +60,7 @@ func (p *Plan) DialOut(to, name string, by *core.Info, into core.Room) (core.Leg
 	case toAddress:
 		return p.address(d.value, d, by, into)
 	}
-	p.unplaced(to, by, d.reason)
+	p.unplaced(to, by, d.reason, core.Request{})
 	return nil, d.reason
 }
 
@@ -69,7 +70,7 @@ func (p *Plan) telephoned(d Decision, by *core.Info, into core.Room) (core.Leg, 
 		return nil, core.Reason{Code: core.Unreachable, Say: "There is no line for this call.", Detail: "no edge to the telephone network"}
 	}
 	if err := p.opt.Tolls.Admit(caller(by), d.Number); err != nil {
-		p.unplaced(d.Number, by, core.ReasonOf(err))
+		p.unplaced(d.Number, by, core.ReasonOf(err), core.Request{})
 		return nil, err
 	}
 	return p.place(d, by, into, func(ctx context.Context, into core.Room) (core.Leg, error) {
@@ -146,17 +147,18 @@ func (p *Plan) device(ctx context.Context, key string) (store.Device, error) {
 
 // place makes a call out and opens its record.
 func (p *Plan) place(d Decision, by *core.Info, into core.Room, dial func(context.Context, core.Room) (core.Leg, error)) (core.Leg, error) {
-	ctx, cancel := context.WithCancel(context.Background())
+	request := core.Request{ID: rand.Text(), By: caller(by), To: edge.MaskPasscode(d.Number)}
+	ctx, cancel := context.WithCancel(core.WithRequest(context.Background(), request))
 	time.AfterFunc(ringFor, cancel)
 	leg, err := dial(ctx, outgoing{entered{into, p.opt.Book}, p.opt.Book, into})
 	if err != nil {
 		cancel()
 		if r := (pstn.Refusal{}); errors.As(err, &r) {
-			p.unplaced(d.Number, by, r.Reason) // lines that were tried have records of their own
+			p.unplaced(d.Number, by, r.Reason, request) // lines that were tried have records of their own
 		}
 		return nil, err
 	}
-	call := core.Call{To: d.Number, Info: leg.Info()}
+	call := core.Call{To: request.To, Info: leg.Info()}
 	if by != nil {
 		call.From = by.Address
 	}
@@ -168,8 +170,8 @@ func (p *Plan) place(d Decision, by *core.Info, into core.Room, dial func(contex
 }
 
 // unplaced records a call to the telephone network that was not even begun.
-func (p *Plan) unplaced(to string, by *core.Info, why core.Reason) {
-	call := core.Call{To: to, Info: core.Info{ID: rand.Text(), Protocol: core.PSTN, Direction: core.Out}}
+func (p *Plan) unplaced(to string, by *core.Info, why core.Reason, request core.Request) {
+	call := core.Call{To: to, Info: core.Info{ID: rand.Text(), Protocol: core.PSTN, Direction: core.Out, Request: request}}
 	if by != nil {
 		call.From = by.Address
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/gateway/store"
 	"bridgehead/pstn"
 )
 
@@ -40,14 +41,14 @@ func (a TollAlarm) Text() string {
 		"Is the password in the wrong hands? If all is well, raise pstn.calls_per_hour or pstn.country_calls_per_hour.", a.Calls, who)
 }
 
-// tollWindow is that of all limits.
-const tollWindow = time.Hour
+// TollWindow is that of all limits.
+const TollWindow = time.Hour
 
 // NewTolls lets so many calls in an hour out, 0: any number. alarm is told when
 // a limit is reached; it must not block.
 func NewTolls(perAccount, perCountry int, alarm func(TollAlarm)) *Tolls {
 	t := &Tolls{alarm: alarm, now: time.Now, told: map[string]time.Time{}}
-	t.accounts, t.countries = tally{when: map[string][]time.Time{}, window: tollWindow}, tally{when: map[string][]time.Time{}, window: tollWindow}
+	t.accounts, t.countries = tally{when: map[string][]time.Time{}, window: TollWindow}, tally{when: map[string][]time.Time{}, window: TollWindow}
 	t.Set(perAccount, perCountry)
 	return t
 }
@@ -59,12 +60,24 @@ func (t *Tolls) Set(perAccount, perCountry int) {
 	t.accounts.tries, t.countries.tries = perAccount, perCountry
 }
 
+// Resume counts the calls of the last hour, oldest first, that were let out
+// before this process began: a restart is no fresh start.
+func (t *Tolls) Resume(calls []store.Call) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range calls {
+		t.count(c.Detail.Request.By, countryOf(c.Detail.Request.To), c.Started)
+	}
+}
+
+func countryOf(number string) string { return cmp.Or(pstn.Country(number), "an unknown country") }
+
 // Admit counts a call of an account, or refuses it.
 func (t *Tolls) Admit(account, number string) error {
 	if t == nil {
 		return nil
 	}
-	country := cmp.Or(pstn.Country(number), "an unknown country")
+	country := countryOf(number)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
@@ -74,19 +87,24 @@ func (t *Tolls) Admit(account, number string) error {
 	case t.countries.tries > 0 && t.countries.full(country, now):
 		return t.refuse(TollAlarm{Country: country, Calls: t.countries.tries, At: now}, "calls to "+country)
 	}
+	t.count(account, country, now)
+	return nil
+}
+
+// count takes down a call. t.mu is held.
+func (t *Tolls) count(account, country string, at time.Time) {
 	if t.accounts.tries > 0 {
-		t.accounts.add(account, now)
+		t.accounts.add(account, at)
 	}
 	if t.countries.tries > 0 {
-		t.countries.add(country, now)
+		t.countries.add(country, at)
 	}
-	return nil
 }
 
 // refuse tells of a limit once in its window.
 func (t *Tolls) refuse(a TollAlarm, what string) error {
 	for key, at := range t.told {
-		if a.At.Sub(at) > tollWindow {
+		if a.At.Sub(at) > TollWindow {
 			delete(t.told, key)
 		}
 	}

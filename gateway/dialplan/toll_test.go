@@ -50,7 +50,7 @@ func TestTollsStopAndAlarmOnce(t *testing.T) {
 	if len(told) != 2 || told[1].Country != "DE" {
 		t.Errorf("told %+v", told)
 	}
-	now = now.Add(tollWindow + time.Second)
+	now = now.Add(TollWindow + time.Second)
 	if !call("ann", "+4930123456") {
 		t.Error("an hour later calls are refused still")
 	}

@@ -70,9 +70,13 @@ func (b *Book) look(now time.Time) {
 func (l *watchedLeg) look(now time.Time, info core.Info) {
 	s := sampleOf(now, info, l.meter().Level)
 	l.mu.Lock()
+	before := l.course.last
 	news := l.course.news(s, info.AudioStats, l.held)
 	keep, thin := l.course.take(&s)
 	l.mu.Unlock()
+	if l.book.Sampled != nil {
+		l.book.Sampled(info, before, s)
+	}
 	for _, text := range news {
 		l.step("media", text)
 	}

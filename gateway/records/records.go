@@ -27,6 +27,13 @@ type Book struct {
 	// Notify is told when a call begins and ends; it must not block. Set it
 	// before the first call.
 	Notify func(store.Call)
+	// Sampled is told of the sound of a call whenever it is looked at, and how it
+	// was at the look before; it must not block. Nil: nobody is. Set it before the
+	// first call.
+	Sampled func(info core.Info, before, now store.Sample)
+	// TraceID names the trace of a call, or of the call out that it is one
+	// attempt of; nil: none is made. Set it before the first call.
+	TraceID func(id string) string
 
 	lost atomic.Uint64
 
@@ -139,6 +146,10 @@ func (b *Book) Begin(call core.Call) {
 	i := call.Info
 	c := &store.Call{ID: i.ID, Started: time.Now(), Protocol: string(i.Protocol), Direction: string(i.Direction),
 		From: cmp.Or(call.From, i.Address), To: call.To, Trunk: call.Trunk, Account: b.account(i)}
+	c.Detail.Request = store.CallRequest(i.Request)
+	if b.TraceID != nil {
+		c.Detail.TraceID = b.TraceID(cmp.Or(i.Request.ID, i.ID))
+	}
 	if i.Source.IsValid() {
 		c.Source = i.Source.String()
 	}
@@ -166,7 +177,9 @@ func (b *Book) begin(c *store.Call) bool {
 	if was := b.open[c.ID]; was != nil { // the ladder began before the call was routed
 		fresh = was.Protocol == ""
 		c.Started, c.Ladder, c.Media, c.Meeting, c.Trunk = was.Started, was.Ladder, was.Media, was.Meeting, cmp.Or(c.Trunk, was.Trunk)
+		request, trace := c.Detail.Request, c.Detail.TraceID
 		c.Detail = was.Detail
+		c.Detail.Request, c.Detail.TraceID = request, trace
 	} else if len(b.open) >= maxOpen || b.gone[c.ID] || b.older[c.ID] {
 		return false
 	}

@@ -32,6 +32,8 @@ type CallDetail struct {
 	Reason   string       `json:"reason,omitempty"` // for the operator
 	Status   int          `json:"status,omitempty"` // of the final response, or the Q.850 cause of H.323, where there was one
 	Answered time.Time    `json:"answered,omitzero"`
+	Request  CallRequest  `json:"request,omitzero" doc:"the same in all attempts of one call out, over one trunk after the other"`
+	TraceID  string       `json:"trace_id,omitempty" doc:"of its trace (W3C trace context), where the gateway exports traces (telemetry.otlp_endpoint)"`
 	Security CallSecurity `json:"security,omitzero"`
 	Stir     CallStir     `json:"stir,omitzero" doc:"what is known of the number of a caller on the telephone network (STIR, RFC 8224)"`
 	Audio    Stats        `json:"audio,omitzero"`
@@ -41,6 +43,13 @@ type CallDetail struct {
 	Keys     map[string]int `json:"keys,omitempty"`
 	Findings []Finding      `json:"findings,omitempty" doc:"what was wrong with it, the verdict first"`
 	LeftOut  int            `json:"left_out,omitempty" doc:"steps that the ladder had no room for, from its middle"`
+}
+
+// CallRequest is a call out, whatever attempts it took.
+type CallRequest struct {
+	ID string `json:"id"`
+	By string `json:"by,omitempty" doc:"account, device or number that asked for it"`
+	To string `json:"to"`
 }
 
 // CallSecurity says how a call was protected.
@@ -200,6 +209,13 @@ func (s *Store) Call(ctx context.Context, id string) (Call, error) {
 		}
 		return c, err
 	}, `SELECT `+callColumns+`, ladder, media FROM calls WHERE id = ?`, id)
+}
+
+// CallsOut lists the calls to telephones that were asked for since a time, oldest
+// first: one record of each, whatever attempts it took.
+func (s *Store) CallsOut(ctx context.Context, since time.Time) ([]Call, error) {
+	return rows(ctx, s, scanCall, `SELECT `+callColumns+` FROM calls WHERE started >= ? AND direction = 'out' AND json_extract(detail, '$.request.to') LIKE '+%'
+		GROUP BY json_extract(detail, '$.request.id') HAVING started = MIN(started) ORDER BY started`, since.UnixMilli())
 }
 
 // PurgeCalls deletes records that began before a time.

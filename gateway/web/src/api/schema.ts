@@ -2022,12 +2022,22 @@ export interface components {
             mos?: number;
             name?: string;
             reason?: string;
+            /** @description the same in all attempts of one call out, over one trunk after the other */
+            request?: components["schemas"]["CallRequest"];
             security?: components["schemas"]["CallSecurity"];
             /** Format: int64 */
             status?: number;
             /** @description what is known of the number of a caller on the telephone network (STIR, RFC 8224) */
             stir?: components["schemas"]["CallStir"];
+            /** @description of its trace (W3C trace context), where the gateway exports traces (telemetry.otlp_endpoint) */
+            trace_id?: string;
             video?: components["schemas"]["Stats"];
+        };
+        CallRequest: {
+            /** @description account, device or number that asked for it */
+            by?: string;
+            id: string;
+            to: string;
         };
         CallSecurity: {
             media: string;
@@ -3816,6 +3826,7 @@ export type BrandPatch = components['schemas']['BrandPatch'];
 export type CalendarView = components['schemas']['CalendarView'];
 export type Call = components['schemas']['Call'];
 export type CallDetail = components['schemas']['CallDetail'];
+export type CallRequest = components['schemas']['CallRequest'];
 export type CallSecurity = components['schemas']['CallSecurity'];
 export type CallStir = components['schemas']['CallStir'];
 export type Change = components['schemas']['Change'];

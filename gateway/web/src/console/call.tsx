@@ -103,6 +103,7 @@ function Facts({ call: c }: { call: Call }) {
     [t.fields.mos, c.detail.mos ? fixed(c.detail.mos, 1) : undefined],
     [t.console.signalled, a?.signalled],
     [t.console.found, a?.found],
+    [t.console.trace, c.detail.trace_id],
   ];
   return (
     <dl className="card grid gap-x-6 gap-y-2 p-4 text-sm sm:grid-cols-2 lg:grid-cols-3">

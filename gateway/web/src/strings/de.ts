@@ -568,6 +568,7 @@ export const de: Strings = {
     asTable: "Als Tabelle (CSV)",
     signalled: "Medien, wie angekündigt",
     found: "Medien, wie gekommen",
+    trace: "Trace (Kennung)",
     sound: "Ton im Verlauf",
     lostIn: "Auf dem Weg hierher verloren",
     lostOut: "Auf dem Weg dorthin verloren",

@@ -565,6 +565,7 @@ export const en = {
     asTable: "As a table (CSV)",
     signalled: "Media, as signalled",
     found: "Media, as it came",
+    trace: "Trace (ID)",
     sound: "Sound over time",
     lostIn: "Lost on the way here",
     lostOut: "Lost on the way there",

@@ -1,1 +1,0 @@
-import{r as e}from"./index-BEneJOME.js";var t=(t,n)=>t.toLocaleString(e.locale,{minimumFractionDigits:n,maximumFractionDigits:n}),n=e=>`${t(e,1)} %`;export{n,t};
