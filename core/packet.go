@@ -86,6 +86,11 @@ type Meter struct {
 	// Listened are the frames of 20 ms that were decoded, Clipped those of them
 	// that reach full scale.
 	Listened, Clipped uint64
+	// Compared are the windows of 10 s in which the others talked enough to look
+	// for their echo in the sound, Echoes those of them in which there was one,
+	// EchoAfter they had talked.
+	Compared, Echoes uint64
+	EchoAfter        time.Duration
 }
 
 // Track is one stream of packets.

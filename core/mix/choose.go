@@ -31,7 +31,8 @@ func (m *Mixer) listen(l *lists) {
 		if in.closed.Load() && in.gain == 0 {
 			m.removeInput(in)
 		}
-		level := in.trust(in.jitter.Poll(m.now))
+		in.arrived = in.jitter.Poll(m.now)
+		level := in.trust(in.arrived)
 		if in.blind {
 			m.blind++
 		}

@@ -45,6 +45,7 @@ type Input struct {
 	louder   int     // steps in which it was louder than the least of the heard
 	blind    bool    // its packets tell no level, or none to believe
 	doubt    int     // how often they told too much
+	arrived  uint8   // as the packets tell that came since the last step
 	measured uint8   // of the last decoded frame; audio.Silence if none was
 	target   float32 // gain to reach: 1 if heard, else 0
 	gain     float32
@@ -117,13 +118,15 @@ func (in *Input) Level() uint8 { return uint8(in.level.Load()) }
 
 // meter is read from anywhere.
 type meter struct {
-	listened, clipped atomic.Uint64
-	loudest           atomic.Uint32
+	listened, clipped, compared, echoes atomic.Uint64
+	loudest, echoAfter                  atomic.Uint32 // -dBov; steps
 }
 
 // Meter implements core.Metered.
 func (in *Input) Meter() core.Meter {
-	return core.Meter{Level: in.Level(), Loudest: uint8(in.meter.loudest.Load()), Listened: in.meter.listened.Load(), Clipped: in.meter.clipped.Load()}
+	t := &in.meter
+	return core.Meter{Level: in.Level(), Loudest: uint8(t.loudest.Load()), Listened: t.listened.Load(), Clipped: t.clipped.Load(),
+		Compared: t.compared.Load(), Echoes: t.echoes.Load(), EchoAfter: steps(t.echoAfter.Load())}
 }
 
 // Stats of what was received.
@@ -145,7 +148,7 @@ func (in *Input) next(m *Mixer, l *lists, index int) bool {
 		target = 0
 	}
 	heard := target > 0 || in.gain > 0
-	probe := in.blind && in.able() && (m.step+uint64(index))%uint64(m.blind/blindAtOnce+1) == 0
+	probe := in.blind && in.able() && (in == m.echo.of || (m.step+uint64(index))%uint64(m.blind/blindAtOnce+1) == 0)
 	if !heard && !in.o.DetectDigits && !probe {
 		in.pass(m.now)
 		return false

@@ -70,6 +70,7 @@ type Mixer struct {
 	pcm     [maxFrame]int16
 	shared  []*Output // scratch: who hears a group's shared stream
 	packet  core.Packet
+	echo    echoWatch
 }
 
 // fading bridges a change of the mix rate: one frame fades out at the old rate,
@@ -133,6 +134,7 @@ func (m *Mixer) Step(now time.Duration) {
 	m.listen(l)
 	m.choose(l)
 	m.mixVoices(l)
+	m.watchEcho(l)
 	m.backing.read(m)
 	for _, g := range l.groups {
 		m.serve(g)

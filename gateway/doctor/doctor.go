@@ -36,7 +36,7 @@ func Examine(c store.Call) []store.Finding {
 	if end, bad := f.ending(); bad {
 		list = append(list, end)
 	}
-	for _, look := range []func(*facts) (store.Finding, bool){deaf, stopped, dumb, keyless, renegotiation, silent, lossy, lossyThere, shaky, clipping, slow} {
+	for _, look := range []func(*facts) (store.Finding, bool){deaf, stopped, dumb, keyless, renegotiation, silent, lossy, lossyThere, shaky, clipping, echoing, slow} {
 		if found, ok := look(f); ok {
 			list = append(list, found)
 		}

@@ -96,6 +96,11 @@ func TestVerdicts(t *testing.T) {
 		{"stopped and went on", "audio-stopped", "stopped 30 s before the call ended", []func(*store.Call){func(c *store.Call) { c.Detail.Audio.Last = c.Ended.Add(-30 * time.Second) }}},
 		{"far away", "delay", "takes 650 ms", []func(*store.Call){func(c *store.Call) { c.Detail.Audio.RTTMS = 650 }}},
 		{"jitter for a moment", "jitter", "by up to 90 ms", []func(*store.Call){func(c *store.Call) { c.Media = []store.Sample{{JitterMS: 90}, {JitterMS: 2}} }}},
+		{"echo", "echo", "has an echo of the others in it, 240 ms after they spoke", []func(*store.Call){func(c *store.Call) {
+			c.Detail.Audio.Compared, c.Detail.Audio.Echoes, c.Detail.Audio.EchoMS = 3, 2, 240
+		}}},
+		{"an echo by chance", "good", "", []func(*store.Call){func(c *store.Call) { c.Detail.Audio.Compared, c.Detail.Audio.Echoes = 1, 1 }}},
+		{"few echoes of many windows", "good", "", []func(*store.Call){func(c *store.Call) { c.Detail.Audio.Compared, c.Detail.Audio.Echoes = 9, 4 }}},
 		{"muted", "good", "", []func(*store.Call){func(c *store.Call) {
 			c.Detail.Audio.Loudest, c.Ladder = -127, []store.Step{{What: "media", Text: "muted"}}
 		}}},

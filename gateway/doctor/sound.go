@@ -22,6 +22,7 @@ const (
 	muchClipped = 0.05
 	faint       = -80 // dBov; a quiet room is louder
 	spoken      = 100 // frames listened to that tell something
+	someEchoes  = 2   // windows of 10 s; one may be chance
 	few         = 10  // packets that may be somebody's who had the port before
 )
 
@@ -213,6 +214,16 @@ func clipping(f *facts) (store.Finding, bool) {
 	}
 	return poor("clipping", fmt.Sprintf("the sound from %s is too loud: %d %% of what was listened to reaches full scale and is distorted.", where(a), 100*a.Clipped/a.Listened),
 		"Turn the microphone or the line's gain down at the peer."), true
+}
+
+// echoing: the others hear themselves.
+func echoing(f *facts) (store.Finding, bool) {
+	a := f.audio
+	if a.Echoes < someEchoes || 2*a.Echoes < a.Compared {
+		return store.Finding{}, false
+	}
+	return poor("echo", fmt.Sprintf("what comes from %s has an echo of the others in it, %d ms after they spoke: they heard themselves.", where(a), a.EchoMS),
+		"The telephone's loudspeaker is heard by its microphone: use a handset or headset, turn the loudspeaker down, or turn on the telephone's echo cancellation. Behind an analogue line, that of its gateway."), true
 }
 
 func slow(f *facts) (store.Finding, bool) {

@@ -75,8 +75,8 @@ func (h *habit) refuses(status, headers string) *habit {
 // ends with our BYE.
 func (h *habit) ends() *habit { return h.gets("BYE").agrees() }
 
-// takes a call by the habit; the port is where.
-func (h *habit) takes(t testing.TB) (cmd *exec.Cmd, out *buffer, port int) {
+// takes a call by the habit, with further options of SIPp; the port is where.
+func (h *habit) takes(t testing.TB, options ...string) (cmd *exec.Cmd, out *buffer, port int) {
 	t.Helper()
 	file := filepath.Join(t.(interface{ TempDir() string }).TempDir(), "habit.xml")
 	text := `<?xml version="1.0" encoding="UTF-8"?><scenario name="habit">` + strings.Join(h.steps, "\n") + `<Reference variables="Via,From,To,CSeq,checked"/></scenario>`
@@ -87,7 +87,8 @@ func (h *habit) takes(t testing.TB) (cmd *exec.Cmd, out *buffer, port int) {
 		t.Fatal(err)
 	}
 	port = freePort(t)
-	cmd, out = run(t, nil, "sipp", "-sf", file, "-i", "127.0.0.1", "-p", itoa(port), "-mi", "127.0.0.1", "-mp", itoa(freePort(t)), "-nostdin", "-m", "1", "-timeout", "100s")
+	options = append(options, "-sf", file, "-i", "127.0.0.1", "-p", itoa(port), "-mi", "127.0.0.1", "-mp", itoa(freePort(t)), "-nostdin", "-m", "1", "-timeout", "100s")
+	cmd, out = run(t, nil, "sipp", options...)
 	return cmd, out, port
 }
 

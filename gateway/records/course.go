@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -182,7 +183,8 @@ func together(a, b core.Meter) core.Meter {
 	if a.Listened == 0 && a.Loudest == 0 {
 		a.Loudest = silence // there was none before
 	}
-	return core.Meter{Level: b.Level, Loudest: min(a.Loudest, b.Loudest), Listened: a.Listened + b.Listened, Clipped: a.Clipped + b.Clipped}
+	return core.Meter{Level: b.Level, Loudest: min(a.Loudest, b.Loudest), Listened: a.Listened + b.Listened, Clipped: a.Clipped + b.Clipped,
+		Compared: a.Compared + b.Compared, Echoes: a.Echoes + b.Echoes, EchoAfter: cmp.Or(b.EchoAfter, a.EchoAfter)}
 }
 
 // sounded takes into a record how the party sounded, and how it pressed keys.
@@ -190,6 +192,7 @@ func (l *watchedLeg) sounded(c *store.Call) {
 	m := l.meter()
 	a := &c.Detail.Audio
 	a.Listened, a.Clipped = m.Listened, m.Clipped
+	a.Compared, a.Echoes, a.EchoMS = m.Compared, m.Echoes, int(m.EchoAfter.Milliseconds())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.voice != nil || m.Loudest < silence {

@@ -88,7 +88,7 @@ func (nowhere) Publish(core.Track) (core.Sink, error) {
 type listener struct{ core.Sink }
 
 func (listener) Meter() core.Meter {
-	return core.Meter{Level: 30, Loudest: 20, Listened: 100, Clipped: 7}
+	return core.Meter{Level: 30, Loudest: 20, Listened: 100, Clipped: 7, Compared: 3, Echoes: 2, EchoAfter: 200 * time.Millisecond}
 }
 
 // What was heard is added up over the rooms that a call was in; keys are
@@ -111,7 +111,7 @@ func TestSoundAndKeysAreInTheRecord(t *testing.T) {
 	}
 	b.End(leg.Info(), core.Reason{Code: core.Normal})
 	c := <-b.save
-	if a := c.Detail.Audio; a.Listened != 200 || a.Clipped != 14 || a.Loudest != -20 || c.Detail.Keys["rfc4733"] != 3 {
+	if a := c.Detail.Audio; a.Listened != 200 || a.Clipped != 14 || a.Loudest != -20 || a.Compared != 6 || a.Echoes != 4 || a.EchoMS != 200 || c.Detail.Keys["rfc4733"] != 3 {
 		t.Errorf("%+v, keys %v", a, c.Detail.Keys)
 	}
 	if len(c.Detail.Findings) == 0 {

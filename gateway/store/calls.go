@@ -103,6 +103,9 @@ type Stats struct {
 	Listened uint64 `json:"listened,omitempty" doc:"frames of 20 ms that were decoded"`
 	Clipped  uint64 `json:"clipped,omitempty" doc:"frames that reach full scale"`
 	Loudest  int    `json:"loudest_dbov,omitempty" doc:"-127 is silence"`
+	Compared uint64 `json:"echo_windows,omitempty" doc:"of 10 s, in which the others talked and their echo was sought in the sound; now and then one"`
+	Echoes   uint64 `json:"echoes,omitempty" doc:"windows with an echo"`
+	EchoMS   int    `json:"echo_ms,omitempty" doc:"how much later it came"`
 }
 
 // Sample is how a call's sound was at one time. What is counted is so since the

@@ -1870,6 +1870,21 @@ export interface components {
             clipped?: number;
             codec: string;
             /**
+             * Format: int64
+             * @description how much later it came
+             */
+            echo_ms?: number;
+            /**
+             * Format: int64
+             * @description of 10 s, in which the others talked and their echo was sought in the sound; now and then one
+             */
+            echo_windows?: number;
+            /**
+             * Format: int64
+             * @description windows with an echo
+             */
+            echoes?: number;
+            /**
              * Format: date-time
              * @description when its first packet came
              */
@@ -2883,6 +2898,21 @@ export interface components {
              */
             clipped?: number;
             codec: string;
+            /**
+             * Format: int64
+             * @description how much later it came
+             */
+            echo_ms?: number;
+            /**
+             * Format: int64
+             * @description of 10 s, in which the others talked and their echo was sought in the sound; now and then one
+             */
+            echo_windows?: number;
+            /**
+             * Format: int64
+             * @description windows with an echo
+             */
+            echoes?: number;
             /**
              * Format: date-time
              * @description when its first packet came
