@@ -399,7 +399,7 @@ func (g *gateway) serveHTTPS(ctx context.Context) error {
 	}
 	s := api.Server(g.handler, g.cert.config("h2", "http/1.1"), g.log)
 	context.AfterFunc(ctx, func() { s.Close() })
-	if err := s.ServeTLS(g.https, "", ""); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.ServeTLS(api.Listener(g.https, g.blocks), "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
