@@ -130,7 +130,7 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	g.effort = newEffort(cfg.Limits.CPU, g.log)
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
 	g.blocks = edge.NewBlocks(g.blocking(cfg))
-	g.tolls = dialplan.NewTolls(cfg.PSTN.PerHour, cfg.PSTN.ToCountry, g.tollAlarm)
+	g.tolls = dialplan.NewTolls(cfg.PSTN.PerHour, cfg.PSTN.ToCountry, func(a dialplan.TollAlarm) { go g.tollAlarm(a) }) // a refused call does not wait for the database
 	placed, err := g.store.CallsOut(ctx, time.Now().Add(-dialplan.TollWindow))
 	if err != nil {
 		return err
