@@ -180,7 +180,7 @@ type Metrics struct {
 // Prefixes are the networks of OpenTo.
 func (m Metrics) Prefixes() []netip.Prefix { return prefixes(m.OpenTo) }
 
-// Block is when sources that attack over SIP and H.323 are dropped.
+// Block is when sources that attack over SIP, H.323 and HTTPS are dropped.
 type Block struct {
 	Strikes int      `key:"strikes" default:"100" check:"0-1000000" help:"wrong numbers, passwords and messages from one source within the window before it is blocked; 0: none ever is"`
 	Window  int      `key:"window" default:"600" check:"10-86400" help:"length of the window, in seconds"`

@@ -138,7 +138,7 @@ func (g *gateway) openRooms(ctx context.Context, cfg *config.Config) error {
 	g.effort = newEffort(cfg.Limits.CPU, g.log)
 	g.guard = dialplan.NewGuard(cfg.Passcode.Tries, cfg.Passcode.Meeting, cfg.Passcode.WindowDuration())
 	g.blocks = edge.NewBlocks(g.blocking(cfg))
-	g.tolls = dialplan.NewTolls(cfg.PSTN.PerHour, cfg.PSTN.ToCountry, g.tollAlarm)
+	g.tolls = dialplan.NewTolls(cfg.PSTN.PerHour, cfg.PSTN.ToCountry, func(a dialplan.TollAlarm) { go g.tollAlarm(a) }) // a refused call does not wait for the database
 	placed, err := g.store.CallsOut(ctx, time.Now().Add(-dialplan.TollWindow))
 	if err != nil {
 		return err
@@ -410,7 +410,7 @@ func (g *gateway) serveHTTPS(ctx context.Context) error {
 	}
 	s := api.Server(g.handler, g.cert.config("h2", "http/1.1"), g.log)
 	context.AfterFunc(ctx, func() { s.Close() })
-	if err := s.ServeTLS(g.https, "", ""); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.ServeTLS(api.Listener(g.https, g.blocks), "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

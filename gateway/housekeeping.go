@@ -66,12 +66,10 @@ func (g *gateway) lookAround(ctx context.Context, now time.Time) {
 
 // tollAlarm tells operators of a limit of calls to telephones.
 func (g *gateway) tollAlarm(a dialplan.TollAlarm) {
-	go func() { // the call that is refused does not wait for the database
-		if u, err := g.store.User(context.Background(), a.Account); err == nil {
-			a.Account = u.Email
-		}
-		g.alerts.Tell(alerts.Alert{Kind: alerts.Toll, What: "limit", Name: cmp.Or(a.Account, a.Country), Title: "Calls to telephones are refused", Text: a.Text(), At: a.At})
-	}()
+	if u, err := g.store.User(context.Background(), a.Account); err == nil {
+		a.Account = u.Email
+	}
+	g.alerts.Tell(alerts.Alert{Kind: alerts.Toll, What: "limit", Name: cmp.Or(a.Account, a.Country), Title: "Calls to telephones are refused", Text: a.Text(), At: a.At})
 }
 
 // calledSynthetically tells of a synthetic call: superusers of each, and whom

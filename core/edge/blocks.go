@@ -17,7 +17,7 @@ type Offence string
 // The offences.
 const (
 	WrongNumber   Offence = "numbers"   // or passcode
-	WrongPassword Offence = "passwords" // of a device
+	WrongPassword Offence = "passwords" // of a device or an account
 	Unlisted      Offence = "unlisted"  // sent to where only trunks are heard
 	Malformed     Offence = "malformed"
 	Flood         Offence = "flood" // more than a source may send
@@ -89,6 +89,7 @@ type Blocks struct {
 	records map[offender]*record
 	blocks  map[offender]*Block
 	served  map[offender]history // blocks that were
+	proved  map[netip.Prefix]time.Time
 	next    int
 }
 
@@ -100,7 +101,7 @@ type history struct {
 
 // NewBlocks blocks by options.
 func NewBlocks(o BlockOptions) *Blocks {
-	b := &Blocks{records: map[offender]*record{}, blocks: map[offender]*Block{}, served: map[offender]history{}}
+	b := &Blocks{records: map[offender]*record{}, blocks: map[offender]*Block{}, served: map[offender]history{}, proved: map[netip.Prefix]time.Time{}}
 	b.Set(o)
 	return b
 }
@@ -163,6 +164,39 @@ func (b *Blocks) Drops(a netip.Addr, datagram bool) bool {
 		}
 	}
 	return false
+}
+
+// provedFor is how long a source counts as that of somebody known.
+const provedFor = 24 * time.Hour
+
+// Proved notes that somebody has proved there who he is.
+func (b *Blocks) Proved(a netip.Addr) {
+	if b == nil || !a.IsValid() {
+		return
+	}
+	near, _ := places(a)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, known := b.proved[near]; !known && len(b.proved) >= maxOffenders {
+		for p := range b.proved { // any one: a map has no order
+			delete(b.proved, p)
+			break
+		}
+	}
+	b.proved[near] = time.Now()
+}
+
+// Refuses is Drops for connections by which blocks are lifted: where somebody has
+// proved within a day who he is, they are taken.
+func (b *Blocks) Refuses(a netip.Addr) bool {
+	if b == nil {
+		return false
+	}
+	near, _ := places(a)
+	b.mu.Lock()
+	at, known := b.proved[near]
+	b.mu.Unlock()
+	return !(known && time.Since(at) < provedFor) && b.Drops(a, false)
 }
 
 // Strike counts an offence, and blocks the source after too many.

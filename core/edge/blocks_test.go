@@ -118,3 +118,39 @@ func TestBlocksAreBounded(t *testing.T) {
 		t.Error("none blocks")
 	}
 }
+
+// Where somebody has proved who he is, HTTPS is open for a day; nothing else is.
+func TestProvedSourcesAreNotRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBlocks(BlockOptions{Strikes: 1, Window: time.Minute, Length: longestBlock})
+		strike(b, 1, "198.51.100.7", false, Flood)
+		if !b.Refuses(addr("198.51.100.7")) || b.Refuses(addr("198.51.100.8")) {
+			t.Error("not who is blocked is refused")
+		}
+		b.Proved(addr("198.51.100.7"))
+		if b.Refuses(addr("198.51.100.7")) || !b.Drops(addr("198.51.100.7"), false) {
+			t.Error("it is refused, or not dropped elsewhere")
+		}
+		time.Sleep(23 * time.Hour)
+		if b.Refuses(addr("198.51.100.7")) {
+			t.Error("refused within the day")
+		}
+		time.Sleep(2 * time.Hour)
+		b.List() // the first block is over
+		strike(b, 1, "198.51.100.7", false, Flood)
+		if !b.Refuses(addr("198.51.100.7")) {
+			t.Error("taken after the day")
+		}
+		for i := range 2 * maxOffenders {
+			b.Proved(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
+		}
+		if len(b.proved) > maxOffenders {
+			t.Errorf("%d sources are remembered", len(b.proved))
+		}
+		var none *Blocks
+		none.Proved(addr("198.51.100.7"))
+		if none.Refuses(addr("198.51.100.7")) {
+			t.Error("no blocks refuse")
+		}
+	})
+}

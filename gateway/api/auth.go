@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -32,6 +33,10 @@ func (s *server) authenticate(api huma.API) func(huma.Context, func(huma.Context
 	return func(ctx huma.Context, next func(huma.Context)) {
 		need, _ := ctx.Operation().Metadata["role"].(store.Role)
 		user, err := s.signedIn(ctx.Context(), ctx.Header("Authorization"), ctx.Header("Cookie"))
+		if err == nil {
+			source, _ := netip.ParseAddrPort(ctx.RemoteAddr())
+			s.Blocks.Proved(source.Addr())
+		}
 		switch {
 		case need == "":
 		case err != nil:

@@ -2,12 +2,38 @@ package api
 
 import (
 	"context"
+	"net"
+	"net/netip"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"bridgehead/core/edge"
 	"bridgehead/gateway/store"
 )
+
+// Listener closes connections of blocked sources before anything is read, TLS
+// neither. It is for the HTTPS port, by which operators lift blocks: see
+// [edge.Blocks.Refuses].
+func Listener(l net.Listener, b *edge.Blocks) net.Listener { return listener{l, b} }
+
+type listener struct {
+	net.Listener
+	blocks *edge.Blocks
+}
+
+func (l listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		from, _ := netip.ParseAddrPort(c.RemoteAddr().String())
+		if !l.blocks.Refuses(from.Addr()) {
+			return c, nil
+		}
+		c.Close()
+	}
+}
 
 // blocks are the sources whose messages are dropped for a time.
 func (s *server) blocks(api huma.API) {

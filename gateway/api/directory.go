@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"bridgehead/core/edge"
 	"bridgehead/gateway/directory"
 	"bridgehead/gateway/store"
 )
@@ -68,6 +69,7 @@ func (s *server) deviceSignedIn(ctx context.Context, c *Caller) error {
 	}
 	source, target := c.source(), "device "+user
 	if s.logins.Try(source, target) != nil {
+		s.struck(c, source, edge.Flood)
 		return later(huma.Error429TooManyRequests("Too many wrong passwords. Try again in ten minutes."), wrongWindow)
 	}
 	d, err := s.Store.Device(ctx, user)
@@ -76,6 +78,7 @@ func (s *server) deviceSignedIn(ctx context.Context, c *Caller) error {
 		d.Password = store.NewSecret() // the work is the same
 	}
 	if right := store.SameSecret(password, d.Password); !right || !known {
+		s.struck(c, source, edge.WrongPassword)
 		return unauthorized("User name or password is wrong.")
 	}
 	s.logins.Right(source, target)

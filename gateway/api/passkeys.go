@@ -13,6 +13,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
+	"bridgehead/core/edge"
 	"bridgehead/gateway/store"
 )
 
@@ -240,6 +241,7 @@ func (s *server) finishPasskeyLogin(ctx context.Context, in *answered) (*loginOu
 	}
 	source := in.source()
 	if s.logins.Try(source, "") != nil {
+		s.struck(&in.Caller, source, edge.Flood)
 		return nil, later(huma.Error429TooManyRequests("Too many wrong tries from this address. Try again in ten minutes."), wrongWindow)
 	}
 	q, ok := s.asked.take(in.Body.Challenge)
@@ -252,6 +254,7 @@ func (s *server) finishPasskeyLogin(ctx context.Context, in *answered) (*loginOu
 	}
 	u, err := s.shown(ctx, w, q, parsed)
 	if err != nil {
+		s.struck(&in.Caller, source, edge.WrongPassword)
 		s.Log.Info("a passkey was not accepted", "source", source, "error", err)
 		return nil, errPasskey
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"bridgehead/core"
+	"bridgehead/core/edge"
 	"bridgehead/gateway/dialplan"
 	"bridgehead/gateway/store"
 )
@@ -73,14 +74,24 @@ func (s *server) password(ctx context.Context, c *Caller, email, password string
 		source, target = "browser "+id, "" // others' guesses do not keep it out
 	}
 	if s.logins.Try(source, target) != nil {
+		s.struck(c, source, edge.Flood)
 		return u, later(huma.Error429TooManyRequests("Too many wrong passwords. Try again in ten minutes."), wrongWindow)
 	}
 	u, err := s.Store.CheckPassword(ctx, email, password)
 	if errors.Is(err, store.ErrNotFound) {
+		s.struck(c, source, edge.WrongPassword)
 		return u, errPassword
 	}
 	s.logins.Right(source, target)
 	return u, fail(err)
+}
+
+// struck counts what whoever guesses does against the network that it comes from,
+// which is blocked in the end, unless it is a browser that is known.
+func (s *server) struck(c *Caller, source string, what edge.Offence) {
+	if source == c.source() {
+		s.Blocks.Strike(c.remote.Addr(), false, what)
+	}
 }
 
 // knownCookie is how the names of the cookies begin by which a browser shows
