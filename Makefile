@@ -31,7 +31,7 @@ race: setup-test ## unit tests under the race detector
 	go test -race ./...
 
 e2e: setup-test build ## end-to-end tests with real peers
-	go test -count=1 -timeout 40m -tags nolibopusfile,e2e ./gateway/e2e
+	go test -count=1 -timeout 40m -parallel 4 -tags nolibopusfile,e2e ./gateway/e2e
 
 lint: setup-build ## formatting, vet and staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt on these files"; exit 1; }

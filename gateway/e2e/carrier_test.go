@@ -128,6 +128,7 @@ func (g *gateway) registers(name string, k *kamailio, priority int) {
 // The carrier's customer registers over TLS; a call to its number is led to the
 // reception and from there into the meeting, encrypted all the way.
 func TestKamailioLeadsCallsToTheMeeting(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := serve(t)
 	k := newKamailio(t, freePort(t))
 	g.registers("carrier", k, 0)
@@ -237,6 +238,7 @@ func newPhone(t testing.TB, scenario string, rings time.Duration, more ...string
 // The check of a trunk calls the carrier's loop-back number, before the trunk is
 // enabled: sound and keys must come back.
 func TestCheckCallsTheLoopbackNumber(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for _, c := range []struct {
 		name string
 		echo []string

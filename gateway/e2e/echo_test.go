@@ -45,6 +45,7 @@ func words(t testing.TB) string {
 // A telephone that sends back all it is sent is found out, and the one that talks
 // to it is not.
 func TestEchoIsFound(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := serve(t, "--pstn.countries", "US")
 	g.meeting(map[string]any{"number": "7003"})
 	const number = "+12025550120"

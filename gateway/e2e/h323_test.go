@@ -110,6 +110,7 @@ func (c *capture) mustBeWellFormed(what string, atLeast int, decodeAs ...string)
 }
 
 func TestP27H323EndpointsAtTheDoor(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := serve(t)
 	g.meeting(map[string]any{"number": "7001", "guest_passcode": "24681357"})
 	g.meeting(map[string]any{"number": "7002", "admission": "accept", "host_passcode": "98765432"})

@@ -146,6 +146,7 @@ func (c *habitCall) done(t testing.TB) {
 
 // Carriers that answer in ways of their own.
 func TestCallsOutMeetAwkwardHabits(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := serve(t, "--pstn.countries", "US")
 	g.meeting(map[string]any{"number": "7003"})
 
@@ -301,6 +302,7 @@ func (c *habitCall) hangUpAfterRefresh(g *gateway) {
 
 // Carriers that call in ways of their own.
 func TestCallsInWithAwkwardHabits(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := serve(t)
 	g.trunk()
 	g.meeting(map[string]any{"number": "7003", "max_participants": 1})

@@ -171,6 +171,7 @@ func TestTelephonesAreRefusedAloud(t *testing.T) {
 // A telephone that guesses is let go after three wrong passcodes; after more of
 // them, in other calls, it does not get as far as the question.
 func TestP27GuessingTelephone(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := serve(t, "--passcode.tries", "3")
 	closedRooms(g)
 	phone := newSIPp(t, g.at["sip_udp"], "+15550105", ",,1111111#,,,2222222#,,,3333333#,,", 1000)
@@ -190,6 +191,7 @@ func TestP27GuessingTelephone(t *testing.T) {
 }
 
 func TestSIPEndpointsAreRefusedAloud(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := serve(t)
 	closedRooms(g)
 	for _, c := range []struct {
@@ -223,6 +225,7 @@ func TestSIPEndpointsAreRefusedAloud(t *testing.T) {
 }
 
 func TestP27GuessingSIPEndpoint(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := serve(t, "--passcode.tries", "4")
 	closedRooms(g)
 	for range 2 {

@@ -23,6 +23,7 @@ type syntheticCall struct {
 // A synthetic caller goes out to the carrier and comes back in, through greeting
 // and passcode into the meeting; what breaks on that way is told, once.
 func TestSyntheticCallerTriesTheWholeWay(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := serve(t)
 	patient := *g.http // a call that fails takes its time
 	patient.Timeout = 2 * time.Minute
