@@ -78,6 +78,9 @@ func (p *Plan) telephoned(d Decision, by *core.Info, into core.Room) (core.Leg, 
 	})
 }
 
+// ownCaller is who calls the bridge's own numbers.
+const ownCaller = "synthetic caller"
+
 // CallOwn calls a telephone number of this bridge from outside, as a synthetic
 // caller does: over the trunk named, or that of the number if it is empty. No
 // other number is called this way, so nobody's leave is needed. Otherwise as
@@ -88,7 +91,7 @@ func (p *Plan) CallOwn(ctx context.Context, number, trunk string, into core.Room
 		return nil, err
 	}
 	q := pstn.Request{To: n.Number, Limits: pstn.Limits{Lines: []string{cmp.Or(trunk, n.Trunk)}, Allowed: []string{pstn.Country(n.Number)}}}
-	return p.place(Decision{Number: n.Number}, &core.Info{Address: "synthetic caller"}, into, func(ctx context.Context, into core.Room) (core.Leg, error) {
+	return p.place(Decision{Number: n.Number}, &core.Info{Address: ownCaller}, into, func(ctx context.Context, into core.Room) (core.Leg, error) {
 		return p.telephone.Place(ctx, q, into)
 	})
 }

@@ -61,12 +61,15 @@ func (t *Tolls) Set(perAccount, perCountry int) {
 }
 
 // Resume counts the calls of the last hour, oldest first, that were let out
-// before this process began: a restart is no fresh start.
+// before this process began: a restart is no fresh start. Those to the bridge's own
+// numbers never count.
 func (t *Tolls) Resume(calls []store.Call) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range calls {
-		t.count(c.Detail.Request.By, countryOf(c.Detail.Request.To), c.Started)
+		if by := c.Detail.Request.By; by != ownCaller {
+			t.count(by, countryOf(c.Detail.Request.To), c.Started)
+		}
 	}
 }
 

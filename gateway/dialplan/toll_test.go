@@ -65,6 +65,24 @@ func TestTollsStopAndAlarmOnce(t *testing.T) {
 	}
 }
 
+// Calls of synthetic callers, to numbers of the bridge, use up nobody's.
+func TestOwnCallsCountForNobody(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	tolls := NewTolls(2, 2, func(TollAlarm) {})
+	tolls.now = func() time.Time { return now }
+	placed := func(by string) (c store.Call) {
+		c.Started, c.Detail.Request = now, store.CallRequest{By: by, To: "+4930123456"}
+		return c
+	}
+	tolls.Resume([]store.Call{placed(ownCaller), placed(ownCaller), placed(ownCaller), placed("ann")})
+	if err := tolls.Admit("bob", "+4930123456"); err != nil {
+		t.Errorf("own calls count: %v", err)
+	}
+	if err := tolls.Admit("bob", "+4930123456"); err == nil {
+		t.Error("ann's call before the restart does not count")
+	}
+}
+
 // Each device that calls telephones by a rule has its own count.
 func TestTollsCountEachDeviceAlone(t *testing.T) {
 	b := newBench(t)
