@@ -38,14 +38,26 @@ func (p *projection) Close() error { p.closed <- struct{}{}; return nil }
 // does, and has the room carry out what it then wants.
 func shared(t testing.TB, at *seat, who string) (core.Sink, core.Track) {
 	t.Helper()
+	asked(t, at, who)
+	return shown(t, at, who)
+}
+
+// asked has the leg wish to see the screen of a party.
+func asked(t testing.TB, at *seat, who string) {
+	t.Helper()
 	eventually(t, "the party takes content", func() bool { return len(at.leg.Info().Content) > 0 })
 	at.leg.Signal(core.Roster{Parties: []core.Party{{ID: who, Sources: []core.Source{core.Microphone, core.Screen}}}})
 	for {
 		v := receive(t, "the wish to see the screen", at.screen.views)
 		if len(v.Wants) == 1 && v.Wants[0].Party == who && v.Wants[0].Source == core.Screen {
-			break
+			return
 		}
 	}
+}
+
+// shown shows it to the leg, which has wished for it.
+func shown(t testing.TB, at *seat, who string) (core.Sink, core.Track) {
+	t.Helper()
 	track := core.Track{Party: who, Source: core.Screen, Codec: at.leg.Info().Content[0]}
 	sink, err := at.leg.Subscribe(track)
 	if err != nil {
@@ -175,8 +187,10 @@ func TestOneScreenAtATime(t *testing.T) {
 	drain(c.b.screen)
 
 	for range 5 {
-		one, _ := shared(t, c.a, "ann")
-		other, _ := shared(t, c.b, "carl")
+		asked(t, c.a, "ann")
+		asked(t, c.b, "carl") // before it hears of the first
+		one, _ := shown(t, c.a, "ann")
+		other, _ := shown(t, c.b, "carl")
 		eventually(t, "one of two is shown", func() bool {
 			return len(c.a.screen.tracks)+len(c.b.screen.tracks) > 0 &&
 				(one.Write(&core.Packet{Payload: []byte{0x65}}) != nil) != (other.Write(&core.Packet{Payload: []byte{0x65}}) != nil)
