@@ -244,9 +244,15 @@ func TestContentGoesBetweenNetworks(t *testing.T) {
 		results[i] <- call(t, to, append(more, "--duration", "32s", "--video", "test")...)
 	}
 	go place(0, "sips:7502@"+g.at["sips"], "--name", "SIP room", "--present", "test", "--record-screen", sipSaw)
+	var now []string
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%q presented last; Alice reads %s", now, alice.do("text", nil))
+		}
+	})
 	presents := func(who string) func() bool {
 		return func() bool {
-			now := g.screens("7502")
+			now = g.screens("7502")
 			if len(now) > 1 {
 				t.Errorf("%q present at once", now)
 			}

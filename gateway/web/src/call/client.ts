@@ -350,7 +350,13 @@ export class Call {
 
   async share(on: boolean) {
     const before = this.local.screen;
-    const track = on ? await devices.screen() : undefined;
+    let track: MediaStreamTrack | undefined;
+    try {
+      track = on ? await devices.screen() : undefined;
+    } catch (err) {
+      console.warn("screen", err);
+      this.notify("screen-failed");
+    }
     if (on && !track) return;
     before?.stop();
     if (track) track.onended = () => this.share(false);

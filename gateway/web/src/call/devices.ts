@@ -73,15 +73,16 @@ export async function open(kind: "microphone" | "camera", id: string): Promise<{
   }
 }
 
-/** screen lets the user pick what to share; undefined if they think better of it. */
+/** screen lets the user pick what to share; undefined if they think better of it. What else goes wrong is thrown. */
 export async function screen(): Promise<MediaStreamTrack | undefined> {
   try {
     const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } }, audio: false });
     const [track] = stream.getVideoTracks();
     if (track) track.contentHint = "detail";
     return track;
-  } catch {
-    return undefined;
+  } catch (err) {
+    if (["NotAllowedError", "AbortError"].includes((err as DOMException).name)) return undefined;
+    throw err;
   }
 }
 

@@ -298,6 +298,7 @@ export const de: Strings = {
   notices: {
     "muted-microphone": "Ein Gastgeber hat Sie stumm geschaltet.",
     "muted-camera": "Ein Gastgeber hat Ihre Kamera ausgeschaltet.",
+    "screen-failed": "Ihr Bildschirm ließ sich nicht aufnehmen. Versuchen Sie es noch einmal, oder teilen Sie ein Fenster.",
     "muted-screen": "Ihr Bildschirm wird nicht mehr geteilt: Ein Gastgeber wollte es so, oder jetzt präsentiert jemand anders.",
     unmute: "Ein Gastgeber bittet Sie, Ihr Mikrofon einzuschalten.",
     dialling: "Es wird gewählt …",

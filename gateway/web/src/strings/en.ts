@@ -295,6 +295,7 @@ export const en = {
   notices: {
     "muted-microphone": "A host has muted your microphone.",
     "muted-camera": "A host has stopped your camera.",
+    "screen-failed": "Your screen could not be taken. Try again, or share a window in its place.",
     "muted-screen": "Your screen share has been stopped: a host wished it, or somebody else presents now.",
     unmute: "A host asks you to unmute.",
     dialling: "Calling …",

@@ -1,1 +1,0 @@
-import{r as e}from"./index-Uayq7Ncs.js";var t=(t,n)=>t.toLocaleString(e.locale,{minimumFractionDigits:n,maximumFractionDigits:n}),n=e=>`${t(e,1)} %`;export{n,t};

@@ -1,0 +1,1 @@
+import{r as e}from"./index-BmNgKyiW.js";var t=(t,n)=>t.toLocaleString(e.locale,{minimumFractionDigits:n,maximumFractionDigits:n}),n=e=>`${t(e,1)} %`;export{n,t};
