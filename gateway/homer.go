@@ -35,9 +35,6 @@ type answeredCall struct {
 }
 
 func (c *answeredCalls) answered(t edge.TraceEvent) {
-	if t.Protocol != core.SIP {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.calls == nil {
@@ -61,8 +58,11 @@ func (c *answeredCalls) find(leg string) (answeredCall, bool) {
 
 // heard tells Homer how both sides of a call hear one another.
 func (g *gateway) heard(info core.Info, before, now store.Sample) {
+	if g.homer == nil {
+		return
+	}
 	call, ok := g.media.find(info.ID)
-	if g.homer == nil || !ok {
+	if !ok {
 		return
 	}
 	way := info.AudioStats.Way

@@ -41,7 +41,9 @@ func (g *gateway) trace(t edge.TraceEvent) {
 	case edge.Noted:
 		g.book.Step(id, store.Step{At: t.Time, What: "media", Text: t.Text})
 	case edge.Answered:
-		g.media.answered(t)
+		if g.homer != nil && t.Protocol == core.SIP {
+			g.media.answered(t)
+		}
 		g.book.Update(t.Leg, func(c *store.Call) {
 			c.Detail.Answered = t.Time
 			if t.Protocol == core.SIP {

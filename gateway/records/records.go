@@ -342,6 +342,21 @@ func (b *Book) Open() []store.Call {
 	return sorted(b.open)
 }
 
+// Seek finds a call under way of which ok says so. ok must be quick, and keep
+// nothing of what it is shown.
+func (b *Book) Seek(ok func(*store.Call) bool) (store.Call, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.open {
+		if ok(c) {
+			found := *c
+			found.Ladder, found.Media = slices.Clone(c.Ladder), slices.Clone(c.Media)
+			return found, true
+		}
+	}
+	return store.Call{}, false
+}
+
 // List gives the newest records, of one meeting if it is not empty: those under
 // way first.
 func (b *Book) List(ctx context.Context, meeting string, limit int) ([]store.Call, error) {

@@ -33,7 +33,7 @@ type SyntheticCall struct {
 
 	AnswerMS    int     `json:"answer_ms,omitempty" doc:"from the first message to the answer"`
 	GreetingMS  int     `json:"greeting_ms,omitempty" doc:"from the answer to the first sound"`
-	MeetingMS   int     `json:"meeting_ms,omitempty" doc:"from the last key to the meeting"`
+	MeetingMS   int     `json:"meeting_ms,omitempty" doc:"from the last key to the meeting, to a tenth of a second"`
 	LevelDBov   int     `json:"level_dbov,omitempty" doc:"at which the caller's tone came in; -127 is silence"`
 	LossPercent float64 `json:"loss_percent" doc:"of what was sent to the caller"`
 	JitterMS    float64 `json:"jitter_ms"`

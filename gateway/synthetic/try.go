@@ -76,25 +76,34 @@ func (t *try) wait(ctx context.Context, limit time.Duration, why string, ok func
 	}
 	select {
 	case <-t.party.Over():
-		why += " The call was ended: " + said(t.party.Reason())
+		return t.ended(why)
 	default:
+		return fault(why)
 	}
-	return fault(why)
+}
+
+// ended says besides why the call is over.
+func (t *try) ended(why string) error {
+	return fault(why + " The call was ended: " + said(t.party.Reason()))
 }
 
 func ms(d time.Duration) int { return int(d.Milliseconds()) }
 
 func (t *try) answered(ctx context.Context) error {
-	err := t.wait(ctx, answeredIn, "It was not answered.", func() bool {
-		select {
-		case <-t.party.Answered():
-			return true
-		default:
-			return false
-		}
-	})
-	t.r.AnswerMS = ms(time.Since(t.r.At))
-	return err
+	const why = "It was not answered."
+	late := time.NewTimer(answeredIn)
+	defer late.Stop()
+	select {
+	case <-t.party.Answered():
+		t.r.AnswerMS = ms(time.Since(t.r.At))
+		return nil
+	case <-t.party.Over():
+		return t.ended(why)
+	case <-late.C:
+		return fault(why)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // greeted waits for a voice: half a second of sound that is not our own.
@@ -127,12 +136,9 @@ func (t *try) inside(ctx context.Context) error {
 	t.party.Press(t.c.Keys)
 	pressed := time.Now()
 	came := func() (store.Call, bool) {
-		for _, c := range t.k.opt.Book.Open() {
-			if c.Direction == string(core.In) && c.To == t.c.Number && !c.Started.Before(t.r.At) {
-				return c, true
-			}
-		}
-		return store.Call{}, false
+		return t.k.opt.Book.Seek(func(c *store.Call) bool {
+			return c.Direction == string(core.In) && c.To == t.c.Number && !c.Started.Before(t.r.At)
+		})
 	}
 	err := t.wait(ctx, insideIn, "It was answered, but did not come in here: does the carrier lead the number elsewhere?", func() bool {
 		c, ok := came()

@@ -10,6 +10,15 @@ CREATE TABLE synthetic_calls (             -- what they met
   detail   TEXT NOT NULL,                  -- JSON
   PRIMARY KEY (number, at)
 ) WITHOUT ROWID;
+-- +goose StatementBegin
+CREATE TRIGGER synthetic_callers_insert AFTER INSERT ON synthetic_callers BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER synthetic_callers_update AFTER UPDATE ON synthetic_callers BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER synthetic_callers_delete AFTER DELETE ON synthetic_callers BEGIN UPDATE changes SET n = n + 1; END;
+-- +goose StatementEnd
 
 -- +goose Down
 DROP TABLE synthetic_calls; DROP TABLE synthetic_callers;

@@ -3052,7 +3052,7 @@ export interface components {
             loss_percent: number;
             /**
              * Format: int64
-             * @description from the last key to the meeting
+             * @description from the last key to the meeting, to a tenth of a second
              */
             meeting_ms?: number;
             /**
