@@ -75,7 +75,7 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	who.AudioStats = core.Stats{Codec: "PCMA", PacketsReceived: 1000}
 	g.book.End(who, core.Reason{Code: core.Normal})
 	called := store.SyntheticCall{Number: "+15550100", At: time.Now(), OK: true, AnswerMS: 800, MOS: 4.3}
-	if err := errors.Join(g.store.AddNumber(t.Context(), store.Number{Number: called.Number}), g.store.SaveSyntheticCaller(t.Context(), store.SyntheticCaller{Number: called.Number}),
+	if err := errors.Join(g.store.AddNumber(t.Context(), store.Number{Number: called.Number}), g.store.AddSyntheticCaller(t.Context(), store.SyntheticCaller{Number: called.Number}),
 		g.store.AddSyntheticCall(t.Context(), called)); err != nil {
 		t.Fatal(err)
 	}

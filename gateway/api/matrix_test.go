@@ -221,7 +221,7 @@ func (d *desk) lay(own bool) *strings.Replacer {
 	_ = s.AddNumber(ctx, store.Number{Number: "+15550100", Trunk: "line", Target: "reception"})
 	_ = s.AddNumber(ctx, store.Number{Number: "+15550101", Trunk: "line", Target: "reception"})
 	_ = s.RemoveSyntheticCaller(ctx, "+15550101")
-	_ = s.SaveSyntheticCaller(ctx, store.SyntheticCaller{Number: "+15550100", SyntheticSettings: store.SyntheticSettings{Every: 15}})
+	_ = s.AddSyntheticCaller(ctx, store.SyntheticCaller{Number: "+15550100", SyntheticSettings: store.SyntheticSettings{Every: 15}})
 	_, _ = s.AddDevice(ctx, store.Device{User: "room1", Password: "long enough"})
 	_ = s.SaveCall(ctx, store.Call{ID: "call"})
 	number, holder := "7002", other.ID

@@ -48,13 +48,12 @@ func (s *server) synthetic(api huma.API) {
 	type ByNumber struct {
 		Number string `path:"number" maxLength:"32"`
 	}
-	save := func(ctx context.Context, c store.SyntheticCaller, b SyntheticBody) (*body[syntheticView], error) {
+	save := func(ctx context.Context, c store.SyntheticCaller, b SyntheticBody, keep func(context.Context, store.SyntheticCaller) error) (*body[syntheticView], error) {
 		b.apply(&c)
 		if err := dialplan.CheckSynthetic(ctx, s.Store, c); err != nil {
 			return nil, fail(err)
 		}
-		err := s.Store.SaveSyntheticCaller(ctx, c)
-		return answer(syntheticView{SyntheticCaller: c, HasKeys: c.Keys != ""}, err)
+		return answer(syntheticView{SyntheticCaller: c, HasKeys: c.Keys != ""}, keep(ctx, c))
 	}
 	huma.Register(api, operation("GET", "/synthetic-callers", "list-synthetic-callers", "List the synthetic callers, and what each met last", admin, tag), func(ctx context.Context, _ *nothing) (*body[[]syntheticView], error) {
 		all, err := s.Store.SyntheticCallers(ctx)
@@ -73,10 +72,8 @@ func (s *server) synthetic(api huma.API) {
 		return answer(list, err)
 	})
 	huma.Register(api, operation("POST", "/synthetic-callers", "add-synthetic-caller", "Have a number called from time to time", admin, tag), func(ctx context.Context, in *body[syntheticNew]) (*body[syntheticView], error) {
-		if _, err := s.Store.SyntheticCaller(ctx, in.Body.Number); err == nil {
-			return nil, fail(store.ErrExists)
-		}
-		return save(ctx, store.SyntheticCaller{Number: in.Body.Number, SyntheticSettings: store.SyntheticSettings{Every: 15, Enabled: true}}, in.Body.SyntheticBody)
+		c := store.SyntheticCaller{Number: in.Body.Number, SyntheticSettings: store.SyntheticSettings{Every: 15, Enabled: true}}
+		return save(ctx, c, in.Body.SyntheticBody, s.Store.AddSyntheticCaller)
 	})
 	huma.Register(api, operation("PATCH", "/synthetic-callers/{number}", "change-synthetic-caller", "Change a synthetic caller", admin, tag), func(ctx context.Context, in *struct {
 		ByNumber
@@ -86,7 +83,7 @@ func (s *server) synthetic(api huma.API) {
 		if err != nil {
 			return nil, fail(err)
 		}
-		return save(ctx, c, in.Body)
+		return save(ctx, c, in.Body, s.Store.UpdateSyntheticCaller)
 	})
 	huma.Register(api, operation("DELETE", "/synthetic-callers/{number}", "remove-synthetic-caller", "Remove a synthetic caller with its history", admin, tag), func(ctx context.Context, in *ByNumber) (*nothing, error) {
 		return nil, fail(s.Store.RemoveSyntheticCaller(ctx, in.Number))

@@ -40,14 +40,22 @@ type SyntheticCall struct {
 	MOS         float64 `json:"mos,omitempty" doc:"of what the caller was sent, by the E-model (ITU-T G.107)"`
 }
 
-// SaveSyntheticCaller keeps a caller in place of the one that its number had.
-func (s *Store) SaveSyntheticCaller(ctx context.Context, c SyntheticCaller) error {
+// AddSyntheticCaller keeps a new caller.
+func (s *Store) AddSyntheticCaller(ctx context.Context, c SyntheticCaller) error {
 	settings, err := json.Marshal(c.SyntheticSettings)
 	if err != nil {
 		return err
 	}
-	return s.exec(ctx, `INSERT INTO synthetic_callers (number, settings, keys) VALUES (?, ?, ?)
-		ON CONFLICT (number) DO UPDATE SET settings = excluded.settings, keys = excluded.keys`, c.Number, settings, s.seal.seal(c.Keys))
+	return s.exec(ctx, `INSERT INTO synthetic_callers (number, settings, keys) VALUES (?, ?, ?)`, c.Number, settings, s.seal.seal(c.Keys))
+}
+
+// UpdateSyntheticCaller changes that of a number.
+func (s *Store) UpdateSyntheticCaller(ctx context.Context, c SyntheticCaller) error {
+	settings, err := json.Marshal(c.SyntheticSettings)
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, `UPDATE synthetic_callers SET settings = ?, keys = ? WHERE number = ?`, settings, s.seal.seal(c.Keys), c.Number)
 }
 
 func (s *Store) scanSyntheticCaller(r row) (c SyntheticCaller, err error) {

@@ -140,7 +140,7 @@ func TestCallersAreDueByTheirOwnTime(t *testing.T) {
 		{Number: "+2", SyntheticSettings: store.SyntheticSettings{Every: 60, Enabled: true}},
 		{Number: "+3", SyntheticSettings: store.SyntheticSettings{Every: 15}},
 	} {
-		if err := errors.Join(s.AddNumber(ctx, store.Number{Number: c.Number, Trunk: "line"}), s.SaveSyntheticCaller(ctx, c)); err != nil {
+		if err := errors.Join(s.AddNumber(ctx, store.Number{Number: c.Number, Trunk: "line"}), s.AddSyntheticCaller(ctx, c)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestNewsAreToldOnce(t *testing.T) {
 	defer s.Close()
 	ctx := t.Context()
 	_, err1 := s.AddTrunk(ctx, store.Trunk{Name: "line"})
-	if err := errors.Join(err1, s.AddNumber(ctx, store.Number{Number: "+1", Trunk: "line"}), s.SaveSyntheticCaller(ctx, store.SyntheticCaller{Number: "+1", Keys: "7009#4711#"})); err != nil {
+	if err := errors.Join(err1, s.AddNumber(ctx, store.Number{Number: "+1", Trunk: "line"}), s.AddSyntheticCaller(ctx, store.SyntheticCaller{Number: "+1", Keys: "7009#4711#"})); err != nil {
 		t.Fatal(err)
 	}
 	told := ""
