@@ -47,14 +47,16 @@ func refusing(t *testing.T, status string) (port int) {
 	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
-// calling runs what a call out needs, until stop has written its record.
+// calling runs what a call out needs. stop ends it in the gateway's own order:
+// the edge tells of calls until its last has ended, so the book is closed after it.
 func (g *gateway) calling(t *testing.T) (stop func()) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var parts sync.WaitGroup
-	parts.Go(func() { _ = g.sip.Serve(ctx, g.plan) })
-	parts.Go(func() { g.book.Run(ctx) })
+	ctx, hangUp := context.WithCancel(t.Context())
+	late, closeBook := context.WithCancel(t.Context())
+	var edge, book sync.WaitGroup
+	edge.Go(func() { _ = g.sip.Serve(ctx, g.plan) })
+	book.Go(func() { g.book.Run(late) })
 	g.trunks.load()
-	return func() { cancel(); parts.Wait() }
+	return func() { hangUp(); edge.Wait(); closeBook(); book.Wait() }
 }
 
 // nowhere is a room that nobody reaches.
