@@ -355,7 +355,11 @@ func (g *gateway) serve(ctx context.Context) error {
 	}
 	late, stop := context.WithCancel(context.WithoutCancel(ctx)) // media and records go on while calls are ended
 	defer stop()
-	behind.Go(func() { g.clock.Run(late) })
+	behind.Go(func() {
+		if err := g.clock.Run(late); err != nil {
+			cancel(err)
+		}
+	})
 	behind.Go(func() { g.book.Run(late) })
 	behind.Go(func() { g.book.Follow(late) })
 	behind.Go(func() { trimMemory(late, g.clock.Idle) })

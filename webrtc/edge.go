@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/alarm"
 	"bridgehead/core/edge"
 	"bridgehead/core/udp"
 
@@ -77,10 +78,10 @@ type Edge struct {
 	tcp         net.Listener
 	relay       *relay
 	dtls        []dtls.ServerOption
-	fingerprint string        // of our certificate
-	hosts       []netip.Addr  // at which the media socket is reached
-	lines       []string      // of an answer: the candidates
-	came        chan struct{} // signalled when there is a leg
+	fingerprint string       // of our certificate
+	hosts       []netip.Addr // at which the media socket is reached
+	lines       []string     // of an answer: the candidates
+	clock       *alarm.Alarm // of the legs' feedback; it stands still while there is none
 
 	mu    sync.Mutex
 	plan  core.Dialplan // nil unless serving
@@ -100,12 +101,15 @@ func New(o Options) (_ *Edge, err error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	e := &Edge{o: o, log: o.Log.With("edge", "webrtc"), legs: map[string]*Leg{}, bySrc: map[netip.Addr]int{}, sockets: map[netip.Addr]int{}, came: make(chan struct{}, 1)}
+	e := &Edge{o: o, log: o.Log.With("edge", "webrtc"), legs: map[string]*Leg{}, bySrc: map[netip.Addr]int{}, sockets: map[netip.Addr]int{}}
 	defer func() {
 		if err != nil {
 			e.close()
 		}
 	}()
+	if e.clock, err = alarm.New(); err != nil {
+		return nil, fmt.Errorf("webrtc: %w", err)
+	}
 	cert, err := selfsign.GenerateSelfSigned()
 	if err != nil {
 		return nil, fmt.Errorf("webrtc: certificate: %w", err)
@@ -204,33 +208,27 @@ func (e *Edge) Serve(ctx context.Context, plan core.Dialplan) error {
 	}
 	e.plan, e.ctx = plan, ctx
 	e.mu.Unlock()
-	// One ticker drives the RTCP of all legs. While there is none, nobody waits
-	// for it, and then it wakes nobody up.
-	ticker := time.NewTicker(tickEvery)
-	defer ticker.Stop()
-	for {
-		tick, legs := ticker.C, e.all()
-		if len(legs) == 0 {
-			tick = nil
+	// One clock drives the RTCP of all legs. It ends when ctx does, and is started
+	// by the first leg.
+	defer context.AfterFunc(ctx, e.clock.Close)()
+	for e.clock.Wait() {
+		legs := e.all()
+		if len(legs) > 0 {
+			e.clock.Set(tickEvery)
 		}
-		select {
-		case <-e.came:
-		case <-ctx.Done():
-			for _, l := range e.all() {
-				l.Hangup(core.Reason{Code: core.Shutdown, Say: "The server is being shut down."})
-			}
-			for _, l := range e.all() {
-				<-l.done
-			}
-			e.close()
-			return nil
-		case <-tick:
-			now := core.Now()
-			for _, l := range legs {
-				l.tick(now)
-			}
+		now := core.Now()
+		for _, l := range legs {
+			l.tick(now)
 		}
 	}
+	for _, l := range e.all() {
+		l.Hangup(core.Reason{Code: core.Shutdown, Say: "The server is being shut down."})
+	}
+	for _, l := range e.all() {
+		<-l.done
+	}
+	e.close()
+	return nil
 }
 
 const tickEvery = 50 * time.Millisecond
@@ -247,6 +245,9 @@ func (e *Edge) close() {
 	e.mu.Unlock()
 	if closed {
 		return
+	}
+	if e.clock != nil {
+		e.clock.Close()
 	}
 	if e.relay != nil {
 		e.relay.close()
@@ -281,9 +282,8 @@ func (e *Edge) admit(l *Leg, src netip.Addr) error {
 	}
 	e.bySrc[src]++
 	e.legs[l.token] = l
-	select {
-	case e.came <- struct{}{}:
-	default:
+	if len(e.legs) == 1 {
+		e.clock.Set(tickEvery)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ package clock
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/alarm"
 )
 
 const (
@@ -43,16 +45,26 @@ type Idler interface {
 
 // Clock steps what is added to it. The zero value is not usable; see [New].
 type Clock struct {
-	log   *slog.Logger
-	mu    sync.Mutex // guards changes of the lists
-	read  list
-	mix   list
-	send  list
-	woken chan struct{} // a mixer was added
+	log  *slog.Logger
+	mu   sync.Mutex // guards changes of the lists
+	read list
+	mix  list
+	send list
+	// alarm wakes Run up; woken says that something is to be looked at now, and
+	// is set before the alarm, which Run may be setting to later.
+	alarm atomic.Pointer[waker]
+	woken atomic.Bool
 	// lateness of ticks since the last Lateness call
 	worst atomic.Int64
 	late  atomic.Uint64 // ticks over 5 ms late
 	ticks atomic.Uint64
+}
+
+// waker is an [alarm.Alarm], or one in the time of a test.
+type waker interface {
+	Set(time.Duration)
+	Wait() bool
+	Close()
 }
 
 type list struct{ atomic.Pointer[[]Stepper] }
@@ -69,7 +81,7 @@ func New(log *slog.Logger) *Clock {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Clock{log: log, woken: make(chan struct{}, 1)}
+	return &Clock{log: log}
 }
 
 // Read adds a stepper that reads sockets, stepped at every tick before any
@@ -79,11 +91,16 @@ func (c *Clock) Read(s Stepper) (remove func()) { return c.add(&c.read, s) }
 // Mix adds a stepper that is stepped at every tick after the sockets were read.
 func (c *Clock) Mix(s Stepper) (remove func()) {
 	remove = c.add(&c.mix, s)
-	select {
-	case c.woken <- struct{}{}:
-	default:
-	}
+	c.wake()
 	return remove
+}
+
+// wake has Run look at once, if it runs.
+func (c *Clock) wake() {
+	c.woken.Store(true)
+	if a := c.alarm.Load(); a != nil {
+		(*a).Set(0)
+	}
 }
 
 // Send adds a stepper that sends what the mixers of a tick have written, stepped
@@ -104,9 +121,20 @@ func (c *Clock) add(l *list, s Stepper) func() {
 }
 
 // Run ticks until ctx ends.
-func (c *Clock) Run(ctx context.Context) {
-	t := time.NewTimer(Frame)
-	defer t.Stop()
+func (c *Clock) Run(ctx context.Context) error {
+	a, err := alarm.New()
+	if err != nil {
+		return fmt.Errorf("media clock: %w", err)
+	}
+	c.run(ctx, a)
+	return nil
+}
+
+func (c *Clock) run(ctx context.Context, a waker) {
+	defer a.Close()
+	c.alarm.Store(&a)
+	defer c.alarm.Store(nil)
+	defer context.AfterFunc(ctx, c.wake)()
 	read, mix, send := newCrew(c), newCrew(c), newCrew(c)
 	defer close(read.start)
 	defer close(mix.start)
@@ -114,15 +142,12 @@ func (c *Clock) Run(ctx context.Context) {
 	for next := core.Now() + Frame; ; {
 		idle := c.Idle()
 		if idle {
-			t.Reset(rest)
+			a.Set(rest)
 		} else {
-			t.Reset(next - core.Now())
+			a.Set(next - core.Now())
 		}
-		select {
-		case <-ctx.Done():
+		if !c.woken.Swap(false) && !a.Wait() || ctx.Err() != nil {
 			return
-		case <-c.woken:
-		case <-t.C:
 		}
 		now := core.Now()
 		if idle {

@@ -22,10 +22,19 @@ func (c *counter) Step(now time.Duration) {
 	}
 }
 
+// bubble is an alarm in the time of the test's bubble.
+type bubble struct{ *time.Timer }
+
+func (b bubble) Set(d time.Duration) { b.Reset(d) }
+func (b bubble) Wait() bool          { <-b.C; return true }
+func (b bubble) Close()              { b.Stop() }
+
+func (c *Clock) runInBubble(ctx context.Context) { c.run(ctx, bubble{time.NewTimer(time.Hour)}) }
+
 // ticking runs a clock for a second of the bubble's time.
 func ticking(t *testing.T, c *Clock) {
 	ctx, cancel := context.WithCancel(t.Context())
-	go c.Run(ctx)
+	go c.runInBubble(ctx)
 	time.Sleep(time.Second + Frame/2)
 	cancel()
 	synctest.Wait()
@@ -80,7 +89,8 @@ func TestRestsWhileThereIsNothingToDo(t *testing.T) {
 func TestMixerEndsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(nil)
-		go c.Run(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		go c.runInBubble(ctx)
 		time.Sleep(rest + rest/2)
 		var mix counter
 		defer c.Mix(&mix)()
@@ -88,7 +98,31 @@ func TestMixerEndsTheRest(t *testing.T) {
 		if mix.steps.Load() == 0 {
 			t.Error("the mixer was not stepped within a frame")
 		}
+		cancel()
+		synctest.Wait()
 	})
+}
+
+// In the time of the kernel, too; how fast is not asked.
+func TestKernelWakesTheClock(t *testing.T) {
+	c := New(nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- c.Run(ctx) }()
+	steps := make(chan struct{}, 100)
+	defer c.Mix(&counter{on: func(time.Duration) {
+		select {
+		case steps <- struct{}{}:
+		default:
+		}
+	}})()
+	for range 3 {
+		<-steps
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestReadComesBeforeMix(t *testing.T) {

@@ -119,10 +119,9 @@ func runBrowsers(ctx context.Context, o Options) (*Report, error) {
 	if err := r.make(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go r.sounds.run(ctx)
-	go r.pictures.run(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	background(ctx, cancel, r.sounds.run, r.pictures.run)
 	go r.feedback(ctx)
 	defer r.leave()
 	if err := r.joinAll(ctx); err != nil || o.Churn {

@@ -182,12 +182,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	for _, p := range r.ports.Pollers() {
 		r.clock.Read(p)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go r.clock.Run(ctx)
-	go r.pacer.run(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	background(ctx, cancel, r.clock.Run, r.pacer.run)
 	if o.Films > 0 {
-		go r.films.run(ctx)
+		background(ctx, cancel, r.films.run)
 	}
 	switch {
 	case o.Echo.IsValid():
@@ -202,6 +201,17 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r.hangup()
 	return r.report, err
+}
+
+// background runs parts until ctx ends; one that fails ends it.
+func background(ctx context.Context, cancel context.CancelCauseFunc, parts ...func(context.Context) error) {
+	for _, run := range parts {
+		go func() {
+			if err := run(ctx); err != nil {
+				cancel(err)
+			}
+		}()
+	}
 }
 
 // pacer is what has parties send.
@@ -482,7 +492,7 @@ func (rep *Report) fresh() {
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-time.After(d):
 		return nil
 	}

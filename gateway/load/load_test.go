@@ -1,10 +1,8 @@
 package load
 
 import (
-	"context"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"bridgehead/core"
@@ -12,41 +10,41 @@ import (
 )
 
 // times notes when packets are written.
-type times struct{ at []time.Duration }
+// slotted notes in which slot packets are sent.
+type slotted struct {
+	pacer *pacer
+	in    []int
+}
 
-func (s *times) Write(*core.Packet) error { s.at = append(s.at, core.Now()); return nil }
-func (s *times) Close() error             { return nil }
+func (s *slotted) Write(*core.Packet) error { s.in = append(s.in, s.pacer.next); return nil }
+func (s *slotted) Close() error             { return nil }
 
 func TestEachPartySendsAtItsOwnPhase(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(clock.Frame)
-		sinks := make([]times, 2*slots)
-		for n := range sinks {
-			party, err := newParty(listener, 0, core.Codec{Name: "PCMU"}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out core.Sink = &sinks[n]
-			party.out.Store(&out)
-			p.add(n, party.step)
+	p := newPacer(clock.Frame)
+	sinks := make([]slotted, 2*slots)
+	for n := range sinks {
+		party, err := newParty(listener, 0, core.Codec{Name: "PCMU"}, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		began := core.Now()
-		ctx, cancel := context.WithCancel(t.Context())
-		go p.run(ctx)
-		time.Sleep(time.Second + slot/2)
-		cancel()
-		synctest.Wait()
-		for n, s := range sinks {
-			if len(s.at) < 50 || len(s.at) > 51 {
-				t.Fatalf("party %d sent %d packets in a second, want 50", n, len(s.at))
-			}
-			for i, at := range s.at[1:] {
-				if want := time.Duration(n%slots+(i+1)*slots) * slot; at-began != want {
-					t.Fatalf("packet %d of party %d came at %v, want %v", i+1, n, at-began, want)
-				}
+		sinks[n].pacer = p
+		var out core.Sink = &sinks[n]
+		party.out.Store(&out)
+		p.add(n, party.step)
+	}
+	for range time.Second / slot {
+		p.step()
+	}
+	for n, s := range sinks {
+		if len(s.in) != 50 {
+			t.Fatalf("party %d sent %d packets in a second, want 50", n, len(s.in))
+		}
+		for i, in := range s.in {
+			if want := n%slots + i*slots; in != want {
+				t.Fatalf("packet %d of party %d was sent at slot %v, want %v", i, n, in, want)
 			}
 		}
-	})
+	}
 }
 
 func TestBurstersTakeTurns(t *testing.T) {

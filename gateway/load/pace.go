@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/alarm"
 	"bridgehead/core/clock"
 )
 
@@ -21,6 +22,7 @@ const (
 type pacer struct {
 	mu   sync.Mutex
 	list []atomic.Pointer[[]func(frame int)] // by phase
+	next int                                 // slot
 }
 
 func newPacer(period time.Duration) *pacer {
@@ -41,22 +43,31 @@ func (p *pacer) add(n int, step func(frame int)) {
 }
 
 // run paces until ctx ends. Slots that come late are made up for.
-func (p *pacer) run(ctx context.Context) {
-	t := time.NewTicker(slot)
-	defer t.Stop()
+func (p *pacer) run(ctx context.Context) error {
+	wake, err := alarm.New()
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, wake.Close)()
+	defer wake.Close()
 	began := core.Now()
-	for n := 0; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
+	for {
+		wake.Set(began + time.Duration(p.next)*slot - core.Now())
+		if !wake.Wait() {
+			return nil
 		}
-		for ; began+time.Duration(n)*slot <= core.Now(); n++ {
-			if list := p.list[n%len(p.list)].Load(); list != nil {
-				for _, step := range *list {
-					step(n / len(p.list))
-				}
-			}
+		for time.Duration(p.next)*slot <= core.Now()-began {
+			p.step()
 		}
 	}
+}
+
+// step does what is due in the next slot.
+func (p *pacer) step() {
+	if list := p.list[p.next%len(p.list)].Load(); list != nil {
+		for _, step := range *list {
+			step(p.next / len(p.list))
+		}
+	}
+	p.next++
 }

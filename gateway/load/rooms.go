@@ -45,11 +45,9 @@ func newRooms(ctx context.Context, to string) (*rooms, error) {
 	for _, p := range ports.Pollers() {
 		c.Read(p)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	r := &rooms{to: to, edge: e, sounds: newPacer(clock.Frame), films: newPacer(picturePeriod), cancel: cancel}
-	go c.Run(ctx)
-	go r.sounds.run(ctx)
-	go r.films.run(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := &rooms{to: to, edge: e, sounds: newPacer(clock.Frame), films: newPacer(picturePeriod), cancel: func() { cancel(nil) }}
+	background(ctx, cancel, c.Run, r.sounds.run, r.films.run)
 	go func() { _ = e.Serve(ctx, nobody{}) }()
 	return r, nil
 }

@@ -12,7 +12,7 @@ import (
 // paced has steps done once a period.
 type paced interface {
 	add(n int, step func(frame int))
-	run(context.Context)
+	run(context.Context) error
 }
 
 // wanderers are senders whose clocks are not right: half of them are fast, half
@@ -46,13 +46,13 @@ func (w *wanderers) add(n int, step func(frame int)) {
 	w.list = append(w.list, one)
 }
 
-func (w *wanderers) run(ctx context.Context) {
+func (w *wanderers) run(ctx context.Context) error {
 	t := time.NewTicker(slot)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-t.C:
 		}
 		w.mu.Lock()
