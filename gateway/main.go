@@ -21,6 +21,9 @@ import (
 var version = "dev"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		slacken() // before anything is open
+	}
 	root := &cobra.Command{
 		Use: "bridgehead", Version: version, SilenceUsage: true, SilenceErrors: true,
 		Short: "Bring every kind of caller into the same meeting",
