@@ -340,6 +340,7 @@ func (e *Edge) serving() context.Context {
 }
 
 func (l *leg) route(ctx context.Context, call core.Call) {
+	edge.Deep()
 	defer func() {
 		if r := recover(); r != nil {
 			l.box.Fail(r)

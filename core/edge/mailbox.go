@@ -59,6 +59,7 @@ func turn() (done func()) {
 
 func (m *Mailbox) run() {
 	defer turn()()
+	Deep()
 	for {
 		m.mu.Lock()
 		if len(m.list) == 0 {
@@ -71,6 +72,16 @@ func (m *Mailbox) run() {
 		m.mu.Unlock()
 		m.call(f)
 	}
+}
+
+// Deep gives a goroutine that has just begun the stack that dealing with a message
+// takes. Else the runtime would double it again and again on the way down, and copy
+// it each time.
+//
+//go:noinline
+func Deep() {
+	var room [12 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 func (m *Mailbox) call(f func()) {
