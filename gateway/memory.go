@@ -25,7 +25,7 @@ const (
 func trimMemory(ctx context.Context, idle func() bool) {
 	look := time.NewTicker(trimLook)
 	defer look.Stop()
-	var allocated, trimmed uint64
+	allocated, trimmed := readMemory().allocated, uint64(0)
 	var last time.Time
 	for {
 		select {

@@ -149,14 +149,11 @@ func othersCPU(ctx context.Context) (float64, error) {
 
 // idle is what a gateway costs that nobody calls.
 func (b *bench) idle(ctx context.Context) error {
-	p, err := startGateway(ctx, b.opt.Program)
+	p, err := startSettled(ctx, b.opt.Program)
 	if err != nil {
 		return err
 	}
 	defer p.stop()
-	if err := sleep(ctx, 2*time.Second); err != nil {
-		return err
-	}
 	before, began := cpuTime(p.pid()), time.Now()
 	if err := sleep(ctx, b.span(10*time.Second)); err != nil {
 		return err
@@ -211,7 +208,7 @@ func (b *bench) setups(ctx context.Context) error {
 				}
 				one.Bare = bare.SetupCPU
 			}
-			r, err := b.setup(ctx, func() (*process, error) { return startGateway(ctx, b.opt.Program) }, s.to, o)
+			r, err := b.setup(ctx, func() (*process, error) { return startSettled(ctx, b.opt.Program) }, s.to, o)
 			if err != nil {
 				return err
 			}
@@ -235,8 +232,21 @@ func (b *bench) setup(ctx context.Context, start func() (*process, error), to fu
 	defer p.stop()
 	o := b.load(p, int(s.PerSec*setupSeconds))
 	o.To, o.Churn, o.PerSec, o.Slow, o.Connections = []string{to(p)}, true, s.PerSec, s.Slow, s.Connections
+	return warmed(ctx, o)
+}
+
+// warmed makes calls before those that count: the first of a process read its code
+// from the disk, and have memory made for them.
+func warmed(ctx context.Context, o Options) (*Report, error) {
+	first := o
+	first.Calls, first.Connections = min(o.Calls, warmUp), min(o.Connections, warmUp)
+	if _, err := Run(ctx, first); err != nil {
+		return nil, err
+	}
 	return Run(ctx, o)
 }
+
+const warmUp = 40
 
 // pathBenchmarks are the benchmarks of the packet paths, by package.
 var pathBenchmarks = []struct{ pkg, match string }{

@@ -150,7 +150,7 @@ func (b *bench) echoForward(ctx context.Context, f *Forward) (*Report, error) {
 }
 
 func (b *bench) forward(ctx context.Context, f *Forward) (*Report, error) {
-	p, err := startGateway(ctx, b.opt.Program)
+	p, err := startSettled(ctx, b.opt.Program)
 	if err != nil {
 		return nil, err
 	}
@@ -180,12 +180,11 @@ type Memory struct {
 	Goal       float64 // KiB
 }
 
-// giveBack is when the gateway has given back what starting, or a rush of calls,
-// needed for a moment.
-const giveBack = 12 * time.Second
+// trimmed is when a gateway has collected what a rush of calls left, and given it
+// back bit by bit.
+const trimmed = 40 * time.Second
 
-// memories measures the resident set of a gateway in its second start: the
-// first hashes a password, whose 64 MiB would hide what parties need.
+// memories measures the resident set of a gateway.
 func (b *bench) memories(ctx context.Context) error {
 	for _, m := range []Memory{
 		{Name: "dial-in, clear", Parties: 500, Goal: dialInGoal},
@@ -205,20 +204,14 @@ func (b *bench) memories(ctx context.Context) error {
 }
 
 func (b *bench) memory(ctx context.Context, m *Memory) error {
-	p, err := startGateway(ctx, b.opt.Program)
+	p, err := startSettled(ctx, b.opt.Program)
 	if err != nil {
 		return err
 	}
 	defer p.stop()
-	if err := p.again(ctx, b.opt.Program); err != nil {
-		return err
-	}
-	if err := sleep(ctx, giveBack); err != nil {
-		return err
-	}
 	m.Idle = memory(p.pid())
 	o := b.load(p, m.Parties)
-	o.Duration = giveBack
+	o.Duration = trimmed
 	switch m.Name {
 	case "dial-in, clear":
 		o.To = []string{p.clear}
@@ -238,14 +231,14 @@ func (b *bench) memory(ctx context.Context, m *Memory) error {
 
 // joins has browsers join and leave.
 func (b *bench) joins(ctx context.Context) error {
-	p, err := startGateway(ctx, b.opt.Program)
+	p, err := startSettled(ctx, b.opt.Program)
 	if err != nil {
 		return err
 	}
 	defer p.stop()
 	o := b.load(p, int(setupRate*5))
 	o.To, o.PerSec, o.Churn, o.Cameras = []string{p.web}, setupRate, true, 1
-	r, err := Run(ctx, o)
+	r, err := warmed(ctx, o)
 	if r == nil {
 		return err
 	}
