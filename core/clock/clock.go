@@ -52,7 +52,7 @@ type Clock struct {
 	send list
 	// alarm wakes Run up; woken says that something is to be looked at now, and
 	// is set before the alarm, which Run may be setting to later.
-	alarm atomic.Pointer[waker]
+	alarm atomic.Pointer[Waker]
 	woken atomic.Bool
 	// lateness of ticks since the last Lateness call
 	worst atomic.Int64
@@ -60,8 +60,8 @@ type Clock struct {
 	ticks atomic.Uint64
 }
 
-// waker is an [alarm.Alarm], or one in the time of a test.
-type waker interface {
+// Waker wakes a clock up: an [alarm.Alarm], or one in the time of a test.
+type Waker interface {
 	Set(time.Duration)
 	Wait() bool
 	Close()
@@ -126,11 +126,12 @@ func (c *Clock) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("media clock: %w", err)
 	}
-	c.run(ctx, a)
+	c.RunBy(ctx, a)
 	return nil
 }
 
-func (c *Clock) run(ctx context.Context, a waker) {
+// RunBy is Run, woken up by a, which it closes.
+func (c *Clock) RunBy(ctx context.Context, a Waker) {
 	defer a.Close()
 	c.alarm.Store(&a)
 	defer c.alarm.Store(nil)

@@ -29,7 +29,7 @@ func (b bubble) Set(d time.Duration) { b.Reset(d) }
 func (b bubble) Wait() bool          { <-b.C; return true }
 func (b bubble) Close()              { b.Stop() }
 
-func (c *Clock) runInBubble(ctx context.Context) { c.run(ctx, bubble{time.NewTimer(time.Hour)}) }
+func (c *Clock) runInBubble(ctx context.Context) { c.RunBy(ctx, bubble{time.NewTimer(time.Hour)}) }
 
 // ticking runs a clock for a second of the bubble's time.
 func ticking(t *testing.T, c *Clock) {

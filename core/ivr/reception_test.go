@@ -40,7 +40,7 @@ func desk(t *testing.T, to *room) (*Reception, func()) {
 	}
 	c := clock.New(nil)
 	ctx, stop := context.WithCancel(t.Context())
-	go c.Run(ctx)
+	go c.RunBy(ctx, coretest.NewBubble())
 	return &Reception{Desk: Desk{Clock: c, Voice: voice}, Enter: func(_ context.Context, number, passcode string, _ core.Info) (core.Room, error) {
 		switch {
 		case number == "7002", number == "7001" && passcode == "1234":
@@ -251,7 +251,7 @@ func TestCallersHearThemselvesAtTheEcho(t *testing.T) {
 		}
 		c := clock.New(nil)
 		ctx, stop := context.WithCancel(t.Context())
-		go c.Run(ctx)
+		go c.RunBy(ctx, coretest.NewBubble())
 		l := coretest.New(700, nil)
 		if err := (&Echo{Desk: Desk{Clock: c, Voice: voice}}).Join(t.Context(), l); err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func attempt(t *testing.T, c store.SyntheticCaller, lead func(*records.Book) lin
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		media := clock.New(nil)
-		go media.Run(ctx)
+		go media.RunBy(ctx, coretest.NewBubble())
 		book := records.New(nil, slog.New(slog.DiscardHandler))
 		to := lead(book)
 		k := New(Options{Clock: media, Book: book, Call: func(ctx context.Context, _, _ string, into core.Room) (core.Leg, error) { return to(ctx, into) }})
