@@ -8,6 +8,7 @@ package alarm
 import (
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -21,6 +22,10 @@ type Alarm struct {
 	conn syscall.RawConn
 	read func(fd uintptr) bool
 	rang [8]byte // times, of which nobody wants to know
+
+	mu   sync.Mutex // guards spec, which is kept here so that no Set allocates
+	spec unix.ItimerSpec
+	set  func(fd uintptr)
 }
 
 // New makes one that is not set.
@@ -39,16 +44,19 @@ func New() (*Alarm, error) {
 		_, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&a.rang)), uintptr(len(a.rang)))
 		return errno != unix.EAGAIN
 	}
+	a.set = func(fd uintptr) {
+		_, _, _ = unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, fd, 0, uintptr(unsafe.Pointer(&a.spec)), 0, 0, 0)
+	}
 	return a, nil
 }
 
 // Set has it ring once, d from now, at once if that has passed; what it was set to
 // before is forgotten. Any goroutine may.
 func (a *Alarm) Set(d time.Duration) {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))} // 0 would unset it
-	_ = a.conn.Control(func(fd uintptr) {
-		_, _, _ = unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, fd, 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
-	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spec.Value = unix.NsecToTimespec(int64(max(d, 1))) // 0 would unset it
+	_ = a.conn.Control(a.set)
 }
 
 // Wait returns when it rings, false once it is closed.

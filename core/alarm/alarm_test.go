@@ -29,3 +29,14 @@ func TestRingsAtTheLastTimeSet(t *testing.T) {
 	}
 	a.Set(0) // does no harm
 }
+
+func TestATickAllocatesNothing(t *testing.T) {
+	a, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if n := testing.AllocsPerRun(100, func() { a.Set(0); a.Wait() }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/coretest"
 )
 
 type counter struct {
@@ -22,19 +23,10 @@ func (c *counter) Step(now time.Duration) {
 	}
 }
 
-// bubble is an alarm in the time of the test's bubble.
-type bubble struct{ *time.Timer }
-
-func (b bubble) Set(d time.Duration) { b.Reset(d) }
-func (b bubble) Wait() bool          { <-b.C; return true }
-func (b bubble) Close()              { b.Stop() }
-
-func (c *Clock) runInBubble(ctx context.Context) { c.RunBy(ctx, bubble{time.NewTimer(time.Hour)}) }
-
 // ticking runs a clock for a second of the bubble's time.
 func ticking(t *testing.T, c *Clock) {
 	ctx, cancel := context.WithCancel(t.Context())
-	go c.runInBubble(ctx)
+	go c.RunBy(ctx, coretest.NewBubble())
 	time.Sleep(time.Second + Frame/2)
 	cancel()
 	synctest.Wait()
@@ -90,7 +82,7 @@ func TestMixerEndsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(nil)
 		ctx, cancel := context.WithCancel(t.Context())
-		go c.runInBubble(ctx)
+		go c.RunBy(ctx, coretest.NewBubble())
 		time.Sleep(rest + rest/2)
 		var mix counter
 		defer c.Mix(&mix)()

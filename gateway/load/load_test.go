@@ -9,7 +9,6 @@ import (
 	"bridgehead/core/clock"
 )
 
-// times notes when packets are written.
 // slotted notes in which slot packets are sent.
 type slotted struct {
 	pacer *pacer

@@ -49,7 +49,6 @@ func (p *pacer) run(ctx context.Context) error {
 		return err
 	}
 	defer context.AfterFunc(ctx, wake.Close)()
-	defer wake.Close()
 	began := core.Now()
 	for {
 		wake.Set(began + time.Duration(p.next)*slot - core.Now())
