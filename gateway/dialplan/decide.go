@@ -25,8 +25,9 @@ type Decision struct {
 
 	kind     string // of target, or one of those below
 	value    string
-	open     bool   // no passcode is asked for
-	language string // of the number called
+	meeting  store.Meeting // that the call is led to
+	open     bool          // no passcode is asked for
+	language string        // of the number called
 	reason   core.Reason
 	prompt   string // that speaks the refusal; "": the code's own
 	fallback bool   // nothing knew the number
@@ -220,9 +221,9 @@ func (w *walk) services() error {
 		return nil
 	}
 	if isNumber(w.called) {
-		if _, err := w.store.Meeting(w.ctx, w.called); err == nil {
+		if kept, err := w.store.Meeting(w.ctx, w.called); err == nil {
 			w.tried("meeting", w.called, true, "there is a meeting with this number")
-			w.lead(toMeeting, w.called)
+			w.meet(kept)
 			return nil
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -276,7 +277,7 @@ func (w *walk) target(target string) error {
 	kind, value, _ := strings.Cut(target, ":")
 	switch kind {
 	case toMeeting:
-		return w.meeting(value)
+		return w.toMeeting(value)
 	case toUser:
 		return w.user(value)
 	}
@@ -284,16 +285,21 @@ func (w *walk) target(target string) error {
 	return nil
 }
 
-func (w *walk) meeting(number string) error {
-	switch _, err := w.store.Meeting(w.ctx, number); {
+func (w *walk) toMeeting(number string) error {
+	switch kept, err := w.store.Meeting(w.ctx, number); {
 	case errors.Is(err, store.ErrNotFound):
 		w.refuse(core.NotFound, "There is no meeting with this number.", "no meeting "+number)
 	case err != nil:
 		return err
 	default:
-		w.lead(toMeeting, number)
+		w.meet(kept)
 	}
 	return nil
+}
+
+func (w *walk) meet(kept store.Meeting) {
+	w.lead(toMeeting, kept.Number)
+	w.meeting = kept
 }
 
 // user leads to a device or account that is to be there.
@@ -372,7 +378,7 @@ func (w *walk) rulesFrom(n int) (int, error) {
 func (w *walk) follow(r *rule, number string) error {
 	switch r.kind {
 	case toMeeting:
-		return w.meeting(cmp.Or(r.value, number))
+		return w.toMeeting(cmp.Or(r.value, number))
 	case toUser:
 		return w.user(cmp.Or(r.value, number))
 	case toTrunk:

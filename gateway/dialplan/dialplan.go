@@ -183,7 +183,7 @@ func (p *Plan) follow(ctx context.Context, d Decision, passcode string, call cor
 	case toEcho:
 		return &ivr.Echo{Desk: desk}, nil
 	case toMeeting:
-		return p.toMeeting(ctx, d, passcode, call.Info)
+		return p.toMeeting(d, passcode, call.Info)
 	case toDevice, toUser:
 		return &direct{p, d.kind, d.value, func(into core.Room) (core.Leg, error) { return p.ring(d.value, into) }}, nil
 	case toTrunk:
@@ -202,11 +202,11 @@ func (p *Plan) follow(ctx context.Context, d Decision, passcode string, call cor
 
 // toMeeting leads into a meeting, by way of the reception where a passcode is
 // missing or wrong.
-func (p *Plan) toMeeting(ctx context.Context, d Decision, passcode string, who core.Info) (core.Room, error) {
+func (p *Plan) toMeeting(d Decision, passcode string, who core.Info) (core.Room, error) {
 	if d.open {
-		return p.door(ctx, d.value, core.Guest)
+		return p.door(d.meeting, core.Guest)
 	}
-	room, err := p.enter(ctx, d.value, passcode, who)
+	room, err := p.let(d.meeting, passcode, who)
 	switch core.ReasonOf(err).Code {
 	case core.WrongPasscode:
 		wrong := 0
@@ -214,7 +214,7 @@ func (p *Plan) toMeeting(ctx context.Context, d Decision, passcode string, who c
 			wrong = 1
 		}
 		return p.reception(p.deskIn(d.language), d.value, wrong), nil
-	case core.NotFound: // gone in this moment
+	case core.NotFound: // over in this moment
 		return p.reception(p.deskIn(d.language), "", 0), nil
 	}
 	return room, err
@@ -292,39 +292,54 @@ func (p *Plan) reception(desk ivr.Desk, number string, wrong int) core.Room {
 // enter checks number and passcode and gives the door to the meeting, in the
 // role that the passcode has earned.
 func (p *Plan) enter(ctx context.Context, number, passcode string, who core.Info) (core.Room, error) {
-	source := Source(who)
-	guessing := p.opt.Guard.Allowed(source, "")
+	guessing := p.guessing(who)
 	if guessing != nil && who.User == "" {
-		p.strike(who)
 		return nil, guessing // a flood of them costs no look into the store
 	}
 	kept, err := p.opt.Store.Meeting(ctx, number)
-	if err == nil && owns(who, kept) { // others' guesses from the same address do not keep it out
-		return p.door(ctx, number, core.Host)
-	}
-	if guessing != nil {
-		return nil, guessing
-	}
-	if err != nil {
-		if !errors.Is(err, store.ErrNotFound) {
-			return nil, err
+	if errors.Is(err, store.ErrNotFound) {
+		if guessing != nil {
+			return nil, guessing
 		}
 		p.wrong(who, "")
 		return nil, core.Reason{Code: core.NotFound, Say: "There is no meeting with this number.", Detail: "no meeting " + number}
 	}
+	if err != nil {
+		return nil, err
+	}
+	return p.let(kept, passcode, who)
+}
+
+// let checks the passcode of a meeting.
+func (p *Plan) let(kept store.Meeting, passcode string, who core.Info) (core.Room, error) {
+	if owns(who, kept) { // others' guesses from the same address do not keep it out
+		return p.door(kept, core.Host)
+	}
+	if err := p.guessing(who); err != nil {
+		return nil, err
+	}
 	if passcode != "" {
-		if err := p.opt.Guard.Allowed(source, number); err != nil {
+		if err := p.opt.Guard.Allowed(Source(who), kept.Number); err != nil {
 			return nil, err
 		}
 	}
 	role, err := role(kept, passcode)
 	if err != nil {
 		if passcode != "" {
-			p.wrong(who, number)
+			p.wrong(who, kept.Number)
 		}
 		return nil, err
 	}
-	return p.door(ctx, number, role)
+	return p.door(kept, role)
+}
+
+// guessing refuses a caller whose address has guessed too often.
+func (p *Plan) guessing(who core.Info) error {
+	err := p.opt.Guard.Allowed(Source(who), "")
+	if err != nil && who.User == "" {
+		p.strike(who)
+	}
+	return err
 }
 
 // wrong counts a wrong number, or a passcode of a meeting.
@@ -347,8 +362,8 @@ func owns(who core.Info, m store.Meeting) bool {
 	return who.Protocol == core.WebRTC && who.User != "" && (who.User == m.Owner || slices.Contains(m.Hosts, who.User)) // a device's User is no account
 }
 
-func (p *Plan) door(ctx context.Context, number string, role core.Role) (core.Room, error) {
-	m, _, err := p.Live.Open(ctx, number)
+func (p *Plan) door(kept store.Meeting, role core.Role) (core.Room, error) {
+	m, err := p.Live.Run(kept)
 	if err != nil {
 		return nil, err
 	}

@@ -37,21 +37,28 @@ type Live struct {
 // linger is how long an empty meeting stays open, for those who were cut off.
 const linger = 30 * time.Second
 
-// Open finds a running meeting, or starts the one that is kept.
+// Open finds a running meeting by its number, or starts the one that is kept.
 func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Meeting, error) {
 	kept, err := l.store.Meeting(ctx, number)
 	if err != nil {
 		return nil, kept, core.Reason{Code: core.NotFound, Say: "There is no meeting with this number.", Detail: "no meeting " + number}
 	}
+	m, err := l.Run(kept)
+	return m, kept, err
+}
+
+// Run finds a running meeting, or starts it.
+func (l *Live) Run(kept store.Meeting) (*meet.Meeting, error) {
+	number := kept.Number
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shut {
-		return nil, kept, core.Reason{Code: core.Shutdown, Say: "The bridge is closing.", Detail: "shutting down"}
+		return nil, core.Reason{Code: core.Shutdown, Say: "The bridge is closing.", Detail: "shutting down"}
 	}
 	if m := l.meetings[number]; m != nil && !over(m) {
-		return m, kept, nil
+		return m, nil
 	} else if m != nil && kept.OneTime() { // it is about to be deleted
-		return nil, kept, core.Reason{Code: core.NotFound, Say: "This meeting is over.", Detail: "one-time meeting " + number + " is over"}
+		return nil, core.Reason{Code: core.NotFound, Say: "This meeting is over.", Detail: "one-time meeting " + number + " is over"}
 	}
 	var m *meet.Meeting
 	m = meet.New(meet.Options{
@@ -60,7 +67,7 @@ func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Me
 		Closed: func() { go l.closed(m, kept) },
 	})
 	l.meetings[number] = m
-	return m, kept, nil
+	return m, nil
 }
 
 func over(m *meet.Meeting) bool {

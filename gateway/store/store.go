@@ -67,7 +67,11 @@ func openFile(ctx context.Context, dir string, asIs bool) (*Store, error) {
 	}
 	db.SetMaxOpenConns(4)
 	s := &Store{db: db, seal: seal, hashing: newHashing()}
-	if err := s.migrate(ctx, asIs); err != nil {
+	err = s.migrate(ctx, asIs)
+	if err == nil {
+		_, err = s.prepared(ctx, saveCall)
+	}
+	if err != nil {
 		db.Close()
 		return nil, err
 	}
@@ -133,7 +137,8 @@ func (s *Store) Version(ctx context.Context) (n int64, err error) {
 // Whoever asks does not wait long enough to change their mind, and a context
 // that can end costs two goroutines each time: do and one go without.
 // A transaction compiles on its own connection, since it must not wait for
-// another one.
+// another one, and each anew what is only run in transactions; what is run for
+// every call is therefore compiled by Open.
 func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	tx, _ := ctx.Value(inside{}).(*sql.Tx)
 	known, ok := s.statements.Load(query)
