@@ -22,27 +22,29 @@ const (
 // vouch finds out whether the caller's number is its own (RFC 8224 6.2). It
 // does so beside the call, which is told when it is known; only where the trunk
 // requires it the call waits, and is given the refusal.
-func (l *leg) vouch(ctx context.Context) *refusal {
+func (l *leg) vouch(ctx context.Context, req *request) *refusal {
 	t := l.trunk
 	switch {
 	case t == nil || t.config.Stir == "off":
-		return nil
-	case t.config.Stir != "require":
+	case t.config.Stir == "require":
+		return l.verify(ctx, req, requireTime)
+	case count(req, "Identity") == 0: // nobody is asked
+		l.verify(ctx, req, showTime)
+	default:
 		go func() {
 			defer l.e.survive("verification of a caller")
-			l.verify(ctx, showTime)
+			l.verify(ctx, req, showTime)
 		}()
-		return nil
 	}
-	return l.verify(ctx, requireTime)
+	return nil
 }
 
 // verify looks at the number and attaches what it finds. The refusal is for those
 // who want it.
-func (l *leg) verify(ctx context.Context, limit time.Duration) *refusal {
+func (l *leg) verify(ctx context.Context, req *request, limit time.Duration) *refusal {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	t, req := l.trunk, l.incall.tx.req
+	t := l.trunk
 	found, err := t.vouched(ctx, req, time.Now())
 	text := found.Result
 	if why := (*stir.Fault)(nil); errors.As(err, &why) {

@@ -3,6 +3,7 @@ package sip
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -218,24 +219,37 @@ func headersOf(m message) []siplib.Header {
 	return nil
 }
 
-// all is every value of a header, in both forms of its name.
-func all(m message, name string) []string {
-	var list []string
+// each is every header of a name, in both of its forms.
+func each(m message, name string) iter.Seq[siplib.Header] {
 	short := compact[name]
-	for _, h := range headersOf(m) {
-		if n := h.Name(); strings.EqualFold(n, name) || short != "" && strings.EqualFold(n, short) {
-			list = append(list, h.Value())
+	return func(yield func(siplib.Header) bool) {
+		for _, h := range headersOf(m) {
+			if n := h.Name(); (strings.EqualFold(n, name) || short != "" && strings.EqualFold(n, short)) && !yield(h) {
+				return
+			}
 		}
+	}
+}
+
+// all is every value of a header.
+func all(m message, name string) (list []string) {
+	for h := range each(m, name) {
+		list = append(list, h.Value())
 	}
 	return list
 }
 
-func count(m message, name string) int { return len(all(m, name)) }
+func count(m message, name string) (n int) {
+	for range each(m, name) {
+		n++
+	}
+	return n
+}
 
 // first value of a header, "" if there is none.
 func first(m message, name string) string {
-	if l := all(m, name); len(l) > 0 {
-		return l[0]
+	for h := range each(m, name) {
+		return h.Value()
 	}
 	return ""
 }

@@ -169,9 +169,10 @@ func foldPrefix(b []byte, prefix string) bool {
 
 // maskKeys hides what follows inline: on an a=crypto line, wherever it is.
 func maskKeys(line []byte) []byte {
-	i := bytes.Index(bytes.ToLower(line), []byte("inline:"))
-	if i < 0 {
-		return line
+	for i := range line {
+		if line[i]|0x20 == 'i' && foldPrefix(line[i:], "inline:") {
+			return append(bytes.Clone(line[:i]), "inline:***"...)
+		}
 	}
-	return append(bytes.Clone(line[:i]), "inline:***"...)
+	return line
 }

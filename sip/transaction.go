@@ -17,6 +17,8 @@ const (
 	t4 = 5 * time.Second
 	// end is 64*T1: how long a transaction goes on without an answer.
 	end = 64 * t1
+	// trying is what a caller waits for a response, before 100 tells it to (17.2.1).
+	trying = 200 * time.Millisecond
 )
 
 // txState names the states of RFC 3261 17.1.1.2, 17.1.2.2, 17.2.1 and 17.2.2
@@ -64,7 +66,7 @@ type serverTx struct {
 	mu     sync.Mutex
 	state  txState
 	last   []byte
-	timer  *time.Timer // G, then I, J or L
+	timer  *time.Timer // of 100, then G, then I, J or L
 	resend time.Duration
 	until  time.Time
 	// onCancel is called for a CANCEL; it returns whether the INVITE is still
@@ -107,6 +109,13 @@ func (tx *serverTx) forget() {
 	tx.e.tx.mu.Unlock()
 }
 
+// hurry has a response go out within 200 ms, if none does by itself: 100.
+func (tx *serverTx) hurry() {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	tx.after(trying)
+}
+
 // after restarts the transaction's one timer. Called with tx.mu held.
 func (tx *serverTx) after(d time.Duration) {
 	if tx.timer != nil {
@@ -124,8 +133,14 @@ func (tx *serverTx) respond(res *response) error {
 	invite := tx.req.Method == siplib.INVITE
 	final := res.StatusCode >= 200
 	switch {
+	case tx.state == txProceeding && res.StatusCode == 100:
+		tx.mu.Unlock()
+		return nil // another has just told that
 	case tx.state <= txProceeding && !final:
 		tx.state = txProceeding
+		if tx.timer != nil {
+			tx.timer.Stop()
+		}
 	case tx.state <= txProceeding && invite && res.StatusCode < 300:
 		tx.state = txAccepted
 		tx.after(end) // timer L
@@ -157,6 +172,11 @@ func (tx *serverTx) respond(res *response) error {
 // expire is the timer: G repeats a refusal until its ACK; H, I, J and L end.
 func (tx *serverTx) expire() {
 	tx.mu.Lock()
+	if tx.state <= txProceeding {
+		tx.mu.Unlock()
+		tx.respond(reply(tx.req, 100, ""))
+		return
+	}
 	if tx.state != txCompleted || tx.req.Method != siplib.INVITE || tx.flow.reliable() || !time.Now().Before(tx.until) {
 		tx.forget()
 		tx.mu.Unlock()
@@ -164,6 +184,13 @@ func (tx *serverTx) expire() {
 	}
 	tx.resend = min(2*tx.resend, t2)
 	tx.after(tx.resend)
+	tx.mu.Unlock()
+	tx.repeat()
+}
+
+// repeat sends the last response anew.
+func (tx *serverTx) repeat() {
+	tx.mu.Lock()
 	b := tx.last
 	tx.mu.Unlock()
 	tx.flow.send(b, nil)

@@ -48,7 +48,7 @@ type caller struct {
 
 // invite begins a call (RFC 3261 13.3.1).
 func (e *Edge) invite(tx *serverTx, in *flow) {
-	tx.respond(reply(tx.req, 100, ""))
+	tx.hurry()
 	l, no := e.incoming(tx, in)
 	if no == nil {
 		l.box.Post(func() { l.begin() })
@@ -318,19 +318,20 @@ func (l *leg) begin() {
 	if s := l.flow.stream; s != nil {
 		s.trusted.Store(true)
 	}
-	l.incall.tx.mu.Lock()
-	l.incall.tx.onCancel = func(c *request) { l.box.Post(func() { l.cancelled(c) }) }
-	l.incall.tx.mu.Unlock()
+	tx := l.incall.tx
+	tx.mu.Lock()
+	tx.onCancel = func(c *request) { l.box.Post(func() { l.cancelled(c) }) }
+	tx.mu.Unlock()
 	ctx, cancel := context.WithCancel(e.serving())
 	l.incall.cancel = cancel
-	call := core.Call{To: called(l.incall.tx.req.Recipient), From: l.info.Address, Info: l.Info(), Trunk: l.trunkName()}
+	call := core.Call{To: called(tx.req.Recipient), From: l.info.Address, Info: l.Info(), Trunk: l.trunkName()}
 	if l.trunk != nil {
-		call.To = l.trunk.calledNumber(l.incall.tx.req)
+		call.To = l.trunk.calledNumber(tx.req)
 	}
 	l.to = edge.MaskPasscode(call.To)
 	l.log.Info("SIP call", "from", l.info.Address, "to", l.to, "source", l.flow.remote, "trunk", l.trunkName(), "media", l.info.Security.Media)
 	e.trace(edge.TraceEvent{Kind: edge.Started, CallID: l.callID, Leg: l.info.ID, Flow: l.flowInfo(), Trunk: l.trunkName(), From: l.info.Address, To: l.to, Info: call.Info})
-	go l.route(ctx, call)
+	go l.route(ctx, call, tx.req)
 }
 
 func (e *Edge) serving() context.Context {
@@ -339,7 +340,7 @@ func (e *Edge) serving() context.Context {
 	return e.ctx
 }
 
-func (l *leg) route(ctx context.Context, call core.Call) {
+func (l *leg) route(ctx context.Context, call core.Call, req *request) {
 	edge.Deep()
 	defer func() {
 		if r := recover(); r != nil {
@@ -353,7 +354,7 @@ func (l *leg) route(ctx context.Context, call core.Call) {
 		l.Hangup(core.Reason{Code: core.Unreachable, Detail: "this end takes no calls"})
 		return
 	}
-	if no := l.vouch(ctx); no != nil {
+	if no := l.vouch(ctx, req); no != nil {
 		l.box.Post(func() { l.turnAway(no) })
 		return
 	}
@@ -432,7 +433,6 @@ func (l *leg) answer() {
 // transport (RFC 3261 13.3.1.4).
 func (l *leg) accept(tx *serverTx, res *response) {
 	tx.respond(res)
-	b := []byte(res.String())
 	delay, spent := t1, time.Duration(0)
 	var again func()
 	again = func() {
@@ -442,7 +442,7 @@ func (l *leg) accept(tx *serverTx, res *response) {
 			return
 		}
 		delay = min(2*delay, t2)
-		tx.flow.send(b, nil)
+		tx.repeat()
 		l.incall.stopAck = l.after(delay, again)
 	}
 	l.incall.stopAck = l.after(delay, again)
@@ -458,6 +458,7 @@ func (l *leg) ack(req *request) {
 	in.stopAck, l.theirs = nil, nil
 	if l.state == answered {
 		l.state = confirmed
+		in.tx, in.answer = nil, nil // a call may be long
 		l.startWriting()
 	}
 	if l.offered {

@@ -39,6 +39,11 @@ func MaskPasscodes(line []byte) []byte {
 // stars finds two asterisks, each as it is or as %2A, and their length.
 func stars(b []byte) (at, n int) {
 	for i := 0; i < len(b); i++ {
+		next := bytes.IndexAny(b[i:], "*%")
+		if next < 0 {
+			break
+		}
+		i += next
 		if a := star(b[i:]); a > 0 {
 			if c := star(b[i+a:]); c > 0 {
 				return i, a + c
