@@ -8,8 +8,9 @@ import (
 
 // protection is one direction of SRTP and SRTCP.
 type protection struct {
-	gcm    *srtp.GCM // for RTP; nil: the suite is another
-	ctx    *srtp.Context
+	gcm    *srtp.GCM
+	rtcp   *srtp.RTCP
+	ctx    *srtp.Context // of a suite that is not lean, for both
 	master []byte
 	suite  string
 }
@@ -35,13 +36,14 @@ func protect(k *Keys, old *flow) (in, out *protection, err error) {
 }
 
 func newProtection(s Suite, master []byte) (*protection, error) {
-	ctx, err := s.Context(master)
-	if err != nil {
-		return nil, err
+	p := &protection{master: bytes.Clone(master), suite: s.Name}
+	var err error
+	if !s.Lean() {
+		p.ctx, err = s.Context(master)
+		return p, err
 	}
-	p := &protection{master: bytes.Clone(master), suite: s.Name, ctx: ctx}
-	if s.Lean() {
-		p.gcm, err = srtp.NewGCM(master)
+	if p.gcm, err = srtp.NewGCM(master); err == nil {
+		p.rtcp, err = srtp.NewRTCP(master)
 	}
 	return p, err
 }
@@ -72,4 +74,22 @@ func (p *protection) openRTP(b []byte, n int) ([]byte, error) {
 		return p.gcm.Open(b, n)
 	}
 	return p.ctx.Open(b, n)
+}
+
+// sealRTCP encrypts a compound packet; what is in b is lost. One goroutine at a
+// time sends.
+func (p *protection) sealRTCP(b []byte) ([]byte, error) {
+	if p.rtcp != nil {
+		return p.rtcp.Seal(b)
+	}
+	return p.ctx.SealRTCP(b)
+}
+
+// openRTCP authenticates and decrypts b; what is in b is lost. One goroutine
+// receives.
+func (p *protection) openRTCP(b []byte) ([]byte, error) {
+	if p.rtcp != nil {
+		return p.rtcp.Open(b)
+	}
+	return p.ctx.OpenRTCP(b)
 }

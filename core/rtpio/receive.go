@@ -204,7 +204,7 @@ func trim(payload []byte, padded bool) ([]byte, bool) {
 func (s *Session) take(f *flow, p *core.Packet, payload []byte, at time.Duration) {
 	h := &p.Header
 	means := f.formats[h.PayloadType]
-	s.in.source.packet(h, at, int(means.rate), &s.counters)
+	s.in.source.packet(h, at, 1000*int(means.kHz), &s.counters)
 	if means.kind == event {
 		s.digit(f, h, payload)
 		return

@@ -235,15 +235,15 @@ func (s *Session) sendRTCP(packets []rtcp.Packet) {
 	if err != nil || to == nil {
 		return
 	}
-	if f.srtpOut != nil {
-		if wire, err = f.srtpOut.ctx.SealRTCP(wire); err != nil {
-			return
-		}
-	}
 	s.outMu.Lock()
 	defer s.outMu.Unlock()
 	if s.shut {
 		return
+	}
+	if f.srtpOut != nil {
+		if wire, err = f.srtpOut.sealRTCP(wire); err != nil {
+			return
+		}
 	}
 	via := s.rtcp
 	if f.Mux {
@@ -287,7 +287,7 @@ func (s *Session) control(f *flow, b []byte, from netip.AddrPort, at time.Durati
 	}
 	var err error
 	if f.srtpIn != nil {
-		b, err = f.srtpIn.ctx.OpenRTCP(b)
+		b, err = f.srtpIn.openRTCP(b)
 	} else if f.Traversal && !f.reportsFrom(s, from) || !f.Traversal && from.Addr() != f.Remote.Addr() && from.Addr() != f.latch.to.Addr() {
 		s.counters.refused.Add(1)
 		return

@@ -126,7 +126,7 @@ type hot struct {
 // format is what a payload type means.
 type format struct {
 	kind kind
-	rate int32 // of the RTP clock, Hz
+	kHz  uint8 // of the RTP clock
 }
 
 type kind uint8
@@ -186,10 +186,10 @@ func (s *Session) Start(f Flow) error {
 		}
 	}
 	for _, c := range f.Receive {
-		n.formats[c.PayloadType&0x7f] = format{sound, int32(c.ClockRate)}
+		n.formats[c.PayloadType&0x7f] = format{sound, uint8(c.ClockRate / 1000)}
 	}
 	for _, c := range f.DigitsIn {
-		n.formats[c.PayloadType&0x7f] = format{event, int32(c.ClockRate)}
+		n.formats[c.PayloadType&0x7f] = format{event, uint8(c.ClockRate / 1000)}
 	}
 	if pt := f.KeepAlive & 0x7f; f.Traversal && pt != 0 && n.formats[pt].kind == unknown {
 		n.formats[pt].kind = keepAlive

@@ -14,11 +14,17 @@ import (
 // GCM is one direction of SRTP with AEAD_AES_128_GCM or AEAD_AES_256_GCM. It is
 // used by one goroutine at a time.
 type GCM struct {
-	aead    cipher.AEAD
-	salt    [SaltLen]byte
-	iv      [SaltLen]byte
-	n       int // sources known
-	sources [MaxSources]source
+	session
+	first source // most streams have one for ever
+	more  []source
+	n     int // sources known
+}
+
+// session is a session key and salt.
+type session struct {
+	aead cipher.AEAD
+	salt [SaltLen]byte
+	iv   [SaltLen]byte // of the packet under way
 }
 
 // source is where the packets of one SSRC have come to.
@@ -54,7 +60,7 @@ var (
 func NewGCM(master []byte) (*GCM, error) {
 	g := &GCM{}
 	var err error
-	g.aead, err = session(master, labelKey, labelSalt, &g.salt)
+	g.session, err = newSession(master, labelKey, labelSalt)
 	return g, err
 }
 
@@ -113,14 +119,14 @@ func (g *GCM) Follow(ssrc uint32, index uint64) {
 }
 
 // nonce is made as RFC 7714 §8.1 says.
-func (g *GCM) nonce(ssrc uint32, index uint64) []byte {
-	iv := g.iv[:]
+func (k *session) nonce(ssrc uint32, index uint64) []byte {
+	iv := k.iv[:]
 	binary.BigEndian.PutUint32(iv, 0)
 	binary.BigEndian.PutUint32(iv[2:], ssrc)
 	binary.BigEndian.PutUint16(iv[6:], uint16(index>>32))
 	binary.BigEndian.PutUint32(iv[8:], uint32(index))
 	for i := range iv {
-		iv[i] ^= g.salt[i]
+		iv[i] ^= k.salt[i]
 	}
 	return iv
 }
@@ -138,8 +144,11 @@ func (g *GCM) find(b []byte) (*source, uint64, error) {
 
 // source finds one; nil if it is new.
 func (g *GCM) source(ssrc uint32) (*source, error) {
-	for i := range g.sources[:g.n] {
-		if s := &g.sources[i]; s.ssrc == ssrc {
+	if g.n > 0 && g.first.ssrc == ssrc {
+		return &g.first, nil
+	}
+	for i := range g.more {
+		if s := &g.more[i]; s.ssrc == ssrc {
 			return s, nil
 		}
 	}
@@ -150,10 +159,13 @@ func (g *GCM) source(ssrc uint32) (*source, error) {
 }
 
 func (g *GCM) add(ssrc uint32, index uint64) *source {
-	s := &g.sources[g.n]
-	g.n++
-	*s = source{ssrc: ssrc, index: index}
-	return s
+	s := source{ssrc: ssrc, index: index}
+	if g.n++; g.n == 1 {
+		g.first = s
+		return &g.first
+	}
+	g.more = append(g.more, s)
+	return &g.more[len(g.more)-1]
 }
 
 // nearest is the index that a sequence number most likely stands for (RFC 3711

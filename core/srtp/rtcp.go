@@ -12,7 +12,7 @@ import (
 // RTCP is one direction of SRTCP with AES-GCM (RFC 7714 §9). It is used by one
 // goroutine at a time.
 type RTCP struct {
-	gcm     GCM      // its key and salt; an index of SRTCP is in the packet
+	session          // an index of SRTCP is in the packet
 	sources []source // of what was opened
 	next    uint32   // index to seal with
 }
@@ -31,7 +31,7 @@ const (
 func NewRTCP(master []byte) (*RTCP, error) {
 	r := &RTCP{}
 	var err error
-	r.gcm.aead, err = session(master, labelRTCPKey, labelRTCPSalt, &r.gcm.salt)
+	r.session, err = newSession(master, labelRTCPKey, labelRTCPSalt)
 	return r, err
 }
 
@@ -50,7 +50,7 @@ func (r *RTCP) Open(b []byte) ([]byte, error) {
 	var head [rtcpHeader + rtcpIndex]byte
 	copy(head[:], b[:rtcpHeader])
 	copy(head[rtcpHeader:], b[tail:])
-	plain, err := r.gcm.aead.Open(b[:rtcpHeader], r.gcm.nonce(ssrc, index), b[rtcpHeader:tail], head[:])
+	plain, err := r.aead.Open(b[:rtcpHeader], r.nonce(ssrc, index), b[rtcpHeader:tail], head[:])
 	if err != nil {
 		return nil, errNotAuthentic
 	}
@@ -77,9 +77,9 @@ func (r *RTCP) Seal(b []byte) ([]byte, error) {
 	var head [rtcpHeader + rtcpIndex]byte
 	copy(head[:], b[:rtcpHeader])
 	binary.BigEndian.PutUint32(head[rtcpHeader:], r.next|1<<31)
-	nonce := r.gcm.nonce(binary.BigEndian.Uint32(b[4:]), uint64(r.next))
+	nonce := r.nonce(binary.BigEndian.Uint32(b[4:]), uint64(r.next))
 	r.next++
-	return append(r.gcm.aead.Seal(b[:rtcpHeader], nonce, b[rtcpHeader:], head[:]), head[rtcpHeader:]...), nil
+	return append(r.aead.Seal(b[:rtcpHeader], nonce, b[rtcpHeader:], head[:]), head[rtcpHeader:]...), nil
 }
 
 var errSpent = errors.New("SRTCP key has encrypted all the packets that it may")
@@ -92,21 +92,21 @@ const (
 	labelRTCPSalt = 5
 )
 
-// session derives a session key and salt (RFC 3711 §4.3, RFC 7714 §11).
-func session(master []byte, forKey, forSalt byte, salt *[SaltLen]byte) (cipher.AEAD, error) {
+// newSession derives a session key and salt (RFC 3711 §4.3, RFC 7714 §11).
+func newSession(master []byte, forKey, forSalt byte) (k session, err error) {
 	cut := len(master) - SaltLen
 	if cut != 16 && cut != 32 {
-		return nil, fmt.Errorf("SRTP key with %d octets: AES-GCM needs 28 or 44", len(master))
+		return k, fmt.Errorf("SRTP key with %d octets: AES-GCM needs 28 or 44", len(master))
 	}
 	block, err := aes.NewCipher(master[:cut])
 	if err != nil {
-		return nil, err
+		return k, err
 	}
 	key := make([]byte, cut)
 	derive(block, master[cut:], forKey, key)
-	derive(block, master[cut:], forSalt, salt[:])
-	if block, err = aes.NewCipher(key); err != nil {
-		return nil, err
+	derive(block, master[cut:], forSalt, k.salt[:])
+	if block, err = aes.NewCipher(key); err == nil {
+		k.aead, err = cipher.NewGCM(block)
 	}
-	return cipher.NewGCM(block)
+	return k, err
 }
