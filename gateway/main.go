@@ -23,6 +23,7 @@ var version = "dev"
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
 		slacken() // before anything is open
+		tune()
 	}
 	root := &cobra.Command{
 		Use: "bridgehead", Version: version, SilenceUsage: true, SilenceErrors: true,
