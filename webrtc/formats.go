@@ -20,6 +20,10 @@ type format struct {
 	apt      uint8 // of rtx: the format that it repeats
 }
 
+func (f format) equal(g format) bool {
+	return f.pt == g.pt && f.name == g.name && f.rate == g.rate && f.channels == g.channels && f.fmtp == g.fmtp && f.apt == g.apt && slices.Equal(f.feedback, g.feedback)
+}
+
 // rtx is retransmission (RFC 4588).
 const rtx = "rtx"
 

@@ -52,7 +52,10 @@ func newInbound(l *Leg, s *section, layer string, source core.Source) *inbound {
 }
 
 // agree takes up the formats of a negotiation.
-func (in *inbound) agree(s *section) { in.formats.Store(&s.formats) }
+func (in *inbound) agree(s *section) {
+	formats := s.formats // not the offer with them
+	in.formats.Store(&formats)
+}
 
 // formatOf a payload type; nil: it was not agreed on.
 func (in *inbound) formatOf(pt uint8) *format {

@@ -86,7 +86,6 @@ func readOffer(in string) (*offer, error) {
 	if len(in) > maxSDP {
 		return nil, fmt.Errorf("sdp: %d bytes, at most %d", len(in), maxSDP)
 	}
-	in = strings.Clone(in) // parts of it are kept
 	o := &offer{}
 	n := 0
 	for line := range strings.SplitSeq(in, "\n") {
@@ -317,10 +316,32 @@ func (o *offer) end() error {
 	case o.has(""):
 		return errors.New("a media section without mid")
 	}
+	o.user = strings.Clone(o.user)
 	for i := range o.sections {
 		s := &o.sections[i]
 		s.bundled = slices.Contains(o.bundle, s.mid)
 		s.choose()
+		s.keep(o.sections[:i])
 	}
 	return nil
+}
+
+// keep cuts what stays as long as the party loose from the offer's text. Most
+// sections have the formats of one before.
+func (s *section) keep(before []section) {
+	s.mid = strings.Clone(s.mid)
+	for i := range s.rids {
+		s.rids[i] = strings.Clone(s.rids[i])
+	}
+	for i := range before {
+		if slices.EqualFunc(before[i].formats, s.formats, format.equal) {
+			s.formats = before[i].formats
+			return
+		}
+	}
+	s.formats = slices.Clone(s.formats)
+	for i := range s.formats {
+		f := &s.formats[i]
+		f.name, f.fmtp = strings.Clone(f.name), strings.Clone(f.fmtp)
+	}
 }
