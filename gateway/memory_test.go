@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -29,5 +30,15 @@ func TestLeftOverMemoryIsSeen(t *testing.T) {
 	}
 	if !m.quiet(m.allocated, m.allocated-2*trimRush) {
 		t.Error("a rush is not seen")
+	}
+}
+
+func TestTrimLetsTheHeapGrowAsBefore(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(growth))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // no moment is waited
+	trim(ctx, false)
+	if n := debug.SetGCPercent(growth); n != growth {
+		t.Errorf("it grows by %d %% afterwards, %d before", n, growth)
 	}
 }

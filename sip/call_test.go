@@ -717,6 +717,29 @@ func TestMediaIsSet(t *testing.T) { var _ session = (*rtpio.Session)(nil) }
 // TestLadder: the messages of a call are traced with its leg, from the INVITE
 // to the BYE; nothing is traced with it after its end; a refused call has a
 // name of its own, and a challenged INVITE none.
+// A call may last for hours: its INVITE, with all headers, does not stay that long.
+func TestConfirmedCallLetsItsInviteGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r := newWorld(t), &testRoom{}
+		e, p := scripted(w, r)
+		defer e.stop()
+		connect(p, "", sdpBody("30000", "sendrecv"))
+		time.Sleep(end) // timer L of the transaction
+		synctest.Wait()
+		l := r.leg(0).(*leg)
+		done := make(chan bool)
+		l.box.Post(func() { done <- l.state == confirmed && l.incall.tx == nil })
+		if !<-done {
+			t.Error("the call still holds its transaction")
+		}
+		e.tx.mu.Lock()
+		defer e.tx.mu.Unlock()
+		if n := len(e.tx.servers); n != 0 {
+			t.Errorf("%d transactions are kept", n)
+		}
+	})
+}
+
 func TestLadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, r := newWorld(t), &testRoom{}
