@@ -317,17 +317,25 @@ type sipp struct {
 	port int // of its media
 }
 
-// freePort finds a UDP port that is free, with the two above it.
+// freePort finds a UDP port that is free, with the three above it.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 50 {
-		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	loopback := net.IPv4(127, 0, 0, 1)
+	for range 100 {
+		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback})
 		if err != nil {
 			t.Fatal(err)
 		}
 		port := c.LocalAddr().(*net.UDPAddr).Port
+		free := port%2 == 0 && port < 60000
+		for next := 1; free && next < 4; next++ { // of RTCP, and of SIPp's pictures
+			n, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback, Port: port + next})
+			if free = err == nil; free {
+				n.Close()
+			}
+		}
 		c.Close()
-		if port%2 == 0 && port < 60000 {
+		if free {
 			return port
 		}
 	}
