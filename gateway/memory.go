@@ -10,10 +10,10 @@ import (
 )
 
 // growth is by how much the heap may grow, in percent of what lives in it, before
-// it is collected: half of Go's default. What is used again is in the caches and
+// it is collected: a third of Go's default. What is used again is in the caches and
 // need not be had from the kernel page by page: calls that come now and then cost
 // less for it, and those that stay lie closer together.
-const growth = 50
+const growth = 33
 
 // tune sets it, unless whoever started the program has chosen another.
 func tune() {
@@ -31,6 +31,7 @@ func tune() {
 const (
 	trimLook   = 5 * time.Second
 	trimLeast  = 8 << 20  // octets to be had
+	trimIdle   = 3 << 20  // the same, while nobody is heard
 	trimQuiet  = 16 << 20 // octets allocated since the last look: things are quiet
 	trimRush   = 64 << 20 // octets allocated since it was last done: there was a rush
 	trimEvery  = 30 * time.Second
@@ -50,9 +51,13 @@ func trimMemory(ctx context.Context, idle func() bool) {
 			return
 		case now := <-look.C:
 			m := readMemory()
-			if m.quiet(allocated, trimmed) && now.Sub(last) >= trimEvery {
+			least, still := uint64(trimLeast), idle()
+			if still {
+				least = trimIdle
+			}
+			if m.quiet(allocated, trimmed, least) && now.Sub(last) >= trimEvery {
 				last, trimmed = now, m.allocated
-				trim(ctx, idle())
+				trim(ctx, still)
 			}
 			allocated = m.allocated
 		}
@@ -78,8 +83,8 @@ type memory struct{ allocated, live, objects, free uint64 }
 
 // quiet tells whether things are, and there is something to collect: a rush leaves
 // much that is in use by half, whatever the last collection has found.
-func (m memory) quiet(before, trimmed uint64) bool {
-	return m.allocated-before < trimQuiet && (m.objects+m.free > m.live+trimLeast || m.allocated-trimmed > trimRush)
+func (m memory) quiet(before, trimmed, least uint64) bool {
+	return m.allocated-before < trimQuiet && (m.objects+m.free > m.live+least || m.allocated-trimmed > trimRush)
 }
 
 func readMemory() memory {

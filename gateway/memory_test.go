@@ -18,17 +18,17 @@ func TestLeftOverMemoryIsSeen(t *testing.T) {
 	left = nil
 	runtime.GC()
 	m := readMemory()
-	if !m.quiet(m.allocated, m.allocated) {
+	if !m.quiet(m.allocated, m.allocated, trimLeast) {
 		t.Errorf("64 MiB left over are not seen: %+v", m)
 	}
-	if m.quiet(m.allocated-2*trimQuiet, m.allocated) {
+	if m.quiet(m.allocated-2*trimQuiet, m.allocated, trimLeast) {
 		t.Error("memory is given back in a rush")
 	}
 	debug.FreeOSMemory()
-	if m = readMemory(); m.quiet(m.allocated, m.allocated) {
+	if m = readMemory(); m.quiet(m.allocated, m.allocated, trimLeast) {
 		t.Errorf("memory given back still counts: %+v", m)
 	}
-	if !m.quiet(m.allocated, m.allocated-2*trimRush) {
+	if !m.quiet(m.allocated, m.allocated-2*trimRush, trimLeast) {
 		t.Error("a rush is not seen")
 	}
 }

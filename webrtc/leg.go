@@ -52,7 +52,8 @@ type Leg struct {
 
 	// Owned by tick.
 	ticks    int
-	told     int // last Bitrate
+	ticking  []*inbound // for the next tick's
+	told     int        // last Bitrate
 	toldAt   time.Duration
 	statsDue time.Duration
 }
@@ -87,7 +88,7 @@ func (l *Leg) Info() core.Info {
 	i := l.info
 	i.RTT = l.roundTrip()
 	if p := l.peer; p != nil {
-		i.Audio, i.Video = p.audio(), p.video()
+		i.Audio, i.Video = p.audio(), p.pictures
 		i.Forwarded = p.forwarded()
 		i.Security.Suite = p.suite
 		i.AudioStats, i.VideoStats = p.stats(core.Audio), p.stats(core.Video)
@@ -434,10 +435,11 @@ func (l *Leg) tick(now time.Duration) {
 	l.mu.Lock()
 	p, up := l.peer, l.peer != nil && l.peer.up
 	socketOff, mediaOff := l.socketOff, l.mediaOff
-	in := []*inbound(nil)
+	in := l.ticking[:0]
 	if up {
 		in = append(in, p.in...)
 	}
+	l.ticking = in
 	l.mu.Unlock()
 	resume := l.edge.o.Resume
 	switch {

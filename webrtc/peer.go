@@ -23,7 +23,8 @@ type peer struct {
 	leg *Leg
 
 	// Guarded by leg.mu.
-	slots        []*slot // in the order of the SDP
+	slots        []*slot      // in the order of the SDP
+	pictures     []core.Codec // that the client takes, best first; never changed
 	in           []*inbound
 	sources      map[string]core.Source // of the client's sending mids
 	fingerprints []fingerprint
@@ -226,6 +227,7 @@ func (p *peer) arrange(o *offer) {
 	for _, s := range had {
 		s.bound.Store(nil)
 	}
+	p.pictures = p.video()
 }
 
 // video lists the codecs that the client takes, best first.

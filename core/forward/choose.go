@@ -154,14 +154,15 @@ func (s *Subscriber) decide(now time.Duration, wants []core.Want) {
 }
 
 func (s *Subscriber) picks(wants []core.Want) []pick {
-	wants = slices.Clone(wants)
+	s.sorted = append(s.sorted[:0], wants...)
+	wants = s.sorted
 	slices.SortStableFunc(wants, func(a, b core.Want) int {
 		if (a.Source == core.Screen) != (b.Source == core.Screen) {
 			return cmp.Compare(b.Source, a.Source) // "screen" before "camera"
 		}
 		return cmp.Compare(b.Height, a.Height)
 	})
-	var picks []pick
+	picks := s.picked[:0]
 	for _, w := range wants {
 		v := s.views[sourceKey{w.Party, w.Source}]
 		if v == nil || v.out == nil {
@@ -176,6 +177,7 @@ func (s *Subscriber) picks(wants []core.Want) []pick {
 		}
 		picks = append(picks, p)
 	}
+	s.picked = picks
 	return picks
 }
 

@@ -135,6 +135,8 @@ type Subscriber struct {
 	stage  stage
 	retry  time.Duration // when refused subscriptions are tried again
 	budget budget
+	sorted []core.Want // of picks, for the next step's
+	picked []pick
 }
 
 // View says what the party wishes to see; it replaces the list before. Wants

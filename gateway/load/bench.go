@@ -198,7 +198,7 @@ func (b *bench) setups(ctx context.Context) error {
 		for i, rate := range s.rates {
 			o := Options{PerSec: rate, Slow: s.slow}
 			if s.own {
-				o.Connections = int(rate * setupSeconds)
+				o.Connections = int(rate * setupSeconds(rate))
 			}
 			one := Setup{Name: s.name, Asked: rate}
 			if s.bare && i == 0 {
@@ -220,8 +220,14 @@ func (b *bench) setups(ctx context.Context) error {
 	return nil
 }
 
-// setupSeconds is how long calls are made at each rate.
-const setupSeconds = 5
+// setupSeconds is how long calls are made at a rate: longest where their CPU is
+// judged, with some collections of the heap in it.
+func setupSeconds(rate float64) float64 {
+	if rate == setupRate {
+		return 15
+	}
+	return 5
+}
 
 // setup makes calls to one server. With none set up it is an error.
 func (b *bench) setup(ctx context.Context, start func() (*process, error), to func(*process) string, s Options) (*Report, error) {
@@ -230,7 +236,7 @@ func (b *bench) setup(ctx context.Context, start func() (*process, error), to fu
 		return nil, err
 	}
 	defer p.stop()
-	o := b.load(p, int(s.PerSec*setupSeconds))
+	o := b.load(p, int(s.PerSec*setupSeconds(s.PerSec)))
 	o.To, o.Churn, o.PerSec, o.Slow, o.Connections = []string{to(p)}, true, s.PerSec, s.Slow, s.Connections
 	return warmed(ctx, o)
 }

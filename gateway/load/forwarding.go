@@ -236,7 +236,7 @@ func (b *bench) joins(ctx context.Context) error {
 		return err
 	}
 	defer p.stop()
-	o := b.load(p, int(setupRate*5))
+	o := b.load(p, int(setupRate*setupSeconds(setupRate)))
 	o.To, o.PerSec, o.Churn, o.Cameras = []string{p.web}, setupRate, true, 1
 	r, err := warmed(ctx, o)
 	if r == nil {

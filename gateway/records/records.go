@@ -52,6 +52,7 @@ const (
 	maxSteps  = 200       // lines of a ladder
 	firstKept = 60        // of them those of the beginning, that stay
 	maxText   = 8192      // bytes of a message in it
+	cut       = "…"       // in place of the rest
 	maxBytes  = 256 << 10 // of all messages in it
 	saveQueue = 4096
 	maxGone   = 4096 // calls remembered after their end: up to twice as many
@@ -193,7 +194,7 @@ func (b *Book) Step(id string, s store.Step) {
 		s.At = time.Now()
 	}
 	if len(s.Text) > maxText {
-		s.Text = s.Text[:maxText] + "…"
+		s.Text = s.Text[:maxText-len(cut)] + cut
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
