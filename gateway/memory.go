@@ -65,13 +65,14 @@ func trimMemory(ctx context.Context, idle func() bool) {
 }
 
 func trim(ctx context.Context, idle bool) {
+	if idle {
+		runtime.GC()         // what pools keep goes with the second
+		debug.FreeOSMemory() // which this does
+		return
+	}
 	defer debug.SetGCPercent(debug.SetGCPercent(trimGrowth))
 	runtime.GC()
 	runtime.GC() // by what the first has left, the runtime knows how much to give back
-	if idle {
-		debug.FreeOSMemory()
-		return
-	}
 	select {
 	case <-ctx.Done():
 	case <-time.After(trimMoment):

@@ -3,6 +3,7 @@ package sip
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -736,6 +737,31 @@ func TestConfirmedCallLetsItsInviteGo(t *testing.T) {
 		defer e.tx.mu.Unlock()
 		if n := len(e.tx.servers); n != 0 {
 			t.Errorf("%d transactions are kept", n)
+		}
+	})
+}
+
+// The 100 that was due in the very moment of the answer.
+func TestTimerOvertakenByAResponseDoesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r := newWorld(t), &testRoom{}
+		e, p := scripted(w, r)
+		defer e.stop()
+		connect(p, "", sdpBody("30000", "sendrecv"))
+		e.tx.mu.Lock()
+		known := maps.Clone(e.tx.servers)
+		e.tx.mu.Unlock()
+		if len(known) != 1 {
+			t.Fatalf("%d transactions", len(known))
+		}
+		for key, tx := range known {
+			tx.expire(tx.timers - 1)
+			if e.tx.server(key) != tx {
+				t.Error("it has ended the transaction")
+			}
+		}
+		if m := p.read(); m != "" {
+			t.Errorf("it has sent %q", m)
 		}
 	})
 }

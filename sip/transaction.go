@@ -67,6 +67,7 @@ type serverTx struct {
 	state  txState
 	last   []byte
 	timer  *time.Timer // of 100, then G, then I, J or L
+	timers int         // set so far: one that has gone off meanwhile is none of these
 	resend time.Duration
 	until  time.Time
 	// onCancel is called for a CANCEL; it returns whether the INVITE is still
@@ -101,9 +102,7 @@ func (t *transactions) server(key string) *serverTx {
 // forget is called with tx.mu held.
 func (tx *serverTx) forget() {
 	tx.state = txTerminated
-	if tx.timer != nil {
-		tx.timer.Stop()
-	}
+	tx.unset()
 	tx.e.tx.mu.Lock()
 	delete(tx.e.tx.servers, tx.key)
 	tx.e.tx.mu.Unlock()
@@ -118,10 +117,17 @@ func (tx *serverTx) hurry() {
 
 // after restarts the transaction's one timer. Called with tx.mu held.
 func (tx *serverTx) after(d time.Duration) {
+	tx.unset()
+	n := tx.timers
+	tx.timer = time.AfterFunc(d, func() { tx.expire(n) })
+}
+
+// unset stops the timer. Called with tx.mu held.
+func (tx *serverTx) unset() {
 	if tx.timer != nil {
 		tx.timer.Stop()
 	}
-	tx.timer = time.AfterFunc(d, tx.expire)
+	tx.timers++
 }
 
 // respond sends a response and moves the state (RFC 3261 17.2.1, 17.2.2, RFC
@@ -138,9 +144,7 @@ func (tx *serverTx) respond(res *response) error {
 		return nil // another has just told that
 	case tx.state <= txProceeding && !final:
 		tx.state = txProceeding
-		if tx.timer != nil {
-			tx.timer.Stop()
-		}
+		tx.unset()
 	case tx.state <= txProceeding && invite && res.StatusCode < 300:
 		tx.state = txAccepted
 		tx.after(end) // timer L
@@ -169,9 +173,14 @@ func (tx *serverTx) respond(res *response) error {
 	return tx.flow.send(b, res)
 }
 
-// expire is the timer: G repeats a refusal until its ACK; H, I, J and L end.
-func (tx *serverTx) expire() {
+// expire is the nth timer: the first tells that the request is dealt with; G repeats
+// a refusal until its ACK; H, I, J and L end.
+func (tx *serverTx) expire(n int) {
 	tx.mu.Lock()
+	if n != tx.timers { // a response has gone out while it went off
+		tx.mu.Unlock()
+		return
+	}
 	if tx.state <= txProceeding {
 		tx.mu.Unlock()
 		tx.respond(reply(tx.req, 100, ""))

@@ -435,6 +435,7 @@ func (l *Leg) tick(now time.Duration) {
 	l.mu.Lock()
 	p, up := l.peer, l.peer != nil && l.peer.up
 	socketOff, mediaOff := l.socketOff, l.mediaOff
+	clear(l.ticking) // of a peer that was replaced
 	in := l.ticking[:0]
 	if up {
 		in = append(in, p.in...)

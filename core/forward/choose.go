@@ -162,6 +162,7 @@ func (s *Subscriber) picks(wants []core.Want) []pick {
 		}
 		return cmp.Compare(b.Height, a.Height)
 	})
+	clear(s.picked) // of streams that have ended
 	picks := s.picked[:0]
 	for _, w := range wants {
 		v := s.views[sourceKey{w.Party, w.Source}]

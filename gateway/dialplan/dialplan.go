@@ -363,7 +363,7 @@ func owns(who core.Info, m store.Meeting) bool {
 }
 
 func (p *Plan) door(kept store.Meeting, role core.Role) (core.Room, error) {
-	m, err := p.Live.Run(kept)
+	m, err := p.Live.openKept(kept)
 	if err != nil {
 		return nil, err
 	}

@@ -43,12 +43,12 @@ func (l *Live) Open(ctx context.Context, number string) (*meet.Meeting, store.Me
 	if err != nil {
 		return nil, kept, core.Reason{Code: core.NotFound, Say: "There is no meeting with this number.", Detail: "no meeting " + number}
 	}
-	m, err := l.Run(kept)
+	m, err := l.openKept(kept)
 	return m, kept, err
 }
 
-// Run finds a running meeting, or starts it.
-func (l *Live) Run(kept store.Meeting) (*meet.Meeting, error) {
+// openKept is Open for who has read the meeting.
+func (l *Live) openKept(kept store.Meeting) (*meet.Meeting, error) {
 	number := kept.Number
 	l.mu.Lock()
 	defer l.mu.Unlock()

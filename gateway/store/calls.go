@@ -151,13 +151,11 @@ func (s *Store) SaveCall(ctx context.Context, c Call) error {
 	if !c.Ended.IsZero() {
 		ended = c.Ended.UnixMilli()
 	}
-	return s.exec(ctx, saveCall, c.ID, c.Started.UnixMilli(), ended, c.Protocol, c.Direction, c.From, c.To, c.Source, c.Meeting, c.Trunk, c.Code, detail, ladder, media, c.Account)
-}
-
-// saveCall is compiled when the store is opened: see [Store.prepared].
-const saveCall = `INSERT INTO calls (id, started, ended, protocol, direction, caller, called, source, meeting, trunk, code, detail, ladder, media, account)
+	return s.exec(ctx, `INSERT INTO calls (id, started, ended, protocol, direction, caller, called, source, meeting, trunk, code, detail, ladder, media, account)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM users WHERE id = ?)) ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, meeting = excluded.meeting,
-		caller = excluded.caller, called = excluded.called, trunk = excluded.trunk, code = excluded.code, detail = excluded.detail, ladder = excluded.ladder, media = excluded.media`
+		caller = excluded.caller, called = excluded.called, trunk = excluded.trunk, code = excluded.code, detail = excluded.detail, ladder = excluded.ladder, media = excluded.media`,
+		c.ID, c.Started.UnixMilli(), ended, c.Protocol, c.Direction, c.From, c.To, c.Source, c.Meeting, c.Trunk, c.Code, detail, ladder, media, c.Account)
+}
 
 // list is never null.
 func list[T any](l []T) (string, error) {

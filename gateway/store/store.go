@@ -67,11 +67,7 @@ func openFile(ctx context.Context, dir string, asIs bool) (*Store, error) {
 	}
 	db.SetMaxOpenConns(4)
 	s := &Store{db: db, seal: seal, hashing: newHashing()}
-	err = s.migrate(ctx, asIs)
-	if err == nil {
-		_, err = s.prepared(ctx, saveCall)
-	}
-	if err != nil {
+	if err := s.migrate(ctx, asIs); err != nil {
 		db.Close()
 		return nil, err
 	}
@@ -137,15 +133,16 @@ func (s *Store) Version(ctx context.Context) (n int64, err error) {
 // Whoever asks does not wait long enough to change their mind, and a context
 // that can end costs two goroutines each time: do and one go without.
 // A transaction compiles on its own connection, since it must not wait for
-// another one, and each anew what is only run in transactions; what is run for
-// every call is therefore compiled by Open.
+// another one; what it was the first to need is compiled for the next ones once it
+// is over.
 func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	tx, _ := ctx.Value(inside{}).(*sql.Tx)
+	tx, _ := ctx.Value(inside{}).(*transaction)
 	known, ok := s.statements.Load(query)
 	switch {
 	case ok && tx != nil:
 		return tx.StmtContext(ctx, known.(*sql.Stmt)), nil
 	case tx != nil:
+		tx.fresh = append(tx.fresh, query)
 		return tx.PrepareContext(ctx, query)
 	case ok:
 		return known.(*sql.Stmt), nil
@@ -164,21 +161,33 @@ func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 // inside is the key of the transaction that a context carries.
 type inside struct{}
 
+type transaction struct {
+	*sql.Tx
+	fresh []string // queries that were not compiled before
+}
+
 // Atomically runs f; all that it does with its context is kept together, or,
 // when it fails or the process ends before, nothing of it.
 func (s *Store) Atomically(ctx context.Context, f func(context.Context) error) error {
 	if ctx.Value(inside{}) != nil {
 		return f(ctx)
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	begun, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
+	tx := &transaction{Tx: begun}
 	defer tx.Rollback()
 	if err := f(context.WithValue(ctx, inside{}, tx)); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	for _, query := range tx.fresh {
+		_, _ = s.prepared(ctx, query) // else the next one tries again
+	}
+	return nil
 }
 
 // do runs a statement, and tells how many rows it has changed.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -533,5 +534,23 @@ func TestOneAdministratorIsAlwaysLeft(t *testing.T) {
 	all.Wait()
 	if kept.Load() != 1 {
 		t.Errorf("%d are kept", kept.Load())
+	}
+}
+
+// What only transactions run is compiled once as well.
+func TestStatementsOfTransactionsAreKept(t *testing.T) {
+	s := open(t, t.TempDir())
+	known := func() (n int) {
+		s.statements.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	before := known()
+	for range 2 {
+		if err := s.Atomically(t.Context(), func(ctx context.Context) error { return s.SaveCall(ctx, Call{ID: "c", Started: time.Now()}) }); err != nil {
+			t.Fatal(err)
+		}
+		if n := known() - before; n != 1 {
+			t.Errorf("%d statements are kept", n)
+		}
 	}
 }
