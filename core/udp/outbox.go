@@ -1,6 +1,8 @@
 package udp
 
 import (
+	"hash/maphash"
+	"math/bits"
 	"sync"
 	"unsafe"
 
@@ -115,7 +117,7 @@ type crate struct {
 	iov      []unix.Iovec // the datagrams' in the order of messages
 	message  []int32      // of each datagram
 	messages []message
-	last     map[Address]int32 // message to a place that may take more
+	open     []int32 // by place, the message that may take more, plus 1; twice as many as datagrams, or more
 }
 
 // message is one or more datagrams to one place, all of one size but the last,
@@ -126,6 +128,7 @@ type message struct {
 	filled       int32
 	size, octets int32 // of a segment, of all
 	closed       bool
+	entry        int32 // of its place, among open
 }
 
 // segment is the control message UDP_SEGMENT.
@@ -152,7 +155,7 @@ func newCrate(size Size) *crate {
 		c.iov = make([]unix.Iovec, size.Datagrams)
 		c.message = make([]int32, size.Datagrams)
 		c.messages = make([]message, 0, size.Datagrams)
-		c.last = make(map[Address]int32, size.Datagrams)
+		c.open = make([]int32, 2<<bits.Len(uint(size.Datagrams-1)))
 	}
 	return c
 }
@@ -198,20 +201,21 @@ func (c *crate) head(i, to int, iov *unix.Iovec, count int) {
 // place, and returns how many.
 func (c *crate) group() int {
 	c.messages = c.messages[:0]
-	clear(c.last)
 	for i := range c.n {
-		at, known := c.last[c.names[i]]
-		if !known || !c.messages[at].take(int32(c.iovecs[i].Len)) {
+		entry := c.entry(i)
+		at := c.open[entry] - 1
+		if at < 0 || !c.messages[at].take(int32(c.iovecs[i].Len)) {
 			at = int32(len(c.messages))
 			size := int32(c.iovecs[i].Len)
-			c.messages = append(c.messages, message{to: int32(i), count: 1, size: size, octets: size})
-			c.last[c.names[i]] = at
+			c.messages = append(c.messages, message{to: int32(i), count: 1, size: size, octets: size, entry: entry})
+			c.open[entry] = at + 1
 		}
 		c.message[i] = at
 	}
 	at := int32(0)
 	for i := range c.messages {
 		m := &c.messages[i]
+		c.open[m.entry] = 0
 		m.first = at
 		at += m.count
 		c.head(i, int(m.to), &c.iov[m.first], int(m.count))
@@ -225,6 +229,23 @@ func (c *crate) group() int {
 		m.filled++
 	}
 	return len(c.messages)
+}
+
+// seed keeps who chooses addresses from choosing where they are looked for.
+var seed = maphash.MakeSeed()
+
+// entry is where the place of datagram i is among open, or is to be: a map would be
+// cleared to its full size after each batch, however few it has.
+func (c *crate) entry(i int) int32 {
+	at := maphash.Comparable(seed, c.names[i])
+	for {
+		at &= uint64(len(c.open) - 1)
+		m := c.open[at] - 1
+		if m < 0 || c.names[c.messages[m].to] == c.names[i] {
+			return int32(at)
+		}
+		at++
+	}
 }
 
 // take adds a datagram of so many octets, if it fits.
