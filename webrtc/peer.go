@@ -343,12 +343,12 @@ func (s *slot) send(h *rtp.Header, payload []byte) error {
 	if w == nil || k == nil || h.MarshalSize()+len(payload)+srtp.TagLen > udp.MaxPacket {
 		return nil // not connected
 	}
-	if s.sealed != k {
-		var err error
-		if s.seal, err = k.sealer(); err != nil {
+	if seal := s.seal.Load(); seal == nil || seal.keys != k {
+		sealer, err := k.sealer()
+		if err != nil {
 			return err
 		}
-		s.sealed = k
+		s.seal.Store(&sealing{sealer, k})
 	}
 	if w.tcp != nil {
 		if s.wire == nil {
@@ -374,5 +374,5 @@ func (s *slot) packet(b []byte, h *rtp.Header, payload []byte) ([]byte, error) {
 		return nil, err
 	}
 	copy(b[n:], payload)
-	return s.seal.Seal(b, n)
+	return s.seal.Load().Seal(b, n)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"bridgehead/core"
+	"bridgehead/core/cache"
+	"bridgehead/core/srtp"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
@@ -32,6 +34,7 @@ type slot struct {
 	carried want
 
 	bound atomic.Pointer[binding]
+	seal  atomic.Pointer[sealing]
 
 	// mu serialises the writer, retransmission and RTCP.
 	mu      sync.Mutex
@@ -43,8 +46,6 @@ type slot struct {
 	rtxBuf  []byte
 	rtxSeq  uint16
 	history history
-	seal    sealer // made of the keys sealed
-	sealed  *keys
 	wire    []byte // for TCP
 	sent    uint64 // packets
 	bytes   uint64
@@ -60,6 +61,12 @@ type binding struct {
 	ssrc, rtxSSRC uint32
 	twcc          uint8 // extension id; 0: none
 	formats       []format
+}
+
+// sealing is made of the client's keys.
+type sealing struct {
+	sealer
+	keys *keys
 }
 
 // bind takes up what was agreed on for the slot's section. Its SSRCs stay.
@@ -203,6 +210,23 @@ func (k *slotSink) Write(p *core.Packet) error {
 	s.bytes += uint64(len(p.Payload))
 	s.lastTS, s.lastAt = ts, now
 	return s.send(h, p.Payload)
+}
+
+// Warm implements [core.Warmer].
+func (k *slotSink) Warm() {
+	o := k.hold.Load()
+	if o == nil {
+		return
+	}
+	s := o.slot
+	cache.Fetch(s)
+	cache.Fetch(s.bound.Load())
+	cache.Fetch(s.peer.way.Load())
+	if seal := s.seal.Load(); seal != nil {
+		if g, ok := seal.sealer.(*srtp.GCM); ok {
+			g.Warm()
+		}
+	}
 }
 
 // Close gives the slot back.

@@ -11,5 +11,8 @@ import "unsafe"
 // changes nothing and may be given nil.
 func Fetch[T any](p *T) { prefetch(unsafe.Pointer(p), unsafe.Sizeof(*p)) }
 
+// FetchAt is Fetch of so many octets from p on.
+func FetchAt(p unsafe.Pointer, octets int) { prefetch(p, uintptr(octets)) }
+
 // FetchBytes is Fetch of a slice's elements.
 func FetchBytes(b []byte) { prefetch(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))) }

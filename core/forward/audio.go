@@ -6,8 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"bridgehead/core"
+	"bridgehead/core/cache"
 )
 
 // What counts as speech, and for how long. Levels here are loudness: 127 minus
@@ -25,7 +27,7 @@ const (
 // Mic is a published microphone.
 type Mic struct {
 	router *Router
-	party  string
+	party  unique.Handle[string]
 	muted  atomic.Bool
 	closed atomic.Bool
 	// loud is the smoothed loudness in 1/16 dB; heard when it last was speech.
@@ -42,7 +44,7 @@ type slot struct {
 }
 
 func (r *Router) publishMic(t core.Track) *Mic {
-	m := &Mic{router: r, party: t.Party}
+	m := &Mic{router: r, party: unique.Make(t.Party)}
 	r.mu.Lock()
 	old := r.mics[t.Party]
 	r.mics[t.Party] = m
@@ -65,8 +67,8 @@ func (m *Mic) Mute(on bool) {
 func (m *Mic) Close() error {
 	r := m.router
 	r.mu.Lock()
-	if r.mics[m.party] == m {
-		delete(r.mics, m.party)
+	if id := m.party.Value(); r.mics[id] == m {
+		delete(r.mics, id)
 	}
 	r.mu.Unlock()
 	m.retire()
@@ -102,13 +104,25 @@ func (m *Mic) Write(p *core.Packet) error {
 			return nil
 		}
 	}
-	for _, sub := range *m.router.listeners.Load() {
-		if sub.party != m.party {
-			sub.slots[s.index].write(m, p)
+	for some := range slices.Chunk((*m.router.hearers.Load())[s.index], together) {
+		for _, o := range some {
+			cache.Fetch(o)
+		}
+		for _, o := range some {
+			o.warm()
+		}
+		for _, o := range some {
+			if o.party != m.party {
+				o.write(m, p)
+			}
 		}
 	}
 	return nil
 }
+
+// together is how many subscribers' memory is fetched at once, with their keys: few
+// enough for the nearest cache.
+const together = 8
 
 // listen smooths the level: up within two packets, so that no first syllable
 // is lost, down within a third of a second.
@@ -184,7 +198,7 @@ func (r *Router) Speaking() core.Speaking {
 	loud := map[*Mic]int{} // one reading, so that the order is a total one
 	for i, s := range r.slots {
 		if m := s.holder.Load(); m != nil {
-			out.Slots[i] = m.party
+			out.Slots[i] = m.party.Value()
 			if l := m.loudness(); l >= speech {
 				heard, loud[m] = append(heard, m), l
 			}
@@ -192,7 +206,7 @@ func (r *Router) Speaking() core.Speaking {
 	}
 	slices.SortStableFunc(heard, func(a, b *Mic) int { return cmp.Compare(loud[b], loud[a]) })
 	for _, m := range heard {
-		out.Parties = append(out.Parties, m.party)
+		out.Parties = append(out.Parties, m.party.Value())
 	}
 	return out
 }
@@ -202,7 +216,7 @@ func (r *Router) Levels() map[string]uint8 {
 	of := map[string]uint8{}
 	for _, s := range r.slots {
 		if m := s.holder.Load(); m != nil {
-			of[m.party] = uint8(127 - m.loudness())
+			of[m.party.Value()] = uint8(127 - m.loudness())
 		}
 	}
 	return of
@@ -213,11 +227,19 @@ func (r *Router) Levels() map[string]uint8 {
 type slotOut struct {
 	// mu serialises the holder before and the holder now, whose goroutines
 	// may overlap for one packet. The sink does not block.
-	mu   sync.Mutex
-	sink core.Sink
-	from *Mic
-	num  numbering
-	pkt  core.Packet
+	mu    sync.Mutex
+	party unique.Handle[string] // whose it is
+	sink  core.Sink
+	from  *Mic
+	pkt   core.Packet
+	num   numbering
+}
+
+// warm has what write needs fetched.
+func (o *slotOut) warm() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	core.Warm(o.sink)
 }
 
 func (o *slotOut) write(m *Mic, p *core.Packet) {
@@ -271,7 +293,8 @@ func (s *Subscriber) openSlots() {
 		s.router.setListening(s, false)
 		return
 	}
-	for i, o := range s.slots {
+	for i := range s.slots {
+		o := &s.slots[i]
 		if o.isOpen() {
 			continue
 		}
@@ -287,14 +310,18 @@ func (s *Subscriber) openSlots() {
 func (r *Router) setListening(s *Subscriber, on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := *r.listeners.Load()
+	now := *r.hearers.Load()
 	on = on && !s.closed.Load()
-	if slices.Contains(now, s) == on {
+	if slices.Contains(now[0], &s.slots[0]) == on {
 		return
 	}
-	next := slices.DeleteFunc(slices.Clone(now), func(x *Subscriber) bool { return x == s })
-	if on {
-		next = append(next, s)
+	next := make([][]*slotOut, len(now))
+	for i, all := range now {
+		o := &s.slots[i]
+		next[i] = slices.DeleteFunc(slices.Clone(all), func(x *slotOut) bool { return x == o })
+		if on {
+			next[i] = append(next[i], o)
+		}
 	}
-	r.listeners.Store(&next)
+	r.hearers.Store(&next)
 }

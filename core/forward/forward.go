@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"bridgehead/core"
 	"bridgehead/core/compose"
@@ -42,8 +43,9 @@ const (
 type Router struct {
 	log   *slog.Logger
 	slots []*slot
-	// listeners take the speaker slots. The slice is replaced, never changed.
-	listeners atomic.Pointer[[]*Subscriber]
+	// hearers are, for each speaker slot, those who are sent it. It is replaced,
+	// never changed.
+	hearers atomic.Pointer[[][]*slotOut]
 
 	mu      sync.Mutex // guards what follows; never held across a Leg call
 	sources map[sourceKey]*source
@@ -77,7 +79,8 @@ func New(o Options) *Router {
 	for i := range min(max(o.AudioSlots, 1), maxAudioSlots) {
 		r.slots = append(r.slots, &slot{index: i})
 	}
-	r.listeners.Store(new([]*Subscriber))
+	none := make([][]*slotOut, len(r.slots))
+	r.hearers.Store(&none)
 	r.spotlight.Store(new([]string))
 	if o.Composer != nil {
 		r.studio = newStudio(r, o.Composer)
@@ -100,9 +103,9 @@ func (r *Router) Publish(t core.Track, ask func(core.NeedKeyframe)) core.Sink {
 // Subscribe adds a party that receives. What it gets begins at the next Step.
 func (r *Router) Subscribe(leg core.Leg) *Subscriber {
 	info := leg.Info()
-	s := &Subscriber{router: r, leg: leg, party: info.ID, views: map[sourceKey]*view{}}
-	for range r.slots {
-		s.slots = append(s.slots, &slotOut{})
+	s := &Subscriber{router: r, leg: leg, party: info.ID, views: map[sourceKey]*view{}, slots: make([]slotOut, len(r.slots))}
+	for i := range s.slots {
+		s.slots[i].party = unique.Make(s.party)
 	}
 	s.stale.Store(true)
 	r.mu.Lock()
@@ -116,7 +119,7 @@ type Subscriber struct {
 	router *Router
 	leg    core.Leg
 	party  string
-	slots  []*slotOut  // one for each speaker slot
+	slots  []slotOut   // one for each speaker slot
 	stale  atomic.Bool // Info may have changed: subscribe again
 	closed atomic.Bool
 	// bitrate is the network's estimate in bit/s; stageRate what the party
@@ -187,8 +190,8 @@ func (s *Subscriber) Close() {
 
 // clear gives back what a closed subscriber held.
 func (s *Subscriber) clear() {
-	for _, o := range s.slots {
-		o.close()
+	for i := range s.slots {
+		s.slots[i].close()
 	}
 	for key := range s.views {
 		s.drop(key)

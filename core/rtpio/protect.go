@@ -55,6 +55,13 @@ func (p *protection) keep(s Suite, master []byte) *protection {
 	return nil
 }
 
+// warm has what the next packet needs fetched; nil has nothing.
+func (p *protection) warm() {
+	if p != nil && p.gcm != nil {
+		p.gcm.Warm()
+	}
+}
+
 // rtp encrypts a packet of a fixed header and payload in its place, which needs
 // room for the tag. One goroutine sends.
 func (p *protection) rtp(plain []byte) ([]byte, error) {

@@ -91,6 +91,9 @@ func (s *Session) fetchSink() {
 	if to := s.sink.Load(); to != nil {
 		core.Warm(*to)
 	}
+	if f := s.flow.Load(); f != nil {
+		f.srtpIn.warm()
+	}
 }
 
 // keepTime sends the report that is due and watches for silence.

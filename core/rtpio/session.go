@@ -354,6 +354,7 @@ func (s *Session) Warm() {
 	cache.Fetch(&s.out)
 	if f := s.flow.Load(); f != nil {
 		cache.Fetch(f.rtpTo.Load())
+		f.srtpOut.warm()
 	}
 }
 

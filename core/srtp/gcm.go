@@ -9,6 +9,9 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"errors"
+	"unsafe"
+
+	"bridgehead/core/cache"
 )
 
 // GCM is one direction of SRTP with AEAD_AES_128_GCM or AEAD_AES_256_GCM. It is
@@ -63,6 +66,16 @@ func NewGCM(master []byte) (*GCM, error) {
 	g.session, err = newSession(master, labelKey, labelSalt)
 	return g, err
 }
+
+// Warm has the processor fetch what Seal and Open need ([cache]).
+func (g *GCM) Warm() {
+	cache.Fetch(g)
+	cache.FetchAt((*[2]unsafe.Pointer)(unsafe.Pointer(&g.aead))[1], keySchedule) // what the interface points to
+}
+
+// keySchedule is about what the library behind an AEAD keeps of a key, in octets: the
+// round keys of both directions, and multiples of the hash's key.
+const keySchedule = 768
 
 // derive is the key derivation of RFC 3711 §4.3.3 with a rate of 0.
 func derive(master cipher.Block, salt []byte, label byte, out []byte) {

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"reflect"
 	"testing"
 
 	"github.com/pion/rtp"
@@ -47,6 +48,18 @@ func TestGCMAgainstAnotherImplementation(t *testing.T) {
 				t.Fatalf("%s, packet %d: %x, wanted %x (%v)", profile, i, back, plain, err)
 			}
 		}
+	}
+}
+
+// What is fetched of a key is all that the library keeps of it, and no more.
+func TestKeyScheduleIsFetched(t *testing.T) {
+	g := mustGCM(t, make([]byte, 44))
+	kept := reflect.TypeOf(g.aead)
+	if kept.Kind() != reflect.Pointer || kept.Elem().Size() > keySchedule || kept.Elem().Size()+64 < keySchedule {
+		t.Errorf("%v, of %d octets", kept, kept.Elem().Size())
+	}
+	if n := testing.AllocsPerRun(100, g.Warm); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
