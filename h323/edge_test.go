@@ -2,6 +2,8 @@ package h323
 
 import (
 	"fmt"
+	"runtime"
+	"slices"
 	"testing"
 
 	"bridgehead/core"
@@ -130,6 +132,33 @@ func TestManyCalls(t *testing.T) {
 	if n := b.Counters().Calls.Load(); n != 25 {
 		t.Errorf("%d calls are counted, want 25", n)
 	}
+}
+
+// A host that has been heard from where it said it would be shares a port with
+// others when it says so again before our own is told.
+func TestCallersShareAPort(t *testing.T) {
+	noLeak(t)
+	a, b := newSite(t, Options{}), newSite(t, Options{})
+	port := func(s *seat) int { return s.leg.(*leg).audio.Load().session.Port() }
+	first := dial(t, a, b, b.address("7001"), DialOptions{})
+	first.talk()
+	var ports []int
+	calls := []*call{first}
+	for range 2 * runtime.GOMAXPROCS(0) {
+		c := dial(t, a, b, b.address("7001"), DialOptions{})
+		c.talk()
+		calls, ports = append(calls, c), append(ports, port(c.b))
+	}
+	slices.Sort(ports)
+	if n := len(slices.Compact(ports)); n > runtime.GOMAXPROCS(0) || slices.Contains(ports, port(first.b)) {
+		t.Errorf("ports %v, the first's %d", ports, port(first.b))
+	}
+	for _, c := range calls {
+		c.talk()
+		c.a.leg.Hangup(core.Reason{Code: core.Normal})
+	}
+	a.quiet()
+	b.quiet()
 }
 
 func TestHoldAndBack(t *testing.T) {

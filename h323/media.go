@@ -74,8 +74,8 @@ func (m *medium) close() {
 }
 
 // Local implements control.Call.
-func (l *leg) Local(source core.Source) (control.Transport, error) {
-	m, err := l.medium(source)
+func (l *leg) Local(source core.Source, peer netip.AddrPort) (control.Transport, error) {
+	m, err := l.medium(source, peer)
 	if err != nil {
 		return control.Transport{}, err
 	}
@@ -84,7 +84,7 @@ func (l *leg) Local(source core.Source) (control.Transport, error) {
 	return control.Transport{RTP: netip.AddrPortFrom(host, port), RTCP: netip.AddrPortFrom(host, port+1), MultiplexID: m.session.ID()}, nil
 }
 
-func (l *leg) medium(source core.Source) (*medium, error) {
+func (l *leg) medium(source core.Source, peer netip.AddrPort) (*medium, error) {
 	if m := l.media[source]; m != nil {
 		return m, nil
 	}
@@ -92,8 +92,11 @@ func (l *leg) medium(source core.Source) (*medium, error) {
 		return nil, core.Reason{Code: core.Failure, Detail: "h323: no media ports"}
 	}
 	open := l.e.opt.Ports.Open
-	if l.traversal.multiplex {
+	switch {
+	case l.traversal.multiplex:
 		open = l.e.opt.Ports.OpenMultiplexed
+	case source == core.Microphone && peer.IsValid() && !l.traversal.agreed:
+		open = func() (*rtpio.Session, error) { return l.e.opt.Ports.OpenFor(peer) }
 	}
 	s, err := open()
 	if err != nil {
@@ -133,7 +136,7 @@ func (l *leg) After(d time.Duration, f func()) (stop func()) { return l.after(d,
 
 // Opened implements control.Call.
 func (l *leg) Opened(c *control.Channel) {
-	m, err := l.medium(c.Source)
+	m, err := l.medium(c.Source, c.Remote.RTP)
 	if err != nil {
 		l.hangup(core.ReasonOf(err))
 		return

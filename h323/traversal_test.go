@@ -53,7 +53,7 @@ func newWalledClient(t testing.TB, s *site, id uint32) *walledClient {
 func (c *walledClient) Send(m *h245.MultimediaSystemControlMessage) {
 	p := h46019.TraversalParameters{}
 	if c.id != 0 {
-		local, _ := c.Local(core.Microphone)
+		local, _ := c.Local(core.Microphone, netip.AddrPort{})
 		p.MultiplexID = new(int64(c.id))
 		p.MultiplexedMediaChannel, p.MultiplexedMediaControlChannel = h245Address(local.RTP), h245Address(local.RTCP)
 	}
@@ -76,7 +76,7 @@ func (c *walledClient) Closed(*control.Channel)            {}
 func (c *walledClient) Event(control.Event)                {}
 func (c *walledClient) Opened(ch *control.Channel)         { c.open[ch.Out] = ch }
 
-func (c *walledClient) Local(core.Source) (control.Transport, error) {
+func (c *walledClient) Local(core.Source, netip.AddrPort) (control.Transport, error) {
 	return control.Transport{RTP: netip.MustParseAddrPort("10.77.0.7:5000"), RTCP: netip.MustParseAddrPort("10.77.0.7:5001")}, nil
 }
 

@@ -85,7 +85,7 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 // must have lost nothing: no call, connection or port.
 func newSite(t testing.TB, opt Options) *site {
 	t.Helper()
-	ports, err := rtpio.New(rtpio.Options{Bind: netip.MustParseAddr("127.0.0.1")})
+	ports, err := rtpio.New(rtpio.Options{Bind: netip.MustParseAddr("127.0.0.1"), Share: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,6 +330,9 @@ func speaks(from *seat, at *site, to *seat) {
 		}
 		p.Header.SequenceNumber++
 		p.Header.Timestamp += 160
+		for _, sender := range from.leg.(*leg).e.opt.Ports.Senders() {
+			sender.Step(core.Now())
+		}
 		for _, poller := range at.ports.Pollers() {
 			poller.Step(core.Now())
 		}

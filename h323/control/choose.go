@@ -236,3 +236,15 @@ func remoteOf(rtp, rtcp *h245.TransportAddress) (Transport, error) {
 	}
 	return Transport{RTP: media, RTCP: control}, nil
 }
+
+// placeOf is where a peer that proposes a channel has its RTP port: as it says,
+// or below that of RTCP (RFC 3550, section 11); zero if neither is told.
+func placeOf(p *h245.H2250LogicalChannelParameters) netip.AddrPort {
+	if media, ok := addrPort(p.MediaChannel); ok {
+		return media
+	}
+	if control, ok := addrPort(p.MediaControlChannel); ok && control.Port() > 1 {
+		return netip.AddrPortFrom(control.Addr(), control.Port()-1)
+	}
+	return netip.AddrPort{}
+}

@@ -23,9 +23,10 @@ type Call interface {
 	// After runs f after d, in the Machine's goroutine, unless stopped.
 	After(d time.Duration, f func()) (stop func())
 	// Local gives the addresses at which a medium is received: one pair for
-	// each source, the same for both directions. An error is a core.Reason;
-	// the channel is then rejected.
-	Local(core.Source) (Transport, error)
+	// each source, the same for both directions. peer is where the peer has its
+	// own, if it has said so. An error is a core.Reason; the channel is then
+	// rejected.
+	Local(source core.Source, peer netip.AddrPort) (Transport, error)
 	// Opened: media flows over the channel from now on, over one of content
 	// (H.239, core.Screen) once its sender may present, until it may no more. For a channel that
 	// is opened anew with another codec, key or address, Closed comes first.

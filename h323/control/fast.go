@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"net/netip"
 
 	"bridgehead/core"
 	"bridgehead/h323/h245"
@@ -33,7 +34,7 @@ func (m *Machine) Offer() [][]byte {
 	m.proposed = nil
 	var out [][]byte
 	for _, source := range []core.Source{core.Microphone, core.Camera} {
-		local, err := m.call.Local(source)
+		local, err := m.call.Local(source, netip.AddrPort{})
 		if err != nil {
 			continue
 		}
@@ -242,7 +243,7 @@ func (m *Machine) fits(p *proposal) bool {
 // are the called side, and make the keys.
 func (m *Machine) answerTo(p *proposal) (*h245.OpenLogicalChannel, error) {
 	source := p.medium.source()
-	local, err := m.call.Local(source)
+	local, err := m.call.Local(source, placeOf(p.params))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"net/netip"
 	"slices"
 
 	"bridgehead/core"
@@ -111,7 +112,7 @@ func (m *Machine) open(source core.Source) {
 		}
 		return
 	}
-	local, err := m.call.Local(source)
+	local, err := m.call.Local(source, netip.AddrPort{})
 	if m.ended {
 		return
 	}
@@ -404,7 +405,7 @@ func (m *Machine) examine(olc *h245.OpenLogicalChannel) (*lcse, Transport, *h245
 	}
 	l.ch.Remote.RTCP, _ = addrPort(p.MediaControlChannel)
 	m.traversed(l.ch, olc.GenericInformation)
-	local, err := m.call.Local(source)
+	local, err := m.call.Local(source, placeOf(p))
 	if err != nil {
 		m.note("H.245: the peer's %s channel is refused: %v", source.Kind(), err)
 		return reject(h245.OpenLogicalChannelRejectCause{DataTypeNotAvailable: new(per.Null)})

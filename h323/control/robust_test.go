@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +30,8 @@ func (e *ender) spoken() {
 }
 
 func (e *ender) Send(m *message) { e.side.Send(m); e.spoken() }
-func (e *ender) Local(s core.Source) (control.Transport, error) {
-	t, err := e.side.Local(s)
+func (e *ender) Local(s core.Source, peer netip.AddrPort) (control.Transport, error) {
+	t, err := e.side.Local(s, peer)
 	e.spoken()
 	return t, err
 }

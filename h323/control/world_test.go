@@ -162,7 +162,7 @@ func (s *side) After(d time.Duration, f func()) func() {
 	return func() { s.w.timers = slices.DeleteFunc(s.w.timers, func(u *timer) bool { return u == t }) }
 }
 
-func (s *side) Local(source core.Source) (control.Transport, error) {
+func (s *side) Local(source core.Source, peer netip.AddrPort) (control.Transport, error) {
 	if t, ok := s.local[source]; ok {
 		return t, nil
 	}
