@@ -11,8 +11,11 @@ import "unsafe"
 // changes nothing and may be given nil.
 func Fetch[T any](p *T) { prefetch(unsafe.Pointer(p), unsafe.Sizeof(*p)) }
 
-// FetchAt is Fetch of so many octets from p on.
-func FetchAt(p unsafe.Pointer, octets int) { prefetch(p, uintptr(octets)) }
+// FetchHeld is Fetch of the first so many octets of what the interface *p, of the
+// type I, holds by a pointer. They may be more than there are.
+func FetchHeld[I any](p *I, octets int) {
+	prefetch((*[2]unsafe.Pointer)(unsafe.Pointer(p))[1], uintptr(octets))
+}
 
 // FetchBytes is Fetch of a slice's elements.
 func FetchBytes(b []byte) { prefetch(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))) }

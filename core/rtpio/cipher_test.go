@@ -27,6 +27,8 @@ func (blocks) Encrypt(dst, payload []byte, seq uint16, ts uint32) ([]byte, bool)
 	return dst, pad > 0
 }
 
+func (blocks) Warm() {}
+
 func (blocks) Decrypt(dst, payload []byte, seq uint16, ts uint32, padded bool) ([]byte, error) {
 	if len(payload)&15 != 0 || len(payload) == 0 {
 		return nil, net.ErrClosed

@@ -218,7 +218,9 @@ func (p *Poller) Step(now time.Duration) {
 	for _, q := range p.commons() {
 		q.poll(p.in, now)
 	}
-	for i, s := range p.list() {
+	list := p.list()
+	for i, s := range list {
+		ahead(list, i)
 		s.poll(p.in, now, (p.ticks+i)%rtcpEvery == 0)
 	}
 }

@@ -55,10 +55,14 @@ func (p *protection) keep(s Suite, master []byte) *protection {
 	return nil
 }
 
-// warm has what the next packet needs fetched; nil has nothing.
-func (p *protection) warm() {
-	if p != nil && p.gcm != nil {
+// warm has what one direction's encryption of the next packet needs fetched;
+// either may be nil.
+func warm(p *protection, c Cipher) {
+	switch {
+	case p != nil && p.gcm != nil:
 		p.gcm.Warm()
+	case p == nil && c != nil:
+		c.Warm()
 	}
 }
 

@@ -92,7 +92,16 @@ func (s *Session) fetchSink() {
 		core.Warm(*to)
 	}
 	if f := s.flow.Load(); f != nil {
-		f.srtpIn.warm()
+		warm(f.srtpIn, f.cipherIn)
+	}
+}
+
+// ahead has what the sessions behind list[i] need fetched, each a step more.
+func ahead(list []*Session, i int) {
+	for step, fetch := range [...]func(*Session){(*Session).fetchSink, (*Session).fetchFlow, (*Session).fetch} {
+		if at := i + 1 + step; at < len(list) {
+			fetch(list[at])
+		}
 	}
 }
 

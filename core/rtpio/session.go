@@ -65,6 +65,8 @@ type Cipher interface {
 	Encrypt(dst, payload []byte, seq uint16, timestamp uint32) (out []byte, padded bool)
 	// Decrypt appends the plaintext, without padding, to dst.
 	Decrypt(dst, payload []byte, seq uint16, timestamp uint32, padded bool) ([]byte, error)
+	// Warm has the processor fetch what the next packet needs.
+	Warm()
 }
 
 // Session is one RTP session: a port pair, and a flow once started. It is the
@@ -354,7 +356,7 @@ func (s *Session) Warm() {
 	cache.Fetch(&s.out)
 	if f := s.flow.Load(); f != nil {
 		cache.Fetch(f.rtpTo.Load())
-		f.srtpOut.warm()
+		warm(f.srtpOut, f.cipherOut)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"errors"
-	"unsafe"
 
 	"bridgehead/core/cache"
 )
@@ -70,7 +69,7 @@ func NewGCM(master []byte) (*GCM, error) {
 // Warm has the processor fetch what Seal and Open need ([cache]).
 func (g *GCM) Warm() {
 	cache.Fetch(g)
-	cache.FetchAt((*[2]unsafe.Pointer)(unsafe.Pointer(&g.aead))[1], keySchedule) // what the interface points to
+	cache.FetchHeld(&g.aead, keySchedule)
 }
 
 // keySchedule is about what the library behind an AEAD keeps of a key, in octets: the

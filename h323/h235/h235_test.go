@@ -2,12 +2,14 @@ package h235_test
 
 import (
 	"bytes"
+	"crypto/aes"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"math/big"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"bridgehead/h323/h235"
@@ -267,6 +269,19 @@ func TestTokens(t *testing.T) {
 	}
 	if _, _, err := h235.PeerKey(&h235.ClearToken{TokenOID: h235.NoGroupOID}); err != h235.ErrGroup {
 		t.Errorf("a token without a group: %v", err)
+	}
+}
+
+// The key schedule is where it is looked for: a wrong size fetches too little.
+func TestKeyScheduleIsFetched(t *testing.T) {
+	c, _ := h235.NewCipher(make([]byte, 32))
+	b, _ := aes.NewCipher(make([]byte, 32))
+	kept := reflect.TypeOf(b)
+	if kept.Kind() != reflect.Pointer || kept.Elem().Size() > 512 || kept.Elem().Size()+64 < 512 {
+		t.Errorf("%v, of %d octets", kept, kept.Elem().Size())
+	}
+	if n := testing.AllocsPerRun(100, c.Warm); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"bridgehead/core/cache"
 	"bridgehead/h323/per"
 )
 
@@ -66,6 +67,16 @@ func NewCipher(key []byte) (*Cipher, error) {
 	}
 	return &Cipher{b: b}, nil
 }
+
+// Warm has the processor fetch what the next packet needs ([cache]).
+func (c *Cipher) Warm() {
+	cache.Fetch(c)
+	cache.FetchHeld(&c.b, keySchedule)
+}
+
+// keySchedule is about what the library keeps of a key, in octets: the round
+// keys of both directions.
+const keySchedule = 512
 
 // start makes the initial vector: sequence number and timestamp, repeated
 // (H.235.6 §9.3.1.1).
