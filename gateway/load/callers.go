@@ -21,6 +21,7 @@ type Cost struct {
 	H235Ratio                                float64 // to the echo in clear
 	FloorRatio                               float64 // clear to the batched echo
 	JanusRatio                               float64 // Janus to clear
+	Rise                                     float64 // clear to the cheapest smaller size of the round
 	Resident                                 float64 // MiB, the server's, clear
 	Sent, Received, Lost, Right, Wrong       int     // over all rounds of the bridge
 	MaxGapMS                                 float64 // the worst of all its callers
@@ -78,48 +79,78 @@ var sizes = []struct {
 	{1, 1000, []string{byEchoGCM, byGCM}}, {200, 1000, nil},
 }
 
-// costs measures echo and bridge in turn, so that what else the machine does
-// meets both, and compares within each round.
+// size is one of them, measured.
+type size struct {
+	Cost
+	ways        []way
+	all, ratios map[string][]float64 // by way, of each round
+	rises       []float64
+}
+
+// costs measures echo and bridge in turn, size after size, so that what else
+// the machine does meets all, and compares within each round.
 func (b *bench) costs(ctx context.Context) error {
-	for _, size := range sizes {
-		c := Cost{Meetings: size.meetings, Callers: size.callers}
-		all, ratios := map[string][]float64{}, map[string][]float64{}
-		var ways []way
+	var curve []*size
+	for _, s := range sizes {
+		c := &size{Cost: Cost{Meetings: s.meetings, Callers: s.callers}, all: map[string][]float64{}, ratios: map[string][]float64{}}
 		for _, w := range b.ways() {
 			always := w.name == byEcho || w.name == byClear
-			if always || slices.Contains(size.also, w.name) && (w.name != byJanus || b.Janus != "") {
-				ways = append(ways, w)
+			if always || slices.Contains(s.also, w.name) && (w.name != byJanus || b.Janus != "") {
+				c.ways = append(c.ways, w)
 			}
 		}
-		for range b.Rounds {
-			for _, w := range ways {
-				r, err := b.whole(&c.Starved, w.name, func() (*Report, error) { return w.run(ctx, &c) })
-				switch {
-				case err != nil && w.name == byJanus && ctx.Err() == nil:
-					c.JanusFailed++
-					b.opt.Progress(fmt.Sprintf("Janus, %d callers: %v", c.Callers, err))
-					continue
-				case err != nil:
-					return err
-				}
-				all[w.name] = append(all[w.name], cost(r))
-				c.count(w.name, r)
-				if w.ratio != nil {
-					ratios[w.name] = append(ratios[w.name], last(all[w.name])/last(all[w.to]))
-				}
-				if w.name == byBatch {
-					ratios[w.name] = append(ratios[w.name], last(all[byClear])/cost(r))
-				}
+		curve = append(curve, c)
+	}
+	for range b.Rounds {
+		var clear []float64
+		for _, c := range curve {
+			if err := b.round(ctx, c); err != nil {
+				return err
 			}
+			clear = append(clear, last(c.all[byClear]))
+			c.rises = append(c.rises, rise(clear))
 		}
-		for _, w := range ways {
-			*w.cost(&c) = median(all[w.name])
+	}
+	for _, c := range curve {
+		for _, w := range c.ways {
+			*w.cost(&c.Cost) = median(c.all[w.name])
 			if w.ratio != nil {
-				*w.ratio(&c) = median(ratios[w.name])
+				*w.ratio(&c.Cost) = median(c.ratios[w.name])
 			}
 		}
-		c.FloorRatio = median(ratios[byBatch])
-		b.Cost = append(b.Cost, c)
+		c.FloorRatio, c.Rise = median(c.ratios[byBatch]), median(c.rises)
+		b.Cost = append(b.Cost, c.Cost)
+	}
+	return nil
+}
+
+// rise is the last of costs against the least before it; 0: there is none.
+func rise(costs []float64) float64 {
+	if len(costs) < 2 {
+		return 0
+	}
+	return last(costs) / slices.Min(costs[:len(costs)-1])
+}
+
+func (b *bench) round(ctx context.Context, c *size) error {
+	for _, w := range c.ways {
+		r, err := b.whole(&c.Starved, w.name, func() (*Report, error) { return w.run(ctx, &c.Cost) })
+		switch {
+		case err != nil && w.name == byJanus && ctx.Err() == nil:
+			c.JanusFailed++
+			b.opt.Progress(fmt.Sprintf("Janus, %d callers: %v", c.Callers, err))
+			continue
+		case err != nil:
+			return err
+		}
+		c.all[w.name] = append(c.all[w.name], cost(r))
+		c.count(w.name, r)
+		if w.ratio != nil {
+			c.ratios[w.name] = append(c.ratios[w.name], last(c.all[w.name])/last(c.all[w.to]))
+		}
+		if w.name == byBatch {
+			c.ratios[w.name] = append(c.ratios[w.name], last(c.all[byClear])/cost(r))
+		}
 	}
 	return nil
 }

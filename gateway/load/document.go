@@ -223,16 +223,9 @@ func (r *Results) callerGoals() (list []Goal) {
 // Rise is by how much a caller costs more in a meeting than in any smaller one,
 // at worst, and in which; 0 if there is nothing to compare.
 func (r *Results) Rise() (worst float64, callers int) {
-	least := 0.0
 	for _, c := range r.Cost {
-		if c.Meetings > 1 || c.Clear == 0 {
-			continue
-		}
-		if least > 0 && c.Clear/least > worst {
-			worst, callers = c.Clear/least, c.Callers
-		}
-		if least == 0 || c.Clear < least {
-			least = c.Clear
+		if c.Meetings <= 1 && c.Rise > worst {
+			worst, callers = c.Rise, c.Callers
 		}
 	}
 	return worst, callers

@@ -86,13 +86,24 @@ PASS`)
 	}
 }
 
+func TestRiseIsAgainstTheCheapestSmaller(t *testing.T) {
+	for _, c := range []struct {
+		costs []float64
+		want  float64
+	}{{nil, 0}, {[]float64{3}, 0}, {[]float64{4, 2, 3}, 1.5}, {[]float64{4, 2}, 0.5}} {
+		if got := rise(c.costs); got != c.want {
+			t.Errorf("%v: %v, want %v", c.costs, got, c.want)
+		}
+	}
+}
+
 func TestDocumentTellsWhatIsNotMet(t *testing.T) {
 	r := &Results{Date: "2030-01-02", Rounds: 3, Janus: "1.1.2",
 		Cost: []Cost{
 			{Meetings: 1, Callers: 100, Echo: 0.7, Clear: 0.5, ClearRatio: 1.9},
-			{Meetings: 1, Callers: 200, Echo: 0.7, Batched: 0.4, Clear: 0.8, ClearRatio: 1.14, GCMRatio: 1.41, FloorRatio: 2, Janus: 2.1, JanusRatio: 2.63, JanusSent: 100, JanusReceived: 99, JanusRight: 200, Of: 200},
+			{Meetings: 1, Callers: 200, Echo: 0.7, Batched: 0.4, Clear: 0.8, ClearRatio: 1.14, Rise: 1.6, GCMRatio: 1.41, FloorRatio: 2, Janus: 2.1, JanusRatio: 2.63, JanusSent: 100, JanusReceived: 99, JanusRight: 200, Of: 200},
 			{Meetings: 1, Callers: 1000, Echo: 0.7, Clear: 0.5, Lost: 3},
-			{Meetings: 200, Callers: 1000, Clear: 9, Lost: 5},
+			{Meetings: 200, Callers: 1000, Clear: 9, Rise: 18, Lost: 5},
 		},
 		Forward: []Forward{{Name: "video 1→100", Video: true, Senders: 1, Listeners: 100, Echo: 8, Packet: 9.6, Ratio: 1.2},
 			{Name: "audio 1→10", Small: true, Senders: 1, Listeners: 10, Ratio: 1.9},
