@@ -21,7 +21,7 @@ type Cost struct {
 	H235Ratio                                float64 // to the echo in clear
 	FloorRatio                               float64 // clear to the batched echo
 	JanusRatio                               float64 // Janus to clear
-	Rise                                     float64 // clear to the cheapest smaller size of the round
+	Rise                                     float64 // clear to the cheapest smaller size of the sweep
 	Resident                                 float64 // MiB, the server's, clear
 	Sent, Received, Lost, Right, Wrong       int     // over all rounds of the bridge
 	MaxGapMS                                 float64 // the worst of all its callers
@@ -84,7 +84,7 @@ type size struct {
 	Cost
 	ways        []way
 	all, ratios map[string][]float64 // by way, of each round
-	rises       []float64
+	rises       []float64            // of each sweep
 }
 
 // costs measures echo and bridge in turn, size after size, so that what else
@@ -102,14 +102,14 @@ func (b *bench) costs(ctx context.Context) error {
 		curve = append(curve, c)
 	}
 	for range b.Rounds {
-		var clear []float64
 		for _, c := range curve {
 			if err := b.round(ctx, c); err != nil {
 				return err
 			}
-			clear = append(clear, last(c.all[byClear]))
-			c.rises = append(c.rises, rise(clear))
 		}
+	}
+	if err := b.rises(ctx, curve); err != nil {
+		return err
 	}
 	for _, c := range curve {
 		for _, w := range c.ways {
@@ -120,6 +120,39 @@ func (b *bench) costs(ctx context.Context) error {
 		}
 		c.FloorRatio, c.Rise = median(c.ratios[byBatch]), median(c.rises)
 		b.Cost = append(b.Cost, c.Cost)
+	}
+	return nil
+}
+
+// sweeps through the sizes, to compare them: one is a matter of luck.
+const sweeps = 5
+
+// rises compares the sizes of one meeting, in clear: back to back, since the
+// machine's speed changes by the minute, and up and down in turn.
+func (b *bench) rises(ctx context.Context, curve []*size) error {
+	curve = slices.DeleteFunc(slices.Clone(curve), func(c *size) bool { return c.Meetings > 1 })
+	run, n := b.bridge(byClear), sweeps
+	if b.Quick {
+		n = 1
+	}
+	for i := range n {
+		order := slices.Clone(curve)
+		if i%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, c := range order {
+			r, err := b.whole(&c.Starved, byClear, func() (*Report, error) { return run(ctx, &c.Cost) })
+			if err != nil {
+				return err
+			}
+			c.all[byClear] = append(c.all[byClear], cost(r))
+			c.count(byClear, r)
+		}
+		var costs []float64
+		for _, c := range curve {
+			costs = append(costs, last(c.all[byClear]))
+			c.rises = append(c.rises, rise(costs))
+		}
 	}
 	return nil
 }
