@@ -181,6 +181,7 @@ type screen struct {
 	whole  bool // it has begun
 	keeps  bool
 	stream []byte          // as a byte stream, if it keeps it
+	kept   int             // octets of it that are whole pictures
 	shown  []time.Duration // when each of its pictures was whole
 }
 
@@ -238,7 +239,7 @@ func (s *screen) read(p *core.Packet) {
 		s.strange++
 	}
 	if p.Header.Marker && s.whole && s.keeps {
-		s.shown = append(s.shown, p.Arrival)
+		s.shown, s.kept = append(s.shown, p.Arrival), len(s.stream)
 	}
 }
 

@@ -93,8 +93,9 @@ func TestAComposedPictureIsReadAndJudged(t *testing.T) {
 	write(2, false, sps)
 	write(3, true, []byte{0x65, 2})
 	write(4, true, []byte{0x41, 3})
-	if want := []time.Duration{3 * time.Millisecond, 4 * time.Millisecond}; !slices.Equal(s.shown, want) || len(h264.Split(s.stream)) != 3 {
-		t.Errorf("shown at %v, %d units kept", s.shown, len(h264.Split(s.stream)))
+	write(5, false, []byte{0x41, 4}) // never whole: the call ends
+	if want := []time.Duration{3 * time.Millisecond, 4 * time.Millisecond}; !slices.Equal(s.shown, want) || len(h264.Split(s.stream[:s.kept])) != 3 {
+		t.Errorf("shown at %v, %d units kept", s.shown, len(h264.Split(s.stream[:s.kept])))
 	}
 	if wrong := camera.verdict(3); wrong != "" {
 		t.Error(wrong)

@@ -302,7 +302,7 @@ func (l *lab) flashes(ctx context.Context) (delays []time.Duration, err error) {
 	r.hangup()
 	s := &r.list[0].screen
 	file := filepath.Join(l.dir, "seen.h264")
-	if err := os.WriteFile(file, s.stream, 0o600); err != nil {
+	if err := os.WriteFile(file, s.stream[:s.kept], 0o600); err != nil {
 		return nil, err
 	}
 	for cell := range composeFour {
