@@ -145,8 +145,7 @@ func (b *bench) rises(ctx context.Context, curve []*size) error {
 			if err != nil {
 				return err
 			}
-			c.all[byClear] = append(c.all[byClear], cost(r))
-			c.count(byClear, r)
+			c.add(byClear, r)
 		}
 		var costs []float64
 		for _, c := range curve {
@@ -165,6 +164,12 @@ func rise(costs []float64) float64 {
 	return last(costs) / slices.Min(costs[:len(costs)-1])
 }
 
+func (c *size) add(name string, r *Report) {
+	c.all[name] = append(c.all[name], cost(r))
+	c.count(name, r)
+}
+
+// round measures a size in all its ways.
 func (b *bench) round(ctx context.Context, c *size) error {
 	for _, w := range c.ways {
 		r, err := b.whole(&c.Starved, w.name, func() (*Report, error) { return w.run(ctx, &c.Cost) })
@@ -176,8 +181,7 @@ func (b *bench) round(ctx context.Context, c *size) error {
 		case err != nil:
 			return err
 		}
-		c.all[w.name] = append(c.all[w.name], cost(r))
-		c.count(w.name, r)
+		c.add(w.name, r)
 		if w.ratio != nil {
 			c.ratios[w.name] = append(c.ratios[w.name], last(c.all[w.name])/last(c.all[w.to]))
 		}
