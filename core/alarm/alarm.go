@@ -3,9 +3,14 @@
 // each time: the one that waits for the sockets is told of the new time, rounds it
 // up to a millisecond and wakes another to run who waits, while a third watches.
 // Here the thread that waits for the sockets runs who waits itself.
+//
+// While every thread has something to run, nobody looks at the sockets, for as long
+// as 10 ms. A timer of the runtime's, which each thread looks at between any two
+// goroutines, then rings instead; and who waits is run next, not last.
 package alarm
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -50,6 +55,10 @@ func New() (*Alarm, error) {
 	return a, nil
 }
 
+// late is when the runtime's timer rings, after the kernel's should have: time enough
+// for it never to be needed where a thread is idle.
+const late = time.Millisecond
+
 // Set has it ring once, d from now, at once if that has passed; what it was set to
 // before is forgotten. Any goroutine may.
 func (a *Alarm) Set(d time.Duration) {
@@ -57,10 +66,21 @@ func (a *Alarm) Set(d time.Duration) {
 	defer a.mu.Unlock()
 	a.spec.Value = unix.NsecToTimespec(int64(max(d, 1))) // 0 would unset it
 	_ = a.conn.Control(a.set)
+	_ = a.file.SetReadDeadline(time.Now().Add(max(d, 0) + late))
 }
 
 // Wait returns when it rings, false once it is closed.
-func (a *Alarm) Wait() bool { return a.conn.Read(a.read) == nil }
+func (a *Alarm) Wait() bool {
+	err := a.conn.Read(a.read)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err == nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_ = a.file.SetReadDeadline(time.Time{})
+	_ = a.conn.Control(func(fd uintptr) { a.read(fd) }) // may ring by now, too
+	return true
+}
 
 // Close ends it and the wait for it.
 func (a *Alarm) Close() { a.file.Close() }

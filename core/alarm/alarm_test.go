@@ -30,6 +30,27 @@ func TestRingsAtTheLastTimeSet(t *testing.T) {
 	a.Set(0) // does no harm
 }
 
+// Where nobody looks at the kernel's timer, the runtime's rings: once.
+func TestRuntimeTimerRings(t *testing.T) {
+	a, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.file.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if !a.Wait() {
+		t.Fatal("closed")
+	}
+	if err := a.conn.Read(func(uintptr) bool { return true }); err != nil {
+		t.Errorf("it rings again: %v", err)
+	}
+	if a.Set(0); !a.Wait() {
+		t.Error("closed")
+	}
+}
+
 func TestATickAllocatesNothing(t *testing.T) {
 	a, err := New()
 	if err != nil {
