@@ -77,6 +77,7 @@ type Edge struct {
 	codecs    []core.Codec
 	guard     *guard
 	counters  Counters
+	crew      edge.Crew // of the calls
 	halves    halfKeys
 	registrar *ras.Client
 

@@ -104,6 +104,7 @@ func (e *Edge) newLeg(s *stream, ref uint16, out bool) *leg {
 		l.carriedBy(s)
 	}
 	l.log = e.log.With("leg", l.info.ID)
+	l.box.Crew = &e.crew
 	l.box.Fail = func(r any) {
 		e.counters.Panics.Add(1)
 		l.log.Error("H.323 call failed", "panic", r, "stack", string(debug.Stack()))

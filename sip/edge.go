@@ -104,6 +104,7 @@ type Edge struct {
 	suites    []sdp.Suite
 	guard     *guard
 	counters  Counters
+	crew      edge.Crew // of the calls
 	tx        transactions
 	registrar *registrar
 	auth      *authenticator

@@ -108,6 +108,7 @@ func (e *Edge) newLeg(callID string, out bool) *leg {
 		l.info.Direction = core.Out
 	}
 	l.log = e.log.With("leg", l.info.ID, "call", edge.Clean(callID, 80))
+	l.box.Crew = &e.crew
 	l.box.Fail = func(r any) {
 		e.counters.Panics.Add(1)
 		l.log.Error("SIP call failed", "panic", r, slog.String("stack", stack()))

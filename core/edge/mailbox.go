@@ -7,13 +7,16 @@ import (
 )
 
 // Mailbox runs functions one after another, in the order in which they were
-// posted, without a goroutine of its own while there are none.
+// posted, without a goroutine of its own.
 type Mailbox struct {
+	// Crew runs them.
+	Crew *Crew
+	// Fail is told of a panic in one of them; the others go on.
+	Fail func(any)
+
 	mu   sync.Mutex
 	list []func()
 	busy bool
-	// Fail is told of a panic in one of them; the others go on.
-	Fail func(any)
 }
 
 // Post queues f and returns.
@@ -24,42 +27,11 @@ func (m *Mailbox) Post(f func()) {
 	m.busy = true
 	m.mu.Unlock()
 	if start {
-		go m.run()
-	}
-}
-
-// turns are taken by the mailboxes at work. The runtime runs what is ready in the
-// order in which it became so: were a thousand calls that hang up at once all ready
-// at once, the media clock would come after them. Those who wait for a turn are
-// not ready.
-var turns = make(chan struct{}, 2*runtime.GOMAXPROCS(0))
-
-// patience bounds the wait for a turn, in case those who have one wait for
-// somebody themselves.
-const patience = 20 * time.Millisecond
-
-// turn waits for a turn and returns what ends it.
-func turn() (done func()) {
-	all := turns
-	end := func() { <-all }
-	select {
-	case all <- struct{}{}:
-		return end
-	default:
-	}
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	select {
-	case all <- struct{}{}:
-		return end
-	case <-late.C:
-		return func() {}
+		m.Crew.take(m)
 	}
 }
 
 func (m *Mailbox) run() {
-	defer turn()()
-	Deep()
 	for {
 		m.mu.Lock()
 		if len(m.list) == 0 {
@@ -72,6 +44,84 @@ func (m *Mailbox) run() {
 		m.mu.Unlock()
 		m.call(f)
 	}
+}
+
+// Crew are the few goroutines that run the mailboxes of an edge. Were each its own,
+// a thousand calls that hang up at once would be ready to run at once, and whatever
+// else the machine has to do would come after them. The zero value is ready to use.
+type Crew struct {
+	mu      sync.Mutex
+	hands   int        // at work
+	waiting []*Mailbox // for one of them
+	taken   uint64     // of those who waited
+	watched bool       // that somebody is taken
+}
+
+// hands are enough to keep the machine busy while some of them wait.
+var hands = 2 * runtime.GOMAXPROCS(0)
+
+// patience bounds the wait for a hand, in case all wait for somebody themselves.
+const patience = 20 * time.Millisecond
+
+func (c *Crew) take(m *Mailbox) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hands < hands {
+		c.hands++
+		go c.work(m)
+		return
+	}
+	c.waiting = append(c.waiting, m)
+	if !c.watched {
+		c.watch()
+	}
+}
+
+func (c *Crew) work(m *Mailbox) {
+	Deep()
+	for ; m != nil; m = c.next() {
+		m.run()
+		runtime.Gosched() // others come in between, the media clock first
+	}
+}
+
+// next is whose turn it is; nil: the hand is not needed any more.
+func (c *Crew) next() *Mailbox {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) == 0 {
+		c.hands--
+		return nil
+	}
+	return c.pop()
+}
+
+func (c *Crew) pop() *Mailbox {
+	m := c.waiting[0]
+	c.waiting[0] = nil
+	c.waiting = c.waiting[1:]
+	c.taken++
+	return m
+}
+
+// watch doubles the hands whenever none of them has taken anybody for a while; c.mu
+// is held.
+func (c *Crew) watch() {
+	seen := c.taken
+	c.watched = true
+	time.AfterFunc(patience, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.taken == seen {
+			for range min(c.hands, len(c.waiting)) {
+				c.hands++
+				go c.work(c.pop())
+			}
+		}
+		if c.watched = len(c.waiting) > 0; c.watched {
+			c.watch()
+		}
+	})
 }
 
 // Deep gives a goroutine that has just begun the stack that dealing with a message

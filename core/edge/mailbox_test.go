@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // However many boxes have something to do, few are at work at once, and each is
@@ -12,8 +13,10 @@ import (
 func TestFewMailboxesWorkAtOnce(t *testing.T) {
 	var now, most atomic.Int32
 	var all sync.WaitGroup
+	var crew Crew
 	boxes := make([]Mailbox, 1000)
 	for i := range boxes {
+		boxes[i].Crew = &crew
 		all.Add(1)
 		boxes[i].Post(func() {
 			defer all.Done()
@@ -24,25 +27,27 @@ func TestFewMailboxesWorkAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := most.Load(); n > int32(cap(turns)) {
-		t.Errorf("%d mailboxes at work at once, want %d at most", n, cap(turns))
+	if n := most.Load(); n > int32(hands) {
+		t.Errorf("%d mailboxes at work at once, want %d at most", n, hands)
 	}
 }
 
 // Boxes that all wait for another box do not stop it.
 func TestMailboxesThatWaitForAnother(t *testing.T) {
-	old := turns
-	defer func() { turns = old }()
 	synctest.Test(t, func(t *testing.T) {
-		turns = make(chan struct{}, cap(old))
-		boxes, last := make([]Mailbox, cap(turns)), Mailbox{}
+		var crew Crew
+		boxes, last := make([]Mailbox, 10*hands), Mailbox{Crew: &crew}
 		done := make(chan struct{})
 		for i := range boxes {
+			boxes[i].Crew = &crew
 			boxes[i].Post(func() { <-done })
 		}
-		synctest.Wait()
+		began := time.Now()
 		last.Post(func() { close(done) })
 		<-done
+		if took := time.Since(began); took > 4*patience {
+			t.Errorf("it took %v to get past those who wait", took)
+		}
 		synctest.Wait()
 	})
 }
