@@ -7,7 +7,7 @@ import (
 
 // places finds sessions by the IPv4 address and port that their peers send from
 // ([bridgehead/core/udp.Inbox.IPv4]): open addressing, at most half full, so that
-// a look at one cache line is mostly enough. It is never changed.
+// a look at one cache line is mostly enough.
 type places struct {
 	slots []place
 	shift int
@@ -18,9 +18,11 @@ type place struct {
 	here *Session // nil: nobody, and the search ends
 }
 
-func newPlaces(by map[netip.AddrPort]*Session) places {
+// newPlaces are made of slots, if there are as many as it takes.
+func newPlaces(slots []place, by map[netip.AddrPort]*Session) places {
 	size := bits.Len(uint(2 * len(by)))
-	p := places{make([]place, 1<<size), 64 - size}
+	clear(slots)
+	p := places{append(slots[:0], make([]place, 1<<size)...), 64 - size}
 	for at, s := range by {
 		if !at.Addr().Is4() {
 			continue

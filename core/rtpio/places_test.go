@@ -15,7 +15,7 @@ func TestPlaces(t *testing.T) {
 		for i := range n {
 			by[netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i % 3), byte(i)}), uint16(4000+2*i))] = &Session{}
 		}
-		p := newPlaces(by)
+		p := newPlaces(nil, by)
 		for at, s := range by {
 			if at.Addr().Is4() && p.find(number(at)) != s {
 				t.Errorf("%d places: %v leads elsewhere", n, at)

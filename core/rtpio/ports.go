@@ -197,7 +197,7 @@ func (p *Poller) pause() {
 
 // Idle reports whether there is nothing to read.
 func (p *Poller) Idle() bool {
-	return len(p.list()) == 0 && !slices.ContainsFunc(p.commons(), func(q *sharedPair) bool { return len(q.now.Load().all) > 0 })
+	return len(p.list()) == 0 && !slices.ContainsFunc(p.commons(), func(q *sharedPair) bool { return q.size.Load() > 0 })
 }
 
 // rtcpEvery is how many ticks pass between two looks at an RTCP socket.

@@ -89,6 +89,7 @@ type Session struct {
 	poller    *Poller
 	shared    shared // whose sockets these are; nil: the session's own
 	rtp, rtcp udp.Socket
+	place     struct{ rtp, rtcp netip.AddrPort } // at the shared pair, which guards it
 	id        uint32
 }
 

@@ -26,11 +26,16 @@ type sharedPair struct {
 	out       *udp.Outbox
 	room      int // sessions it takes
 
-	mu        sync.Mutex              // guards changes of now
-	now       atomic.Pointer[members] // replaced, never changed: the poller takes no lock
+	mu        sync.Mutex // guards members; held for moments only
+	members   members
+	size      atomic.Int64 // how many they are
+	changed   atomic.Bool  // members is no longer what the poller knows
 	strangers atomic.Uint64
 
-	ticks   int // poller only, as what follows
+	known   members             // to the poller, and only it has this and what follows
+	quick   places              // of known.rtp
+	hosts   map[netip.Addr]bool // of known
+	ticks   int
 	guesses int // left in this step
 	try     [udp.MaxPacket]byte
 	who     [udp.Batch]*Session // sent the datagrams of a batch; nil: a stranger
@@ -40,8 +45,6 @@ type sharedPair struct {
 type members struct {
 	all       []*Session
 	rtp, rtcp map[netip.AddrPort]*Session
-	hosts     map[netip.Addr]bool
-	quick     places // of rtp
 }
 
 const (
@@ -71,7 +74,7 @@ func (p *Ports) OpenFor(remote netip.AddrPort) (*Session, error) {
 func (p *Ports) join(remote netip.AddrPort) *Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	free := func(q *sharedPair) int { return q.room - len(q.now.Load().all) }
+	free := func(q *sharedPair) int { return q.room - int(q.size.Load()) }
 	full := !slices.ContainsFunc(p.pairs, func(q *sharedPair) bool { return free(q) > 0 })
 	if full || len(p.pairs) < runtime.GOMAXPROCS(0) {
 		if !p.addPair() {
@@ -96,7 +99,8 @@ func (p *Ports) addPair() bool {
 	}
 	q := &sharedPair{ports: p, rtp: rtp, rtcp: rtcp, room: min(rtp.Buffer(sharedBuffer)/sharedShare, maxShared)}
 	q.out = udp.NewOutbox(rtp, udp.Size{Datagrams: 64, Octets: 24 << 10}) // fits the nearest cache
-	q.replace(&members{rtp: map[netip.AddrPort]*Session{}, rtcp: map[netip.AddrPort]*Session{}})
+	q.members, q.known, q.quick = newMembers(), newMembers(), newPlaces(nil, nil)
+	q.hosts = map[netip.Addr]bool{}
 	p.pollers[len(p.pairs)%len(p.pollers)].share(q)
 	p.pairs = append(p.pairs, q)
 	return true
@@ -106,80 +110,102 @@ func (p *Ports) addPair() bool {
 func (q *sharedPair) join(remote netip.AddrPort) *Session {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	m := q.now.Load()
+	m := &q.members
 	if len(m.all) >= q.room || m.rtp[remote] != nil {
 		return nil
 	}
 	s := newSession(q.ports, q.rtp, q.rtcp)
 	s.shared, s.outbox = q, q.out
-	q.replace(m.with(s, remote, netip.AddrPortFrom(remote.Addr(), remote.Port()+1)))
+	m.all = append(m.all, s)
+	m.place(s, remote, netip.AddrPortFrom(remote.Addr(), remote.Port()+1))
+	q.amended()
 	return s
 }
 
-// replace the members; q.mu is held.
-func (q *sharedPair) replace(m *members) {
-	m.quick = newPlaces(m.rtp)
-	q.now.Store(m)
+func newMembers() members {
+	return members{rtp: map[netip.AddrPort]*Session{}, rtcp: map[netip.AddrPort]*Session{}}
 }
 
-// with is m with a session at such places, instead of those it had. A place
-// that is another's stays so.
-func (m *members) with(s *Session, rtp, rtcp netip.AddrPort) *members {
-	n := m.without(s)
-	n.all = append(n.all, s)
-	for to, at := range map[*map[netip.AddrPort]*Session]netip.AddrPort{&n.rtp: rtp, &n.rtcp: rtcp} {
-		if at.IsValid() && (*to)[at] == nil {
-			(*to)[at] = s
-			n.hosts[at.Addr()] = true
+// place puts a session at such places, instead of those it had. A place that is
+// another's stays so; none takes the session away.
+func (m *members) place(s *Session, rtp, rtcp netip.AddrPort) {
+	for _, of := range []struct {
+		by       map[netip.AddrPort]*Session
+		was, now *netip.AddrPort
+	}{{m.rtp, &s.place.rtp, &rtp}, {m.rtcp, &s.place.rtcp, &rtcp}} {
+		if of.by[*of.was] == s {
+			delete(of.by, *of.was)
+		}
+		if *of.was = *of.now; of.now.IsValid() && of.by[*of.now] == nil {
+			of.by[*of.now] = s
 		}
 	}
-	return n
-}
-
-func (m *members) without(s *Session) *members {
-	other := func(x *Session) bool { return x == s }
-	n := &members{all: slices.DeleteFunc(slices.Clone(m.all), other), rtp: maps.Clone(m.rtp), rtcp: maps.Clone(m.rtcp), hosts: map[netip.Addr]bool{}}
-	for _, by := range []map[netip.AddrPort]*Session{n.rtp, n.rtcp} {
-		for at, x := range by {
-			if x == s {
-				delete(by, at)
-			} else {
-				n.hosts[at.Addr()] = true
-			}
-		}
-	}
-	return n
 }
 
 func (q *sharedPair) expect(s *Session, rtp, rtcp netip.AddrPort) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	m := q.now.Load()
+	m := &q.members
 	if m.rtp[rtp] == s && m.rtcp[rtcp] == s || s.closed.Load() || !rtp.IsValid() || rtp.Port() == 0 {
 		return
 	}
-	q.replace(m.with(s, rtp, rtcp))
+	m.place(s, rtp, rtcp)
+	q.amended()
 }
 
 func (q *sharedPair) leave(s *Session) {
 	q.mu.Lock()
-	q.replace(q.now.Load().without(s))
+	m := &q.members
+	m.place(s, netip.AddrPort{}, netip.AddrPort{})
+	m.all = slices.DeleteFunc(m.all, func(x *Session) bool { return x == s })
+	q.amended()
 	q.mu.Unlock()
 	q.ports.mu.Lock()
 	q.ports.sessions--
 	q.ports.mu.Unlock()
 }
 
+// amended: the members are others; q.mu is held.
+func (q *sharedPair) amended() {
+	q.size.Store(int64(len(q.members.all)))
+	q.changed.Store(true)
+}
+
+// look has the poller know who the members are, of all that have come and gone
+// since its last step at once. It waits for no lock: the next step looks again.
+func (q *sharedPair) look() {
+	if !q.changed.Load() || !q.mu.TryLock() {
+		return
+	}
+	defer q.mu.Unlock()
+	q.changed.Store(false)
+	k, m := &q.known, &q.members
+	clear(k.all) // nobody who has left is kept
+	k.all = append(k.all[:0], m.all...)
+	clear(k.rtp)
+	maps.Copy(k.rtp, m.rtp)
+	clear(k.rtcp)
+	maps.Copy(k.rtcp, m.rtcp)
+	q.quick = newPlaces(q.quick.slots, k.rtp)
+	clear(q.hosts)
+	for _, by := range []map[netip.AddrPort]*Session{k.rtp, k.rtcp} {
+		for at := range by {
+			q.hosts[at.Addr()] = true
+		}
+	}
+}
+
 // poll reads all that has come for any session.
 func (q *sharedPair) poll(in *intake, now time.Duration) {
-	m := q.now.Load()
+	q.look()
+	m := &q.known
 	q.guesses = maxGuesses
 	in.DrainBatches(q.rtp, func(n int) {
-		q.recognise(m, in, n)
+		q.recognise(in, n)
 		for i, s := range q.who[:n] {
 			b, from, at := in.Packet(i), in.From(i), in.Arrival(i, now)
 			if s == nil {
-				q.guess(in, m, b, from, at)
+				q.guess(in, b, from, at)
 			} else if f := s.flow.Load(); f != nil && !s.closed.Load() {
 				s.datagram(in, f, b, from, at)
 			}
@@ -205,13 +231,13 @@ func (q *sharedPair) poll(in *intake, now time.Duration) {
 
 // recognise finds whose the n datagrams are, and has what their sessions need
 // for them fetched: each step of the way for all, then the next.
-func (q *sharedPair) recognise(m *members, in *intake, n int) {
+func (q *sharedPair) recognise(in *intake, n int) {
 	who := q.who[:n]
 	for i := range who {
 		if at, ok := in.IPv4(i); ok {
-			who[i] = m.quick.find(at)
+			who[i] = q.quick.find(at)
 		} else {
-			who[i] = m.rtp[in.From(i)]
+			who[i] = q.known.rtp[in.From(i)]
 		}
 		who[i].fetch()
 	}
@@ -226,15 +252,15 @@ func (q *sharedPair) recognise(m *members, in *intake, n int) {
 // guess finds whose peer may have sent from an unexpected place: one at that
 // host that is not heard. Keys tell it for sure; without them there must be but
 // one.
-func (q *sharedPair) guess(in *intake, m *members, b []byte, from netip.AddrPort, at time.Duration) {
+func (q *sharedPair) guess(in *intake, b []byte, from netip.AddrPort, at time.Duration) {
 	q.strangers.Add(1)
-	if q.guesses == 0 || !m.hosts[from.Addr()] {
+	if q.guesses == 0 || !q.hosts[from.Addr()] {
 		return
 	}
 	q.guesses--
 	var only *Session
 	doubt := false
-	for _, s := range m.all {
+	for _, s := range q.known.all {
 		f := s.flow.Load()
 		if f == nil || s.closed.Load() || f.Remote.Addr() != from.Addr() || !s.unheard(f, at) {
 			continue
