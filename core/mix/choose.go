@@ -28,9 +28,6 @@ func (m *Mixer) listen(l *lists) {
 	m.blind = 0
 	for i, in := range l.inputs {
 		ahead(l.inputs, i)
-		if in.closed.Load() && in.gain == 0 {
-			m.removeInput(in)
-		}
 		in.arrived = in.jitter.Poll(m.now)
 		level := in.trust(in.arrived)
 		if in.blind {

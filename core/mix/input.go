@@ -3,7 +3,6 @@ package mix
 import (
 	"fmt"
 	"io"
-	"slices"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -107,6 +106,7 @@ func (in *Input) Warm() {
 // Close takes the voice out of the meeting with the next steps.
 func (in *Input) Close() error {
 	in.closed.Store(true)
+	in.m.leaving.Store(true)
 	return nil
 }
 
@@ -131,12 +131,6 @@ func (in *Input) Meter() core.Meter {
 
 // Stats of what was received.
 func (in *Input) Stats() audio.JitterStats { return in.jitter.Stats() }
-
-func (m *Mixer) removeInput(in *Input) {
-	m.change(func(l *lists) {
-		l.inputs = slices.DeleteFunc(l.inputs, func(i *Input) bool { return i == in })
-	})
-}
 
 // next makes the input's frame in in.pcm and reports whether it is heard.
 func (in *Input) next(m *Mixer, l *lists, index int) bool {

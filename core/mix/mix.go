@@ -47,6 +47,8 @@ const (
 type Mixer struct {
 	o     Options
 	lists atomic.Pointer[lists]
+	// leaving: somebody in the lists has closed.
+	leaving atomic.Bool
 
 	announce player
 	music    atomic.Pointer[loop]
@@ -128,6 +130,9 @@ func New(o Options) *Mixer {
 // core.Now at which it is called. Sinks are written and callbacks called from
 // here, so they must not block.
 func (m *Mixer) Step(now time.Duration) {
+	if m.leaving.Swap(false) {
+		m.change(func(l *lists) { l.drop(&m.leaving) })
+	}
 	l := m.lists.Load()
 	m.keepTime(now)
 	m.settleRate(l.rate)
@@ -350,8 +355,8 @@ func (m *Mixer) Stats() Stats {
 // Empty reports whether nobody takes part.
 func (m *Mixer) Empty() bool {
 	l := m.lists.Load()
-	open := func(in *Input) bool { return !in.closed.Load() }
-	return len(l.groups) == 0 && !slices.ContainsFunc(l.inputs, open)
+	return !slices.ContainsFunc(l.inputs, func(in *Input) bool { return !in.closed.Load() }) &&
+		!slices.ContainsFunc(l.groups, func(g *group) bool { return slices.ContainsFunc(g.outs, (*Output).stays) })
 }
 
 // Close lets everybody go; later steps make nothing.
@@ -374,6 +379,25 @@ func (m *Mixer) change(f func(*lists)) {
 			return
 		}
 	}
+}
+
+// drop takes out who has closed, all at once: were the lists copied for each, a
+// meeting that is over would hold the clock up. later is set if there are voices that
+// fade out first.
+func (l *lists) drop(later *atomic.Bool) {
+	l.inputs = slices.DeleteFunc(l.inputs, func(in *Input) bool {
+		if !in.closed.Load() {
+			return false
+		}
+		if in.gain > 0 {
+			later.Store(true)
+		}
+		return in.gain == 0
+	})
+	for i, g := range l.groups {
+		l.groups[i] = &group{g.key, g.stream, slices.DeleteFunc(slices.Clone(g.outs), func(o *Output) bool { return !o.stays() })}
+	}
+	l.groups = slices.DeleteFunc(l.groups, func(g *group) bool { return len(g.outs) == 0 })
 }
 
 // settle finds the rate that this company needs: the highest that some listener

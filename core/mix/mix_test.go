@@ -2,7 +2,9 @@ package mix
 
 import (
 	"fmt"
+	"io"
 	"math"
+	"runtime"
 	"testing"
 	"time"
 
@@ -510,6 +512,40 @@ func TestJoinAndLeaveWhileStepping(t *testing.T) {
 	e.run(3)
 	if l := e.m.lists.Load(); !e.m.Empty() || len(l.inputs) != 0 || len(l.groups) != 0 {
 		t.Errorf("left behind: %d voices, %d groups", len(l.inputs), len(l.groups))
+	}
+}
+
+// When a large meeting hangs up, one step lets all go, at what one costs.
+func TestAllLeaveAtOnce(t *testing.T) {
+	leave := func(people int) (mallocs uint64) {
+		e := newMeeting(t)
+		var all []io.Closer
+		heard := &count{}
+		for i := range people {
+			in, _ := e.m.AddInput(InputOptions{Party: fmt.Sprint(i), Codec: pcmu})
+			out, _ := e.m.AddOutput(OutputOptions{Party: fmt.Sprint(i), Codec: pcmu, Sink: heard})
+			all = append(all, in, out)
+		}
+		e.run(3)
+		before := heard.n
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		mallocs = m.Mallocs
+		for _, c := range all {
+			c.Close()
+		}
+		if !e.m.Empty() {
+			t.Error("somebody is left once all have gone")
+		}
+		e.run(1)
+		runtime.ReadMemStats(&m)
+		if l := e.m.lists.Load(); len(l.inputs)+len(l.groups) != 0 || heard.n != before {
+			t.Errorf("of %d, %d voices and %d groups are left, and %d packets came after all had gone", people, len(l.inputs), len(l.groups), heard.n-before)
+		}
+		return m.Mallocs - mallocs
+	}
+	if few, many := leave(2), leave(500); many > 2*few+10 {
+		t.Errorf("to let 2 go takes %v allocations, 500 %v", few, many)
 	}
 }
 

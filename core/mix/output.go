@@ -82,28 +82,14 @@ func (l *lists) join(o *Output) {
 	l.groups = append(l.groups, &group{o.key, s, []*Output{o}})
 }
 
-func (l *lists) leave(o *Output) {
-	for i, g := range l.groups {
-		if g.key != o.key {
-			continue
-		}
-		outs := slices.DeleteFunc(slices.Clone(g.outs), func(x *Output) bool { return x == o })
-		if len(outs) == 0 {
-			l.groups = slices.Delete(l.groups, i, i+1)
-		} else {
-			l.groups[i] = &group{g.key, g.stream, outs}
-		}
-		return
-	}
-}
-
-// Close takes the listener out.
+// Close takes the listener out: nothing more is written.
 func (o *Output) Close() error {
-	if o.closed.CompareAndSwap(false, true) {
-		o.m.change(func(l *lists) { l.leave(o) })
-	}
+	o.closed.Store(true)
+	o.m.leaving.Store(true)
 	return nil
 }
+
+func (o *Output) stays() bool { return !o.closed.Load() }
 
 // Play queues prompts for this listener alone, over what it hears, which is
 // lowered meanwhile.
