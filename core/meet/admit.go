@@ -45,7 +45,7 @@ func (m *Meeting) mustBeAccepted(info core.Info) bool {
 
 // hosted tells whether a host is inside.
 func (m *Meeting) hosted() bool {
-	return slices.ContainsFunc(m.inside(), func(p *party) bool { return p.role == core.Host })
+	return slices.ContainsFunc(m.parties, func(p *party) bool { return p.role == core.Host && p.state != core.Waiting })
 }
 
 // begin lets in those who have waited for a host, or has them wait to be
@@ -148,7 +148,7 @@ func (m *Meeting) admit(p *party) {
 	fromLobby := p.state == core.Waiting
 	p.state, p.awaits = core.Joined, ""
 	m.unhear(p)
-	alone := len(m.inside()) == 1
+	alone := m.count() == 1
 	m.sit(p, true)
 	p.leg.Signal(core.Answer{})
 	if (m.muteAll || m.set.MuteOnEntry) && p.role != core.Host {
@@ -210,7 +210,7 @@ func (m *Meeting) look(p *party) {
 	i := &p.info
 	waits := p.state == core.Waiting
 	switch {
-	case p.sub != nil || !i.Forwarded && len(i.Video) == 0 && len(i.Content) == 0:
+	case p.sub != nil || !p.shows():
 	case !waits:
 		p.sub = m.router.Subscribe(p.leg)
 		p.sub.Layout(p.layout)
@@ -239,7 +239,7 @@ func (m *Meeting) left(s *seat, r core.Reason) {
 	if wasIn {
 		m.announce("left")
 	}
-	if len(m.inside()) == 0 {
+	if m.count() == 0 {
 		m.said = nil
 	}
 }
@@ -263,6 +263,16 @@ func (m *Meeting) inside() (list []*party) {
 		}
 	}
 	return list
+}
+
+// count is how many that are.
+func (m *Meeting) count() (n int) {
+	for _, p := range m.parties {
+		if p.state != core.Waiting {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *Meeting) find(id string) *party {
@@ -307,7 +317,7 @@ const (
 )
 
 func (m *Meeting) announce(prompt string) {
-	here, now := len(m.inside()), core.Now()
+	here, now := m.count(), core.Now()
 	if m.set.Quiet || here == 0 || here > announceUpTo || m.announced && now-m.announcedAt < announceEvery {
 		return
 	}

@@ -89,7 +89,7 @@ func (m *Meeting) sayRoster(p *party) {
 	if p.out == nil {
 		return
 	}
-	n := len(m.inside())
+	n := m.count()
 	if n == 1 {
 		m.say(p, "you-are-alone")
 		return

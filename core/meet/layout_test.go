@@ -21,7 +21,8 @@ func layoutTold(l *coretest.Leg) (layout string) {
 
 func TestP68LayoutOfMeetingAndParty(t *testing.T) {
 	run(t, func(o *Options) { o.Layout = compose.Grid2 }, func(h *hall) {
-		host, guest := coretest.New(440, nil), coretest.New(500, nil)
+		screen := func(i *core.Info) { i.Forwarded = true }
+		host, guest := coretest.New(440, screen), coretest.New(500, screen)
 		h.mustJoin(core.Host, host)
 		h.mustJoin(core.Guest, guest)
 		own := func() (l compose.Layout) {

@@ -414,10 +414,13 @@ func TestGuestsCannotModerate(t *testing.T) {
 
 func TestRosterShowsWaitingPartiesToHostsOnly(t *testing.T) {
 	run(t, func(o *Options) { o.Admission = Accept }, func(h *hall) {
-		host, guest, newcomer := coretest.New(0, nil), coretest.New(0, nil), coretest.New(0, nil)
+		screen := func(i *core.Info) { i.Forwarded = true }
+		host, guest, newcomer, phone := coretest.New(0, screen), coretest.New(0, screen), coretest.New(0, screen), coretest.New(0, nil)
 		h.mustJoin(core.Host, host)
-		h.mustJoin(core.Guest, guest)
-		_ = h.Command(core.Command{Verb: core.Accept, Party: guest.Info().ID})
+		for _, l := range []*coretest.Leg{guest, phone} {
+			h.mustJoin(core.Guest, l)
+			_ = h.Command(core.Command{Verb: core.Accept, Party: l.Info().ID})
+		}
 		h.mustJoin(core.Guest, newcomer)
 		h.speak(time.Second)
 		last := func(l *coretest.Leg) (n int) {
@@ -428,8 +431,8 @@ func TestRosterShowsWaitingPartiesToHostsOnly(t *testing.T) {
 			}
 			return n
 		}
-		if last(host) != 3 || last(guest) != 2 || last(newcomer) != 0 {
-			t.Errorf("host sees %d, guest %d, newcomer %d; want 3, 2, 0", last(host), last(guest), last(newcomer))
+		if last(host) != 4 || last(guest) != 3 || last(newcomer) != 0 || last(phone) != 0 {
+			t.Errorf("host sees %d, guest %d, newcomer %d, telephone %d; want 4, 3, 0, 0", last(host), last(guest), last(newcomer), last(phone))
 		}
 	})
 }

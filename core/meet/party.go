@@ -304,6 +304,12 @@ func (s *seat) vacate() {
 	}
 }
 
+// shows: the party has a screen, or pictures at least.
+func (p *party) shows() bool {
+	i := &p.info
+	return i.Forwarded || len(i.Video) > 0 || len(i.Content) > 0
+}
+
 // view is the party as the roster shows it.
 func (p *party) view() core.Party {
 	return core.Party{

@@ -17,8 +17,8 @@ const (
 	crowdRosterEvery = time.Second
 )
 
-// tellRoster sends who is here, if that has changed. Those waiting are shown
-// to those who decide about them.
+// tellRoster sends who is here, if that has changed, to those who show something.
+// Those waiting are shown to those who decide about them.
 func (m *Meeting) tellRoster(now time.Duration) {
 	every := rosterEvery
 	if len(m.parties) >= crowd {
@@ -37,6 +37,9 @@ func (m *Meeting) tellRoster(now time.Duration) {
 		}
 	}
 	for _, p := range m.inside() {
+		if !p.shows() {
+			continue
+		}
 		if m.decides(p) {
 			p.leg.Signal(core.Roster{Parties: all, Locked: m.locked, Layout: string(m.layout)})
 		} else {
@@ -132,6 +135,6 @@ func (m *Meeting) Participants() (list []Participant) {
 
 // Size is how many are here and how many of them wait.
 func (m *Meeting) Size() (here, waiting int) {
-	m.do(func() { here, waiting = len(m.parties), len(m.parties)-len(m.inside()) })
+	m.do(func() { here, waiting = len(m.parties), len(m.parties)-m.count() })
 	return here, waiting
 }

@@ -10,6 +10,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -282,6 +285,7 @@ func (k *Keeper) Step(ctx context.Context) {
 	k.queue = nil
 	k.mu.Unlock()
 	for _, x := range queue {
+		runtime.Gosched() // a thousand may have left; the media clock comes in between
 		var err error
 		switch x := x.(type) {
 		case change:
@@ -315,8 +319,12 @@ func (k *Keeper) changed(ctx context.Context, c change) (err error) {
 	if m == nil {
 		return nil
 	}
-	for id, g := range m.inside {
-		if c.What == "ended" || id == c.Party.ID {
+	gone := []string{c.Party.ID}
+	if c.What == "ended" {
+		gone = slices.Collect(maps.Keys(m.inside))
+	}
+	for _, id := range gone {
+		if g := m.inside[id]; g != nil {
 			delete(m.inside, id)
 			err = errors.Join(err, k.leave(ctx, m, g, c.at))
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -61,6 +62,7 @@ func (b *Book) look(now time.Time) {
 	legs := slices.Collect(maps.Values(b.joined))
 	b.mu.Unlock()
 	for _, l := range legs {
+		runtime.Gosched() // there may be a thousand; the media clock comes in between
 		if info := l.Info(); info.AudioStats.PacketsSent+info.AudioStats.PacketsReceived > 0 {
 			l.look(now, info)
 		}
