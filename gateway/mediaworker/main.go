@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // socketFD is where the gateway puts the worker's socket.
@@ -44,6 +47,26 @@ func confine() error {
 		}
 	}
 	debug.SetMemoryLimit(1 << 30)
-	// Sound goes first.
-	return syscall.Setpriority(syscall.PRIO_PROCESS, 0, 5)
+	return standBack()
+}
+
+// standBack lets sound go first: all threads so far, and so those that they begin,
+// come after others, and not in short turns as the gateway's.
+func standBack() error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	const nice = 5
+	for _, t := range threads {
+		id, err := strconv.Atoi(t.Name())
+		if err == nil {
+			err = unix.Setpriority(unix.PRIO_PROCESS, id, nice)
+		}
+		if err != nil {
+			return fmt.Errorf("thread %s: %w", t.Name(), err)
+		}
+		_ = unix.SchedSetAttr(id, &unix.SchedAttr{Policy: unix.SCHED_NORMAL, Nice: nice}, 0) // else they are as short
+	}
+	return nil
 }
