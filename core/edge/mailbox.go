@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"bridgehead/core"
 )
 
 // Mailbox runs functions one after another, in the order in which they were
@@ -79,9 +81,10 @@ func (c *Crew) take(m *Mailbox) {
 
 func (c *Crew) work(m *Mailbox) {
 	Deep()
+	var rush core.Yielder
 	for ; m != nil; m = c.next() {
 		m.run()
-		runtime.Gosched() // others come in between, the media clock first
+		rush.Yield()
 	}
 }
 

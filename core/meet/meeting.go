@@ -10,7 +10,6 @@ package meet
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -180,10 +179,9 @@ func (m *Meeting) run() {
 	defer m.close()
 	for !m.over {
 		<-m.queue.ready
-		for i, f := range m.queue.take() {
-			if i > 0 {
-				runtime.Gosched() // in a rush the media clock does not wait for all
-			}
+		var rush core.Yielder
+		for _, f := range m.queue.take() {
+			rush.Yield()
 			m.one(f)
 		}
 		m.tellFormat()

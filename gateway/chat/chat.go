@@ -11,7 +11,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -284,8 +283,9 @@ func (k *Keeper) Step(ctx context.Context) {
 	queue := k.queue
 	k.queue = nil
 	k.mu.Unlock()
+	var rush core.Yielder
 	for _, x := range queue {
-		runtime.Gosched() // a thousand may have left; the media clock comes in between
+		rush.Yield()
 		var err error
 		switch x := x.(type) {
 		case change:

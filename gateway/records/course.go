@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -61,8 +60,9 @@ func (b *Book) look(now time.Time) {
 	b.mu.Lock()
 	legs := slices.Collect(maps.Values(b.joined))
 	b.mu.Unlock()
+	var rush core.Yielder
 	for _, l := range legs {
-		runtime.Gosched() // there may be a thousand; the media clock comes in between
+		rush.Yield()
 		if info := l.Info(); info.AudioStats.PacketsSent+info.AudioStats.PacketsReceived > 0 {
 			l.look(now, info)
 		}

@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -112,10 +111,9 @@ func (b *Book) write(c store.Call) {
 	}
 	ctx := context.Background()
 	err := b.store.Atomically(ctx, func(ctx context.Context) error {
-		for i, c := range list {
-			if i%8 == 7 {
-				runtime.Gosched() // a thousand may have ended; the media clock comes in between
-			}
+		var rush core.Yielder
+		for _, c := range list {
+			rush.Yield()
 			if err := b.store.SaveCall(ctx, c); err != nil {
 				return err
 			}
