@@ -40,6 +40,7 @@ type browser struct {
 	joined  chan struct{}
 	answers chan string
 	up      chan struct{} // closed when media can flow
+	came    sync.Once     // so that it is closed once
 	over    chan struct{} // closed when the call has ended
 	once    sync.Once
 	reason  core.Reason // once over
@@ -198,7 +199,7 @@ func (b *browser) open(o browserOptions) (err error) {
 	b.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		switch s {
 		case webrtc.PeerConnectionStateConnected:
-			close(b.up)
+			b.came.Do(func() { close(b.up) }) // it may come again after it was lost
 		case webrtc.PeerConnectionStateFailed:
 			b.end(core.Reason{Code: core.MediaTimeout})
 		}
