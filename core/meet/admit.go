@@ -1,6 +1,7 @@
 package meet
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -136,7 +137,7 @@ func (m *Meeting) introduce(p *party) {
 		clips = append(clips, m.opt.Voice.Say("newcomer-"+string(p.info.Protocol))...)
 	}
 	clips = append(clips, m.opt.Voice.Say("press-91-accept")...)
-	for _, o := range m.inside() {
+	for o := range m.inside() {
 		if m.decides(o) && o.out != nil && !o.info.Forwarded {
 			o.out.Play(clips...)
 		}
@@ -255,22 +256,24 @@ func (m *Meeting) unhear(p *party) {
 	}
 }
 
-// inside lists those admitted.
-func (m *Meeting) inside() (list []*party) {
-	for _, p := range m.parties {
-		if p.state != core.Waiting {
-			list = append(list, p)
+// inside are those admitted.
+func (m *Meeting) inside() iter.Seq[*party] {
+	return func(yield func(*party) bool) {
+		for _, p := range m.parties {
+			if p.state != core.Waiting && !yield(p) {
+				return
+			}
 		}
 	}
-	return list
 }
 
-// count is how many that are.
+// watched: somebody shows something.
+func (m *Meeting) watched() bool { return slices.ContainsFunc(m.parties, (*party).shows) }
+
+// count is how many are admitted.
 func (m *Meeting) count() (n int) {
-	for _, p := range m.parties {
-		if p.state != core.Waiting {
-			n++
-		}
+	for range m.inside() {
+		n++
 	}
 	return n
 }

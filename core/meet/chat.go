@@ -56,7 +56,7 @@ func (m *Meeting) text(p *party, t core.Text) {
 	if m.said = append(m.said, t); len(m.said) > maxLines {
 		m.said = m.said[1:]
 	}
-	for _, o := range m.inside() {
+	for o := range m.inside() {
 		o.leg.Signal(t)
 	}
 	if m.opt.Chat != nil {

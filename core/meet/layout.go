@@ -43,14 +43,15 @@ func (m *Meeting) nextLayout(p *party) {
 	_ = m.setLayout(p, string(cmp.Or(p.layout, m.layout).Next()))
 }
 
-// present tells who is shown in composed pictures, where that has changed.
+// present tells who is shown in composed pictures, where that has changed and
+// anybody sees it.
 func (m *Meeting) present() {
-	if !m.moved || m.opt.Composer == nil || m.over {
+	if !m.moved || m.opt.Composer == nil || m.over || !m.watched() {
 		return
 	}
 	m.moved = false
 	var people []forward.Person
-	for _, p := range m.inside() {
+	for p := range m.inside() {
 		people = append(people, forward.Person{Party: p.info.ID, Name: p.name, Muted: p.muted(), Covered: p.video, Clear: !p.info.Security.Encrypted()})
 	}
 	m.router.Cast(people, false)

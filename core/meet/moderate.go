@@ -247,7 +247,7 @@ func (m *Meeting) farewell(p *party, prompt string, r core.Reason) {
 
 func (m *Meeting) muteEverybody(by *party, on bool) {
 	m.muteAll = on
-	for _, p := range m.inside() {
+	for p := range m.inside() {
 		if p != by && p.role != core.Host && p.muted() != on {
 			m.mute(p, on, "the host")
 		}

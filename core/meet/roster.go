@@ -28,6 +28,9 @@ func (m *Meeting) tellRoster(now time.Duration) {
 		return // the next look at the levels, 200 ms on, comes by here again
 	}
 	m.dirty, m.sentAt = false, now
+	if !m.watched() {
+		return
+	}
 	var all, guests []core.Party
 	for _, p := range m.parties {
 		v := p.view()
@@ -36,7 +39,7 @@ func (m *Meeting) tellRoster(now time.Duration) {
 			guests = append(guests, v)
 		}
 	}
-	for _, p := range m.inside() {
+	for p := range m.inside() {
 		if !p.shows() {
 			continue
 		}
@@ -55,12 +58,12 @@ func (m *Meeting) tellFormat() {
 		return
 	}
 	var format core.Codec
-	for _, p := range m.inside() {
+	for p := range m.inside() {
 		if i := &p.info; !i.Forwarded && len(i.Video) > 0 && (format.Name == "" || h264.Fmtp(i.Video[0].Fmtp).Mode == 0) {
 			format = core.Codec{Name: i.Video[0].Name, ClockRate: 90000, Fmtp: "packetization-mode=" + strconv.Itoa(h264.Fmtp(i.Video[0].Fmtp).Mode)}
 		}
 	}
-	for _, p := range m.inside() {
+	for p := range m.inside() {
 		if p.info.Forwarded && p.prefer != format {
 			p.prefer = format
 			p.leg.Signal(core.Prefer{Video: format})
@@ -95,7 +98,7 @@ func (m *Meeting) tellSpeaking(now time.Duration) {
 	key := strings.Join(e.Parties, " ") + "|" + strings.Join(slots, " ")
 	changed := key != m.speaking
 	m.speaking = key
-	for _, p := range m.inside() {
+	for p := range m.inside() {
 		if !p.info.Forwarded {
 			continue // no screen
 		}
