@@ -129,16 +129,16 @@ func newMembers() members {
 // place puts a session at such places, instead of those it had. A place that is
 // another's stays so; none takes the session away.
 func (m *members) place(s *Session, rtp, rtcp netip.AddrPort) {
-	for _, of := range []struct {
-		by       map[netip.AddrPort]*Session
-		was, now *netip.AddrPort
-	}{{m.rtp, &s.place.rtp, &rtp}, {m.rtcp, &s.place.rtcp, &rtcp}} {
-		if of.by[*of.was] == s {
-			delete(of.by, *of.was)
-		}
-		if *of.was = *of.now; of.now.IsValid() && of.by[*of.now] == nil {
-			of.by[*of.now] = s
-		}
+	move(m.rtp, s, &s.place.rtp, rtp)
+	move(m.rtcp, s, &s.place.rtcp, rtcp)
+}
+
+func move(by map[netip.AddrPort]*Session, s *Session, from *netip.AddrPort, to netip.AddrPort) {
+	if by[*from] == s {
+		delete(by, *from)
+	}
+	if *from = to; to.IsValid() && by[to] == nil {
+		by[to] = s
 	}
 }
 

@@ -40,7 +40,6 @@ type browser struct {
 	joined  chan struct{}
 	answers chan string
 	up      chan struct{} // closed when media can flow
-	came    sync.Once     // so that it is closed once
 	over    chan struct{} // closed when the call has ended
 	once    sync.Once
 	reason  core.Reason // once over
@@ -196,10 +195,11 @@ func (b *browser) open(o browserOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	up := sync.OnceFunc(func() { close(b.up) }) // it may come again after it was lost
 	b.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		switch s {
 		case webrtc.PeerConnectionStateConnected:
-			b.came.Do(func() { close(b.up) }) // it may come again after it was lost
+			up()
 		case webrtc.PeerConnectionStateFailed:
 			b.end(core.Reason{Code: core.MediaTimeout})
 		}
