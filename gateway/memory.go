@@ -70,9 +70,9 @@ func trim(ctx context.Context, idle bool) {
 		debug.FreeOSMemory() // which this does
 		return
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(trimGrowth))
 	runtime.GC()
 	runtime.GC() // by what the first has left, the runtime knows how much to give back
+	defer debug.SetGCPercent(debug.SetGCPercent(trimGrowth))
 	select {
 	case <-ctx.Done():
 	case <-time.After(trimMoment):
