@@ -67,11 +67,10 @@ type room struct {
 	renew  atomic.Bool // somebody asks for a keyframe
 	at     int         // in the clip
 	frame  core.Packet
-	sent   []atomic.Int64 // when each payload left last, on the media clock
-	filmed atomic.Uint64  // packets
+	sent   []atomic.Int64 // when each payload left last, on the media clock; 0: while not measured
+	filmed atomic.Uint64  // packets, while measured
 	// flashed is when each picture that begins a film anew, or a flash, left.
 	flashed []time.Duration
-	due     uint64 // packets that it sent while measured
 	screen  screen
 }
 
@@ -149,6 +148,7 @@ func (r *room) show(int) {
 			r.at = (r.at + 1) % len(r.clip.pictures)
 		}
 	}
+	measured := r.active.Load() // for the whole picture
 	p := &r.clip.pictures[r.at]
 	r.at = (r.at + 1) % len(r.clip.pictures)
 	if p.key && len(r.flashed) < maxFlashes {
@@ -161,8 +161,12 @@ func (r *room) show(int) {
 		h.SequenceNumber++
 		h.Marker = i == len(p.payloads)-1
 		r.frame.Payload, r.frame.Kept = b, b
-		r.sent[p.numbers[i]].Store(int64(core.Now()))
-		r.filmed.Add(1)
+		left := int64(0)
+		if measured {
+			left = int64(core.Now())
+			r.filmed.Add(1)
+		}
+		r.sent[p.numbers[i]].Store(left)
 		_ = (*sink).Write(&r.frame)
 	}
 }
@@ -192,35 +196,36 @@ func (s *screen) reset() {
 
 // Write implements core.Sink.
 func (s *screen) Write(p *core.Packet) error {
-	if s.room.of == nil {
+	counts := s.room.active.Load()
+	if of := s.room.of; of != nil {
+		counts = s.match(of, p, counts)
+	} else {
 		s.read(p)
 	}
-	if !s.room.active.Load() {
-		return nil
-	}
-	s.note(p.Header.SequenceNumber, p.Arrival)
-	if p.Header.Marker {
-		s.pictures++
-	}
-	if of := s.room.of; of != nil {
-		s.match(of, p)
+	if counts {
+		s.note(p.Header.SequenceNumber, p.Arrival)
+		if p.Header.Marker {
+			s.pictures++
+		}
 	}
 	return nil
 }
 
-// match finds the packet among what the camera sent, and when.
-func (s *screen) match(of *room, p *core.Packet) {
-	n, ok := of.clip.number[string(p.Payload)]
-	switch {
-	case ok:
-		if d := p.Arrival - time.Duration(of.sent[n].Load()); d >= 0 {
+// match finds the packet among what the camera sent, and when, and tells whether it
+// counts: if it left while the camera was measured, whenever it comes.
+func (s *screen) match(of *room, p *core.Packet, measured bool) bool {
+	if n, ok := of.clip.number[string(p.Payload)]; ok {
+		left := time.Duration(of.sent[n].Load())
+		if d := p.Arrival - left; left > 0 && d >= 0 {
 			s.delays = append(s.delays, d)
 		}
-	case len(p.Payload) == 0:
-		s.strange++
-	case p.Payload[0]&0x1f != h264.SPS && p.Payload[0]&0x1f != h264.PPS: // the bridge may say these again
+		return left > 0
+	}
+	again := len(p.Payload) > 0 && (p.Payload[0]&0x1f == h264.SPS || p.Payload[0]&0x1f == h264.PPS) // the bridge may say these again
+	if measured && !again {
 		s.strange++
 	}
+	return measured
 }
 
 // read follows a composed picture.

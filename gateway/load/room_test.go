@@ -39,6 +39,7 @@ func filming(t *testing.T) (camera, viewer *room) {
 	if viewer, err = newRoom(nil, camera); err != nil {
 		t.Fatal(err)
 	}
+	camera.active.Store(true)
 	viewer.active.Store(true)
 	return camera, viewer
 }
@@ -75,11 +76,35 @@ func TestARoomMustBeSentWhatTheCameraSent(t *testing.T) {
 	}
 }
 
+func TestAPictureCountsIfItLeftWhileMeasured(t *testing.T) {
+	camera, viewer := filming(t)
+	var sent []core.Packet
+	var sink core.Sink = sinkOf(func(p *core.Packet) error { sent = append(sent, *p); return nil })
+	camera.stage.Store(&sink)
+	come := func() {
+		for i := range sent {
+			sent[i].Arrival = core.Now()
+			_ = viewer.screen.Write(&sent[i])
+		}
+		sent = sent[:0]
+	}
+	camera.active.Store(false)
+	camera.show(0)
+	come() // on its way as the measuring began
+	camera.active.Store(true)
+	camera.show(1)
+	camera.active.Store(false)
+	viewer.active.Store(false)
+	come() // and as it ended
+	if got, due := viewer.screen.packets, camera.filmed.Load(); got != due || due == 0 || viewer.screen.pictures != 1 {
+		t.Errorf("%d packets of %d, %d pictures", got, due, viewer.screen.pictures)
+	}
+}
+
 func TestAComposedPictureIsReadAndJudged(t *testing.T) {
 	camera, _ := filming(t)
 	s := &camera.screen
 	s.keeps = true
-	camera.active.Store(true)
 	sps := []byte{0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x28, 0x02, 0xdc, 0x80} // 1280 × 720
 	if size, err := h264.ParseSPS(sps); err != nil || size.Width != 1280 || size.Height != pictureLines {
 		t.Fatalf("%+v, %v", size, err)

@@ -177,8 +177,8 @@ func (l *lab) switchedOnce(ctx context.Context) (took, cpu time.Duration, got ui
 		}
 		got += m.screen.packets
 		delays = append(delays, m.screen.delays...)
-		l.Sent, l.Received, l.Lost = l.Sent+int(camera.due), l.Received+int(m.screen.packets), l.Lost+int(m.screen.lost)
-		l.judge(m, camera.due)
+		l.Sent, l.Received, l.Lost = l.Sent+int(camera.filmed.Load()), l.Received+int(m.screen.packets), l.Lost+int(m.screen.lost)
+		l.judge(m, camera.filmed.Load())
 	}
 	return
 }
