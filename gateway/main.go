@@ -24,6 +24,7 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
 		slacken() // before anything is open
 		tune()
+		go mapProgram() // else the first who call wait for the disk
 	}
 	root := &cobra.Command{
 		Use: "bridgehead", Version: version, SilenceUsage: true, SilenceErrors: true,
