@@ -24,7 +24,7 @@ const (
 	// only find most sockets empty: callers send every 20 ms, too.
 	Frame = 20 * time.Millisecond
 	// rest is the time between two ticks while there is nothing to mix and
-	// nothing to read; who adds a mixer ends it.
+	// nothing to read; who adds a mixer, or something to read, ends it.
 	rest = time.Second
 	// catchUp bounds how many late frames are made up for; beyond it, time is
 	// skipped.
@@ -37,10 +37,12 @@ const (
 // Stepper does all that is due at a time. Step must not block.
 type Stepper interface{ Step(now time.Duration) }
 
-// Idler is a Stepper that may have nothing to do.
+// Idler is a Stepper that may have nothing to do. It calls wake, from any goroutine,
+// as soon as it has.
 type Idler interface {
 	Stepper
 	Idle() bool
+	Wakes(wake func())
 }
 
 // Clock steps what is added to it. The zero value is not usable; see [New].
@@ -86,7 +88,12 @@ func New(log *slog.Logger) *Clock {
 
 // Read adds a stepper that reads sockets, stepped at every tick before any
 // mixer. The function returned removes it.
-func (c *Clock) Read(s Stepper) (remove func()) { return c.add(&c.read, s) }
+func (c *Clock) Read(s Stepper) (remove func()) {
+	if i, ok := s.(Idler); ok {
+		i.Wakes(c.wake)
+	}
+	return c.add(&c.read, s)
+}
 
 // Mix adds a stepper that is stepped at every tick after the sockets were read.
 func (c *Clock) Mix(s Stepper) (remove func()) {

@@ -47,10 +47,12 @@ func TestStepsOnceAFrame(t *testing.T) {
 
 type idler struct {
 	counter
-	busy bool
+	busy atomic.Bool
+	wake func()
 }
 
-func (i *idler) Idle() bool { return !i.busy }
+func (i *idler) Idle() bool        { return !i.busy.Load() }
+func (i *idler) Wakes(wake func()) { i.wake = wake }
 
 func TestRestsWhileThereIsNothingToDo(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -64,7 +66,8 @@ func TestRestsWhileThereIsNothingToDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				clock := New(nil)
-				s := idler{busy: c.busy}
+				var s idler
+				s.busy.Store(c.busy)
 				defer clock.Read(&s)()
 				if c.mix {
 					defer clock.Mix(&counter{})()
@@ -78,21 +81,35 @@ func TestRestsWhileThereIsNothingToDo(t *testing.T) {
 	}
 }
 
-func TestMixerEndsTheRest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := New(nil)
-		ctx, cancel := context.WithCancel(t.Context())
-		go c.RunBy(ctx, coretest.NewBubble())
-		time.Sleep(rest + rest/2)
-		var mix counter
-		defer c.Mix(&mix)()
-		time.Sleep(Frame + Frame/2)
-		if mix.steps.Load() == 0 {
-			t.Error("the mixer was not stepped within a frame")
-		}
-		cancel()
-		synctest.Wait()
-	})
+func TestWhoComesEndsTheRest(t *testing.T) {
+	for name, come := range map[string]func(c *Clock, read *idler, mix *counter) *counter{
+		"a mixer": func(c *Clock, _ *idler, mix *counter) *counter { c.Mix(mix); return mix },
+		"a session": func(_ *Clock, read *idler, _ *counter) *counter {
+			read.busy.Store(true)
+			read.wake()
+			return &read.counter
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := New(nil)
+				var read idler
+				var mix counter
+				c.Read(&read)
+				ctx, cancel := context.WithCancel(t.Context())
+				go c.RunBy(ctx, coretest.NewBubble())
+				time.Sleep(rest + rest/2)
+				who := come(c, &read, &mix)
+				before := who.steps.Load()
+				time.Sleep(Frame + Frame/2)
+				if who.steps.Load() == before {
+					t.Error("it was not stepped within a frame")
+				}
+				cancel()
+				synctest.Wait()
+			})
+		})
+	}
 }
 
 // In the time of the kernel, too; how fast is not asked.

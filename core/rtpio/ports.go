@@ -166,6 +166,7 @@ type Poller struct {
 	mu       sync.Mutex // guards changes of the lists
 	sessions atomic.Pointer[[]*Session]
 	pairs    atomic.Pointer[[]*sharedPair]
+	wake     atomic.Pointer[func()] // for who comes first
 }
 
 func (p *Poller) list() []*Session {
@@ -180,6 +181,17 @@ func (p *Poller) add(s *Session) {
 	defer p.mu.Unlock()
 	next := append(slices.Clone(p.list()), s)
 	p.sessions.Store(&next)
+	p.came(len(next))
+}
+
+// Wakes has wake called, from any goroutine, when there is something to read again.
+func (p *Poller) Wakes(wake func()) { p.wake.Store(&wake) }
+
+// came: one of n has, and if no other was here, perhaps nobody looks.
+func (p *Poller) came(n int) {
+	if wake := p.wake.Load(); n == 1 && wake != nil {
+		(*wake)()
+	}
 }
 
 func (p *Poller) remove(s *Session) {

@@ -445,7 +445,7 @@ func (c *counter) Write(*core.Packet) error { *c++; return nil }
 func (*counter) Close() error               { return nil }
 
 func TestPortsAreEvenAndReused(t *testing.T) {
-	p, err := New(Options{Bind: loopback, First: 31001, Last: 31007})
+	p, err := New(Options{Bind: netip.MustParseAddr("127.0.0.31"), First: 31001, Last: 31007}) // where nobody else has ports
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -518,5 +518,41 @@ func TestPicturesKeepTheirGaps(t *testing.T) {
 		if step, ok := o.step(c.seq); step != c.step || ok != c.ok {
 			t.Errorf("%d: packet %d: step %d, %v; want %d, %v", i, c.seq, step, ok, c.step, c.ok)
 		}
+	}
+}
+
+func TestWhoOpensTheFirstSessionHasItRead(t *testing.T) {
+	own := func(t *testing.T, p *Ports) *Session { return open(t, p) }
+	shared := func(t *testing.T, p *Ports) *Session {
+		_, from := listen(t)
+		return openFor(t, p, from)
+	}
+	for name, openOne := range map[string]func(*testing.T, *Ports) *Session{"own ports": own, "shared": shared} {
+		t.Run(name, func(t *testing.T) {
+			p, woken := sharingPorts(t), 0
+			for _, x := range p.Pollers() {
+				x.Wakes(func() { woken++ })
+			}
+			for range 2 {
+				before := woken
+				first := openOne(t, p)
+				if p.pollers[0].Idle() && p.pollers[len(p.pollers)-1].Idle() {
+					t.Fatal("nobody has anything to read")
+				}
+				if woken == before {
+					t.Fatal("nobody was woken")
+				}
+				var more []*Session
+				for range 8 {
+					more = append(more, openOne(t, p))
+				}
+				if woken > before+len(p.pollers)+len(p.pairs) {
+					t.Errorf("woken %d times", woken-before)
+				}
+				for _, s := range append(more, first) {
+					s.Close()
+				}
+			}
+		})
 	}
 }

@@ -22,6 +22,7 @@ import (
 // tell whose they are, or that it alone has not been heard yet.
 type sharedPair struct {
 	ports     *Ports
+	poller    *Poller
 	rtp, rtcp udp.Socket
 	out       *udp.Outbox
 	room      int // sessions it takes
@@ -101,7 +102,8 @@ func (p *Ports) addPair() bool {
 	q.out = udp.NewOutbox(rtp, udp.Size{Datagrams: 64, Octets: 24 << 10}) // fits the nearest cache
 	q.members, q.known, q.quick = newMembers(), newMembers(), newPlaces(nil, nil)
 	q.hosts = map[netip.Addr]bool{}
-	p.pollers[len(p.pairs)%len(p.pollers)].share(q)
+	q.poller = p.pollers[len(p.pairs)%len(p.pollers)]
+	q.poller.share(q)
 	p.pairs = append(p.pairs, q)
 	return true
 }
@@ -119,6 +121,7 @@ func (q *sharedPair) join(remote netip.AddrPort) *Session {
 	m.all = append(m.all, s)
 	m.place(s, remote, netip.AddrPortFrom(remote.Addr(), remote.Port()+1))
 	q.amended()
+	q.poller.came(len(m.all))
 	return s
 }
 
