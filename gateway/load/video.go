@@ -294,13 +294,19 @@ func (l *lab) flashes(ctx context.Context) (delays []time.Duration, err error) {
 		return nil, err
 	}
 	defer p.stop()
-	settled := core.Now()
-	if err = sleep(ctx, 3*roomMeasures); err != nil {
-		r.hangup()
+	viewer, settled := r.list[0], core.Now()
+	viewer.active.Store(true)
+	err = sleep(ctx, 3*roomMeasures)
+	viewer.active.Store(false)
+	r.hangup()
+	if err != nil {
 		return nil, err
 	}
-	r.hangup()
-	s := &r.list[0].screen
+	s := &viewer.screen
+	l.judge(viewer, uint64(30*3*roomMeasures.Seconds()))
+	if s.lost > 0 {
+		return nil, nil // a picture without its end is not seen, but decoded
+	}
 	file := filepath.Join(l.dir, "seen.h264")
 	if err := os.WriteFile(file, s.stream[:s.kept], 0o600); err != nil {
 		return nil, err
