@@ -3,6 +3,7 @@ package load
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 
 	"bridgehead/core"
@@ -57,17 +58,30 @@ func tonesIn(frames [][]byte) (levels []float64, err error) {
 	}
 	pcm = pcm[len(pcm)/5:] // the decoder begins in the middle of a stream
 	for _, hz := range voices {
-		levels = append(levels, goertzel(pcm, hz, rate))
+		levels = append(levels, toneIn(pcm, hz, rate))
 	}
 	return levels, nil
 }
 
-// goertzel is the level of a tone in dBov.
+// toneIn is the level of a tone in dBov: that of most pieces of 100 ms, each measured
+// by itself. Where a packet is lost or out of place the tone's phase jumps, and over
+// a whole second it could cancel itself out.
+func toneIn(pcm []int16, hz, rate float64) float64 {
+	var levels []float64
+	for piece := range slices.Chunk(pcm, int(rate)/10) {
+		levels = append(levels, goertzel(piece, hz, rate))
+	}
+	return median(levels)
+}
+
+// goertzel is the level of a tone in dBov, by a Hann window: what is beside the tone
+// by 20 Hz and more in 100 ms counts little.
 func goertzel(pcm []int16, hz, rate float64) float64 {
 	c := 2 * math.Cos(2*math.Pi*hz/rate)
 	s1, s2 := 0.0, 0.0
-	for _, x := range pcm {
-		s1, s2 = float64(x)+c*s1-s2, s1
+	for i, x := range pcm {
+		w := 1 - math.Cos(2*math.Pi*(float64(i)+0.5)/float64(len(pcm)))
+		s1, s2 = float64(x)*w+c*s1-s2, s1
 	}
 	peak := 2 * math.Sqrt(max(s1*s1+s2*s2-c*s1*s2, 1e-9)) / max(1, float64(len(pcm)))
 	return 20 * math.Log10(peak/(32768*math.Sqrt2)+1e-9)
