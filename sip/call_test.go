@@ -715,9 +715,6 @@ func TestUnlistedSource(t *testing.T) {
 
 func TestMediaIsSet(t *testing.T) { var _ session = (*rtpio.Session)(nil) }
 
-// TestLadder: the messages of a call are traced with its leg, from the INVITE
-// to the BYE; nothing is traced with it after its end; a refused call has a
-// name of its own, and a challenged INVITE none.
 // A call may last for hours: its INVITE, with all headers, does not stay that long.
 func TestConfirmedCallLetsItsInviteGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -766,6 +763,28 @@ func TestTimerOvertakenByAResponseDoesNothing(t *testing.T) {
 	})
 }
 
+// The edge's own, which lasts, keeps one that does not end.
+func TestAnEndedCallEndsItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r := newWorld(t), &testRoom{}
+		e, p := scripted(w, r)
+		defer e.stop()
+		tag := connect(p, "", sdpBody("30000", "sendrecv"))
+		if err := r.routes[0].Err(); err != nil {
+			t.Errorf("in the call: %v", err)
+		}
+		p.send(inviteText{method: "BYE", branch: "b1", seq: "2", toTag: tag}.String())
+		p.expect("SIP/2.0 200")
+		synctest.Wait()
+		if r.routes[0].Err() == nil {
+			t.Error("it has not ended")
+		}
+	})
+}
+
+// TestLadder: the messages of a call are traced with its leg, from the INVITE
+// to the BYE; nothing is traced with it after its end; a refused call has a
+// name of its own, and a challenged INVITE none.
 func TestLadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, r := newWorld(t), &testRoom{}

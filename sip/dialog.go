@@ -68,7 +68,7 @@ func (l *leg) byed(tx *serverTx) {
 	if l.state == proceeding && !l.out {
 		l.incall.status = 487
 		l.incall.tx.respond(reply(l.incall.tx.req, 487, l.localTag))
-		l.drop(byeReason(tx.req))
+		l.ended(byeReason(tx.req))
 		return
 	}
 	l.ended(byeReason(tx.req))

@@ -154,7 +154,7 @@ func (l *leg) turnAway(no *refusal) {
 	in.status, in.refused = no.status, true
 	in.tx.respond(no.reply(in.tx.req, l.localTag))
 	l.e.counters.Refused.Add(1)
-	l.drop(no.reason)
+	l.ended(no.reason)
 }
 
 // signs makes the headers that sign a call out (RFC 8224 6.1), each time anew; a

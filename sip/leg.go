@@ -392,6 +392,9 @@ func (l *leg) ended(r core.Reason) {
 	}
 	was := l.state
 	l.state, l.reason = over, r
+	if l.incall.cancel != nil {
+		l.incall.cancel()
+	}
 	l.timers.Stop()
 	l.outdate()
 	info := l.Info()

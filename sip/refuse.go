@@ -64,7 +64,7 @@ func (l *leg) refuseCall(r core.Reason) {
 	l.incall.status = o.status
 	l.incall.tx.respond(res)
 	l.e.counters.Refused.Add(1)
-	l.drop(r)
+	l.ended(r)
 }
 
 // refuseRequest answers a request within the call; the call goes on.

@@ -507,13 +507,6 @@ func (l *leg) cancelled(c *request) {
 	l.incall.tx.respond(reply(l.incall.tx.req, 487, l.localTag))
 	r := byeReason(c)
 	r.Detail = strings.TrimSuffix("cancelled by the caller; "+r.Detail, "; ")
-	l.drop(r)
-}
-
-func (l *leg) drop(r core.Reason) {
-	if l.incall.cancel != nil {
-		l.incall.cancel()
-	}
 	l.ended(r)
 }
 

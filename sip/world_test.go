@@ -334,6 +334,7 @@ func (te *testEdge) messages(kind edge.TraceKind, start string) int {
 type testRoom struct {
 	mu     sync.Mutex
 	calls  []core.Call
+	routes []context.Context // of these
 	legs   []core.Leg
 	seats  []*testSeat
 	route  error
@@ -344,10 +345,10 @@ type testRoom struct {
 }
 
 func (r *testRoom) Name() string { return "test" }
-func (r *testRoom) Route(_ context.Context, c core.Call) (core.Room, error) {
+func (r *testRoom) Route(ctx context.Context, c core.Call) (core.Room, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.calls = append(r.calls, c)
+	r.calls, r.routes = append(r.calls, c), append(r.routes, ctx)
 	if r.route != nil {
 		return nil, r.route
 	}
