@@ -2,9 +2,8 @@ package main
 
 import (
 	"os"
-	"strconv"
-	"strings"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,28 +16,22 @@ func mapProgram() (mapped uintptr, err error) {
 	if err != nil {
 		return 0, err
 	}
-	maps, err := os.ReadFile("/proc/self/maps") // proc_pid_maps(5)
+	self, err := procfs.Self()
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(maps)) {
-		at, rest, _ := strings.Cut(line, " ")
-		if !strings.HasPrefix(rest, "r-") || !strings.HasSuffix(rest, " "+program+"\n") {
+	maps, err := self.ProcMaps()
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range maps {
+		if m.Pathname != program || !m.Perms.Read || m.Perms.Write {
 			continue // what can be written to is the process's own once it was
 		}
-		from, to, _ := strings.Cut(at, "-")
-		start, err := strconv.ParseUint(from, 16, 64)
-		if err != nil {
-			return mapped, err
-		}
-		end, err := strconv.ParseUint(to, 16, 64)
-		if err != nil {
-			return mapped, err
-		}
-		if _, _, e := unix.Syscall(unix.SYS_MADVISE, uintptr(start), uintptr(end-start), unix.MADV_POPULATE_READ); e != 0 {
+		if _, _, e := unix.Syscall(unix.SYS_MADVISE, m.StartAddr, m.EndAddr-m.StartAddr, unix.MADV_POPULATE_READ); e != 0 {
 			return mapped, e
 		}
-		mapped += uintptr(end - start)
+		mapped += m.EndAddr - m.StartAddr
 	}
 	return mapped, nil
 }

@@ -68,8 +68,6 @@ func (l *leg) byed(tx *serverTx) {
 	if l.state == proceeding && !l.out {
 		l.incall.status = 487
 		l.incall.tx.respond(reply(l.incall.tx.req, 487, l.localTag))
-		l.ended(byeReason(tx.req))
-		return
 	}
 	l.ended(byeReason(tx.req))
 }

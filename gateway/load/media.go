@@ -63,15 +63,16 @@ func tonesIn(frames [][]byte) (levels []float64, err error) {
 	return levels, nil
 }
 
-// toneIn is the level of a tone in dBov: that of most pieces of 100 ms, each measured
-// by itself. Where a packet is lost or out of place the tone's phase jumps, and over
-// a whole second it could cancel itself out.
+// toneIn is the level of a tone in dBov, of pieces of 100 ms each measured by itself,
+// by their mean power. Where a packet is lost or out of place the tone's phase jumps,
+// and over a whole second it could cancel itself out.
 func toneIn(pcm []int16, hz, rate float64) float64 {
-	var levels []float64
+	power, n := 1e-18, 0.0
 	for piece := range slices.Chunk(pcm, int(rate)/10) {
-		levels = append(levels, goertzel(piece, hz, rate))
+		power += math.Pow(10, goertzel(piece, hz, rate)/10)
+		n++
 	}
-	return median(levels)
+	return 10 * math.Log10(power/max(1, n))
 }
 
 // goertzel is the level of a tone in dBov, by a Hann window: what is beside the tone
