@@ -114,34 +114,40 @@ var typeface = sync.OnceValue(func() *opentype.Font {
 	return f
 })
 
-type written struct {
-	text      string
+// drawing tells masks apart.
+type drawing struct {
+	what      string // a text, or the name of a mark
+	mark      bool
 	size, fit int
 }
 
-// texts keeps what was written last: the same names are drawn with every picture.
-var texts struct {
+// drawings keeps what was drawn last: names and marks are the same in every picture.
+var drawings struct {
 	sync.Mutex
-	masks map[written]*Mask
+	masks map[drawing]*Mask
 }
 
-const maxTexts = 512
+const maxDrawings = 512
+
+// kept is the mask of a drawing, which draw makes unless it is there.
+func kept(d drawing, draw func() *Mask) *Mask {
+	drawings.Lock()
+	defer drawings.Unlock()
+	if m := drawings.masks[d]; m != nil {
+		return m
+	}
+	if drawings.masks == nil || len(drawings.masks) >= maxDrawings {
+		drawings.masks = map[drawing]*Mask{}
+	}
+	m := draw()
+	drawings.masks[d] = m
+	return m
+}
 
 // Text writes a line of so many pixels' height, cut with an ellipsis where it is
 // wider than fit pixels.
 func Text(text string, size, fit int) *Mask {
-	key := written{text, size, fit}
-	texts.Lock()
-	defer texts.Unlock()
-	if m := texts.masks[key]; m != nil {
-		return m
-	}
-	if texts.masks == nil || len(texts.masks) >= maxTexts {
-		texts.masks = map[written]*Mask{}
-	}
-	m := write(text, size, fit)
-	texts.masks[key] = m
-	return m
+	return kept(drawing{what: text, size: size, fit: fit}, func() *Mask { return write(text, size, fit) })
 }
 
 func write(text string, size, fit int) *Mask {
@@ -166,9 +172,13 @@ func write(text string, size, fit int) *Mask {
 	return &Mask{w, h, img.Pix}
 }
 
-// shape makes a square mask of what is inside, in coordinates from -1 to 1.
-func shape(size int, inside func(x, y float64) bool) *Mask {
+// mark is a square mask of what is inside, in coordinates from -1 to 1.
+func mark(name string, size int, inside func(x, y float64) bool) *Mask {
 	size = max(size&^1, 2)
+	return kept(drawing{what: name, mark: true, size: size}, func() *Mask { return shape(size, inside) })
+}
+
+func shape(size int, inside func(x, y float64) bool) *Mask {
 	m := &Mask{size, size, make([]byte, size*size)}
 	const fine = 4
 	for i := range m.A {
@@ -187,12 +197,12 @@ func shape(size int, inside func(x, y float64) bool) *Mask {
 
 // Disc is a filled circle.
 func Disc(size int) *Mask {
-	return shape(size, func(x, y float64) bool { return x*x+y*y <= 1 })
+	return mark("disc", size, func(x, y float64) bool { return x*x+y*y <= 1 })
 }
 
 // Microphone is one crossed out.
 func Microphone(size int) *Mask {
-	return shape(size, func(x, y float64) bool {
+	return mark("microphone", size, func(x, y float64) bool {
 		if math.Abs(x-y) < 0.16 && math.Abs(x+y) < 1.3 {
 			return true // the bar
 		}
@@ -209,7 +219,7 @@ func Microphone(size int) *Mask {
 
 // Padlock is an open one: not encrypted.
 func Padlock(size int) *Mask {
-	return shape(size, func(x, y float64) bool {
+	return mark("padlock", size, func(x, y float64) bool {
 		body := math.Abs(x) < 0.55 && y > -0.05 && y < 0.75
 		r := math.Hypot(x+0.3, y+0.35)
 		bow := r > 0.28 && r < 0.45 && (y < -0.35 || x > -0.3 && y < 0)
