@@ -3,7 +3,6 @@ package load
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 	"time"
 
 	"bridgehead/core"
@@ -39,7 +38,9 @@ func opusTone(hz float64) ([][]byte, error) {
 	return frames, nil
 }
 
-// tonesIn measures the voices in a second of Opus, in dBov.
+// tonesIn measures the voices in a second of Opus, in dBov: the mean power in pieces
+// of 100 ms, each by itself. Where a packet is lost or out of place a tone's phase
+// jumps, and over a whole second it could cancel itself out.
 func tonesIn(frames [][]byte) (levels []float64, err error) {
 	const rate = 8000
 	codec, _ := codecs.Lookup(core.Codec{Name: "opus"})
@@ -57,35 +58,40 @@ func tonesIn(frames [][]byte) (levels []float64, err error) {
 		pcm = append(pcm, piece[:n]...)
 	}
 	pcm = pcm[len(pcm)/5:] // the decoder begins in the middle of a stream
-	for _, hz := range voices {
-		levels = append(levels, toneIn(pcm, hz, rate))
+	levels = make([]float64, len(voices))
+	pieces := len(pcm) / len(hann)
+	for n := range pieces {
+		var shaped [len(hann)]float64
+		for i, x := range pcm[n*len(hann):][:len(hann)] {
+			shaped[i] = float64(x) * hann[i]
+		}
+		for k, hz := range voices {
+			levels[k] += goertzel(shaped[:], hz/rate)
+		}
+	}
+	for k, power := range levels {
+		levels[k] = 10 * math.Log10(power/float64(max(1, pieces))+1e-18)
 	}
 	return levels, nil
 }
 
-// toneIn is the level of a tone in dBov, of pieces of 100 ms each measured by itself,
-// by their mean power. Where a packet is lost or out of place the tone's phase jumps,
-// and over a whole second it could cancel itself out.
-func toneIn(pcm []int16, hz, rate float64) float64 {
-	power, n := 1e-18, 0.0
-	for piece := range slices.Chunk(pcm, int(rate)/10) {
-		power += math.Pow(10, goertzel(piece, hz, rate)/10)
-		n++
+// hann shapes 100 ms: what is beside a tone by 20 Hz and more counts little.
+var hann = func() (w [800]float64) {
+	for i := range w {
+		w[i] = 1 - math.Cos(2*math.Pi*(float64(i)+0.5)/float64(len(w)))
 	}
-	return 10 * math.Log10(power/max(1, n))
-}
+	return w
+}()
 
-// goertzel is the level of a tone in dBov, by a Hann window: what is beside the tone
-// by 20 Hz and more in 100 ms counts little.
-func goertzel(pcm []int16, hz, rate float64) float64 {
-	c := 2 * math.Cos(2*math.Pi*hz/rate)
+// goertzel is the power of a tone, of so many cycles a sample, against 0 dBov.
+func goertzel(pcm []float64, tone float64) float64 {
+	c := 2 * math.Cos(2*math.Pi*tone)
 	s1, s2 := 0.0, 0.0
-	for i, x := range pcm {
-		w := 1 - math.Cos(2*math.Pi*(float64(i)+0.5)/float64(len(pcm)))
-		s1, s2 = float64(x)*w+c*s1-s2, s1
+	for _, x := range pcm {
+		s1, s2 = x+c*s1-s2, s1
 	}
-	peak := 2 * math.Sqrt(max(s1*s1+s2*s2-c*s1*s2, 1e-9)) / max(1, float64(len(pcm)))
-	return 20 * math.Log10(peak/(32768*math.Sqrt2)+1e-9)
+	peak := 2 / float64(len(pcm)) / 32768
+	return peak * peak / 2 * max(s1*s1+s2*s2-c*s1*s2, 0)
 }
 
 // The stream of a camera: 1.5 Mbit/s in 30 pictures a second, each of as many

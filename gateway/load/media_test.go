@@ -31,3 +31,15 @@ func TestAToneIsHeardThroughLostPackets(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkTonesIn(b *testing.B) {
+	frames, err := opusTone(voices[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := tonesIn(frames); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
